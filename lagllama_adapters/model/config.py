@@ -1,0 +1,248 @@
+"""Frozen facts of a set of weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from lagllama_adapters.model.lags import PUBLISHED_LAGS
+
+__all__ = ["LagLlamaConfig"]
+
+Scaling = Literal["robust", "mean", "std", "none"]
+ScaleFloor = Literal["epsilon", "cascade"]
+Imputation = Literal["zero", "scaled_zero"]
+InputTransform = Literal["none", "asinh"]
+ScaleFeatures = Literal["log", "relative"]
+Rescaling = Literal["frozen", "per_step"]
+HeadName = Literal["student_t", "normal", "quantile_block"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "scaling": get_args(Scaling),
+    "scale_floor": get_args(ScaleFloor),
+    "imputation": get_args(Imputation),
+    "input_transform": get_args(InputTransform),
+    "scale_features": get_args(ScaleFeatures),
+    "rescaling": get_args(Rescaling),
+    "head": get_args(HeadName),
+}
+_POSITIVE = ("n_layer", "n_head", "n_embd_per_head", "mlp_multiple_of", "context_length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LagLlamaConfig:
+    """What describes a set of Lag-Llama weights and is saved beside them.
+
+    The defaults are the published Lag-Llama (arXiv 2310.08278v3 and the configuration inside its
+    checkpoint). Anything a caller may choose per forecast (number of paths, seed, device, how much
+    context to read) is not here but an argument.
+
+    Parameters
+    ----------
+    lags_seq : tuple of int
+        Zero-based lags of a token in ascending order; 0 is the value of the step itself.
+    time_feat : bool
+        Whether tokens carry the six calendar features.
+    scaling : {"robust", "mean", "std", "none"}
+        How a series' ``loc`` and ``scale`` are estimated.
+    scale_floor : {"epsilon", "cascade"}
+        ``"epsilon"``: a fixed tiny minimum (published). ``"cascade"``: the first of the estimator,
+        the standard deviation, the mean absolute value and 1 that is not degenerate.
+    imputation : {"zero", "scaled_zero"}
+        Missing and pre-history values enter as 0 before scaling (published) or after it.
+    observed_indicators : bool
+        Whether tokens carry, for each lag, 1 where it was observed and 0 where not.
+    input_transform : {"none", "asinh"}
+        Applied to scaled values; the head then works in the transformed space.
+    scale_features : {"log", "relative"}
+        ``"log"``: ``log1p(|loc|), log(scale)`` (published). ``"relative"``: three features that do
+        not depend on the unit of the series, so that forecasts are equivariant to it.
+    rescaling : {"frozen", "per_step"}
+        Whether ``loc`` and ``scale`` stay as at forecast start or are re-estimated on the window
+        grown by the samples at each step, as the published procedure does.
+    n_layer, n_head, n_embd_per_head : int
+        Depth, heads and width of a head; the model's width is ``n_head * n_embd_per_head``.
+    mlp_multiple_of : int
+        The gated unit's hidden size is ``int(8/3 * width)`` rounded up to a multiple of this.
+    rope_scaling : dict or None
+        ``{"type": "linear" | "dynamic", "factor": f}`` or None.
+    context_length : int
+        Tokens of context seen in training, and the default at inference.
+    max_context_length : int
+        The most tokens of context that may be asked for.
+    attention_window : int or None
+        A token attends to itself and this many minus one tokens before it; None: to all.
+    head : {"student_t", "normal", "quantile_block"}
+        What turns the state of a token into a forecast distribution.
+    block_length : int
+        Future steps that one token emits; more than 1 only with ``"quantile_block"``.
+    quantile_levels : tuple of float
+        Levels of the ``"quantile_block"`` head, ascending, in (0, 1).
+    block_correlation : float
+        Lag-one correlation in [0, 1) of the Gaussian copula that joins the steps of a block.
+    lag_experts : int
+        Linear maps from lag values to the block among which the head mixes; 0: none.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its domain; the message names the field.
+    """
+
+    lags_seq: tuple[int, ...] = PUBLISHED_LAGS
+    time_feat: bool = True
+    scaling: Scaling = "robust"
+    scale_floor: ScaleFloor = "epsilon"
+    imputation: Imputation = "zero"
+    observed_indicators: bool = False
+    input_transform: InputTransform = "none"
+    scale_features: ScaleFeatures = "log"
+    rescaling: Rescaling = "frozen"
+    n_layer: int = 8
+    n_head: int = 9
+    n_embd_per_head: int = 16
+    mlp_multiple_of: int = 256
+    rope_scaling: Mapping[str, Any] | None = None
+    context_length: int = 32
+    max_context_length: int = 2048
+    attention_window: int | None = None
+    head: HeadName = "student_t"
+    block_length: int = 1
+    quantile_levels: tuple[float, ...] = ()
+    block_correlation: float = 0.0
+    lag_experts: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lags_seq", tuple(int(lag) for lag in self.lags_seq))
+        object.__setattr__(self, "quantile_levels", tuple(float(q) for q in self.quantile_levels))
+        if self.rope_scaling is not None:
+            object.__setattr__(self, "rope_scaling", dict(self.rope_scaling))
+        for name, allowed in _CHOICES.items():
+            _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
+        for name in _POSITIVE:
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "a positive integer")
+        lags = self.lags_seq
+        _require(
+            len(lags) > 0 and lags[0] >= 0 and list(lags) == sorted(set(lags)),
+            "lags_seq",
+            lags,
+            "distinct non-negative lags in ascending order",
+        )
+        _require(
+            self.max_context_length >= self.context_length,
+            "max_context_length",
+            self.max_context_length,
+            f"at least context_length ({self.context_length})",
+        )
+        _require(
+            self.n_embd_per_head % 2 == 0,
+            "n_embd_per_head",
+            self.n_embd_per_head,
+            "an even number (rotary embeddings turn pairs)",
+        )
+        _require(
+            self.attention_window is None or self.attention_window >= 1,
+            "attention_window",
+            self.attention_window,
+            "None or a positive integer",
+        )
+        self._check_rope()
+        self._check_head()
+
+    def _check_rope(self) -> None:
+        rope = self.rope_scaling
+        valid = rope is None or (
+            set(rope) == {"type", "factor"}
+            and rope["type"] in ("linear", "dynamic")
+            and float(rope["factor"]) >= 1.0
+        )
+        expected = 'None or {"type": "linear" or "dynamic", "factor": number >= 1}'
+        _require(valid, "rope_scaling", rope, expected)
+
+    def _check_head(self) -> None:
+        levels, block = self.quantile_levels, self.block_length
+        if self.head == "quantile_block":
+            valid = len(levels) >= 2 and list(levels) == sorted(set(levels))
+            valid = valid and 0.0 < levels[0] and levels[-1] < 1.0
+            _require(valid, "quantile_levels", levels, "two or more ascending levels in (0, 1)")
+            _require(block >= 1, "block_length", block, "a positive integer")
+        else:
+            expected = f"empty with head {self.head!r}"
+            _require(levels == (), "quantile_levels", levels, expected)
+            _require(block == 1, "block_length", block, f"1 with head {self.head!r}")
+            _require(self.lag_experts == 0, "lag_experts", self.lag_experts, "0 with this head")
+        rho = self.block_correlation
+        _require(0.0 <= rho < 1.0, "block_correlation", rho, "a number in [0, 1)")
+        _require(self.lag_experts >= 0, "lag_experts", self.lag_experts, "0 or more")
+
+    @property
+    def max_lag(self) -> int:
+        """The largest lag: values needed before the first token of the context."""
+        return self.lags_seq[-1]
+
+    @property
+    def d_model(self) -> int:
+        """Width of the decoder."""
+        return self.n_head * self.n_embd_per_head
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Hidden size of the gated unit."""
+        multiple = self.mlp_multiple_of
+        return -(-(2 * 4 * self.d_model // 3) // multiple) * multiple
+
+    @property
+    def n_scale_features(self) -> int:
+        """Features of a token that describe the series' loc and scale."""
+        return 2 if self.scale_features == "log" else 3
+
+    @property
+    def feature_size(self) -> int:
+        """Length of a token."""
+        lags = len(self.lags_seq) * (2 if self.observed_indicators else 1)
+        return lags + self.n_scale_features + (6 if self.time_feat else 0)
+
+    def past_length(self, context_length: int | None = None) -> int:
+        """Values of history that a forecast from ``context_length`` tokens reads.
+
+        Parameters
+        ----------
+        context_length : int, optional
+            Tokens of context; the trained one if None.
+        """
+        return (self.context_length if context_length is None else context_length) + self.max_lag
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-compatible values; ``from_dict`` is the inverse."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild a configuration, strictly.
+
+        Parameters
+        ----------
+        values : mapping
+            Exactly the keys that ``to_dict`` writes.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or missing (the message names it), or a value is outside its domain.
+        """
+        names = {field.name for field in fields(cls)}
+        unknown, missing = sorted(set(values) - names), sorted(names - set(values))
+        if unknown or missing:
+            raise ValueError(
+                f"configuration does not fit LagLlamaConfig: unknown keys {unknown}, missing keys "
+                f"{missing}; it was written by another version or edited by hand"
+            )
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**lists)
+
+
+def _require(condition: bool, name: str, got: object, expected: str) -> None:
+    if not condition:
+        raise ValueError(f"LagLlamaConfig.{name}: got {got!r}, expected {expected}")

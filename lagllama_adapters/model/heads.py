@@ -1,0 +1,307 @@
+"""Heads: from the state of a token to a distribution of the steps that follow it.
+
+All heads work in the model's scaled (and transformed) space. A head separates three things: its raw
+output, the constrained parameters, and the randomness, which comes in as noise drawn beforehand from
+the caller's generator so that a sample is a deterministic map.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.distributions import PiecewiseQuantile, StudentT
+
+__all__ = ["Head", "NormalHead", "QuantileBlockHead", "StudentTHead", "make_head"]
+
+# Steps per day, week or year at the usual frequencies.
+_SEASONS = (1, 12, 24, 7, 4, 48, 288, 52, 168, 96, 336, 365, 5, 144, 672, 30)
+
+
+class Head(nn.Module, ABC):
+    """What every head offers.
+
+    Attributes
+    ----------
+    block_length : int
+        Future steps that one token emits.
+    param_names : tuple of str
+        Names of the constrained parameters, in order.
+    """
+
+    block_length: int = 1
+    param_names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
+        """Raw output from states ``[..., d_model]`` and scaled lag values ``[..., n_lags]``."""
+
+    @abstractmethod
+    def constrain(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """Map raw output to the distribution's parameters."""
+
+    @abstractmethod
+    def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
+        """Distribution in scaled space, with ``log_prob``, ``mean``, ``sample`` and ``icdf``."""
+
+    @abstractmethod
+    def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
+        """Loss per target.
+
+        Parameters
+        ----------
+        raw : Tensor
+            Raw output for ``[batch, steps]`` tokens.
+        target : Tensor
+            ``[batch, steps, block_length]``, in scaled space.
+        log_scale : Tensor
+            ``[batch, 1, 1]``: log of the series' scale, which turns a density in scaled space into
+            one in data units. Losses without a density ignore it.
+
+        Returns
+        -------
+        Tensor
+            ``[batch, steps, block_length]``.
+        """
+
+    @abstractmethod
+    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Independent-of-the-data randomness of ``num_samples`` paths, float64 on the CPU.
+
+        Returns
+        -------
+        Tensor
+            ``[num_samples, steps, k]``; ``k`` depends on the head.
+        """
+
+    @abstractmethod
+    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
+        """Turn noise into samples.
+
+        Parameters
+        ----------
+        params : tuple of Tensor
+            Constrained parameters of one token each, leading dimensions broadcast with ``noise``'s:
+            ``[series, path or 1, ...]``.
+        noise : Tensor
+            ``[series, path, steps, k]`` with ``steps <= block_length``.
+
+        Returns
+        -------
+        Tensor
+            ``[series, path, steps]`` in scaled space.
+        """
+
+
+class StudentTHead(Head):
+    """Student-t of the next step, as published.
+
+    ``df = 2 + softplus(.)``, ``scale = softplus(.)`` floored at machine epsilon (GluonTS 0.14,
+    ``StudentTOutput``).
+    """
+
+    param_names = ("df", "loc", "scale")
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(d_model, 3)
+
+    def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
+        """Raw ``[..., 3]``."""
+        return self.proj(hidden)  # type: ignore[no-any-return]
+
+    def constrain(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """``df``, ``loc`` and ``scale``, each ``[...]``."""
+        df, loc, scale = raw.unbind(-1)
+        return 2.0 + F.softplus(df), loc, _positive(scale)
+
+    def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
+        """`StudentT` over ``[...]``."""
+        return StudentT(*params, validate_args=False)
+
+    def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
+        """Negative log-likelihood in data units."""
+        distribution = self.distribution(self.constrain(raw))
+        return -distribution.log_prob(target.squeeze(-1))[..., None] + log_scale
+
+    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Two uniforms per step."""
+        return torch.rand(num_samples, steps, 2, generator=generator, dtype=torch.float64)
+
+    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
+        """Exact polar method (Bailey 1994, Math. Comp. 62, eq. 2): vectorised, no rejection."""
+        df, loc, scale = (p[..., None] for p in params)
+        u, v = (1 - noise[..., 0]).clamp_min(torch.finfo(noise.dtype).tiny), noise[..., 1]
+        radius = (df * torch.expm1(-2.0 / df * u.log())).clamp_min(0).sqrt()
+        return loc + scale * radius * torch.cos(2 * torch.pi * v)
+
+
+class NormalHead(Head):
+    """Normal distribution of the next step."""
+
+    param_names = ("loc", "scale")
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(d_model, 2)
+
+    def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
+        """Raw ``[..., 2]``."""
+        return self.proj(hidden)  # type: ignore[no-any-return]
+
+    def constrain(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """``loc`` and ``scale``, each ``[...]``."""
+        loc, scale = raw.unbind(-1)
+        return loc, _positive(scale)
+
+    def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
+        """`torch.distributions.Normal` over ``[...]``."""
+        return Normal(*params, validate_args=False)
+
+    def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
+        """Negative log-likelihood in data units."""
+        distribution = self.distribution(self.constrain(raw))
+        return -distribution.log_prob(target.squeeze(-1))[..., None] + log_scale
+
+    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
+        """One standard normal per step."""
+        return torch.randn(num_samples, steps, 1, generator=generator, dtype=torch.float64)
+
+    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
+        """``loc + scale * z``."""
+        loc, scale = (p[..., None] for p in params)
+        return loc + scale * noise[..., 0]
+
+
+class QuantileBlockHead(Head):
+    """Quantiles of the next ``block_length`` steps, trained with the pinball loss.
+
+    The steps of a block are joined by a Gaussian copula with correlation ``rho ** |i - j|``: marginals
+    are exactly the emitted ones, and neighbouring steps move together.
+
+    Parameters
+    ----------
+    d_model : int
+        Width of the state.
+    lags_seq : tuple of int
+        Lags of a token.
+    block_length : int
+        Future steps per token.
+    quantile_levels : tuple of float
+        Ascending, in (0, 1).
+    block_correlation : float
+        ``rho`` in [0, 1).
+    lag_experts : int
+        0, or the number of linear maps from the token's lag values to the block. The state chooses
+        a convex mixture of them, added to every quantile: seasonal copies and local trends need not
+        squeeze through the normed state. They start as seasonal naive forecasts of common seasons
+        and, beyond those, as persistence.
+    """
+
+    param_names = ("quantiles",)
+
+    def __init__(
+        self,
+        d_model: int,
+        lags_seq: tuple[int, ...],
+        block_length: int,
+        quantile_levels: tuple[float, ...],
+        block_correlation: float = 0.0,
+        lag_experts: int = 0,
+    ) -> None:
+        super().__init__()
+        self.block_length = block_length
+        self.quantile_levels = quantile_levels
+        self.block_correlation = block_correlation
+        self.proj = nn.Linear(d_model, block_length * len(quantile_levels))
+        self.expert_gate = nn.Linear(d_model, lag_experts) if lag_experts else None
+        self.experts = (
+            nn.Parameter(_seasonal_copies(lags_seq, lag_experts, block_length))
+            if lag_experts
+            else None
+        )
+        self.register_buffer("levels", torch.tensor(quantile_levels), persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        # Start as a wide forecast around the last value (with experts) or the median (without).
+        spread = 0.5 * torch.special.ndtri(torch.tensor(self.quantile_levels))
+        with torch.no_grad():
+            self.proj.weight.mul_(0.1)
+            self.proj.bias.copy_(spread.repeat(self.block_length))
+            if self.experts is not None:
+                self.experts.add_(0.02 * torch.randn_like(self.experts))
+
+    def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
+        """Raw ``[..., block_length, n_levels]``."""
+        raw = self.proj(hidden).unflatten(-1, (self.block_length, len(self.quantile_levels)))
+        if self.expert_gate is None or self.experts is None:
+            return raw  # type: ignore[no-any-return]
+        gate = self.expert_gate(hidden).softmax(-1)
+        paths = (lag_values @ self.experts).unflatten(-1, (gate.shape[-1], self.block_length))
+        return raw + (gate[..., None, :] @ paths).squeeze(-2)[..., None]  # type: ignore[no-any-return]
+
+    def constrain(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """Quantiles in ascending order, ``[..., block_length, n_levels]``.
+
+        Sorting crossed quantiles never increases the pinball loss (Chernozhukov et al. 2010).
+        """
+        return (raw.sort(dim=-1).values,)
+
+    def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
+        """`PiecewiseQuantile` over ``[..., block_length]``."""
+        return PiecewiseQuantile(params[0], self.levels)
+
+    def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
+        """Pinball loss, twice its mean over the levels (an estimate of the CRPS)."""
+        error = target[..., None] - raw
+        return 2 * torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
+
+    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Uniforms whose normal scores follow an AR(1) that starts anew with each block."""
+        z = torch.randn(num_samples, steps, generator=generator, dtype=torch.float64)
+        rho, innovation = self.block_correlation, (1 - self.block_correlation**2) ** 0.5
+        for step in range(1, steps):
+            if step % self.block_length:
+                z[:, step] = rho * z[:, step - 1] + innovation * z[:, step]
+        return torch.special.ndtr(z)[..., None]
+
+    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
+        """Invert the quantile function at the noise."""
+        values = params[0][..., : noise.shape[-2], :]
+        return PiecewiseQuantile(values, self.levels).icdf(noise[..., 0])
+
+
+def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: int) -> Tensor:
+    """Maps ``[n_lags, n_experts * block_length]``: expert i repeats the i-th common season."""
+    lags = torch.tensor(lags_seq)
+    maps = torch.zeros(len(lags_seq), n_experts, block_length)
+    for expert in range(n_experts):
+        season = _SEASONS[expert] if expert < len(_SEASONS) else 1
+        for step in range(1, block_length + 1):
+            lag = -step % season  # zero-based: the value of the same phase in the last season
+            maps[(lags - lag).abs().argmin(), expert, step - 1] = 1.0
+    return maps.flatten(1)
+
+
+def _positive(raw: Tensor) -> Tensor:
+    return F.softplus(raw).clamp_min(torch.finfo(raw.dtype).eps)
+
+
+def make_head(config: LagLlamaConfig) -> Head:
+    """Build the head that a configuration names."""
+    if config.head == "student_t":
+        return StudentTHead(config.d_model)
+    if config.head == "normal":
+        return NormalHead(config.d_model)
+    return QuantileBlockHead(
+        config.d_model,
+        config.lags_seq,
+        config.block_length,
+        config.quantile_levels,
+        config.block_correlation,
+        config.lag_experts,
+    )

@@ -1,0 +1,59 @@
+"""From scaled values to one token per time step."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["gather_lags", "lag_positions"]
+
+
+@lru_cache(maxsize=64)
+def _lag_tensor(lags_seq: tuple[int, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # cached across callers: must not be an inference tensor
+        return torch.tensor(lags_seq, device=device)
+
+
+def lag_positions(
+    lags_seq: tuple[int, ...], start: int, steps: int, device: torch.device
+) -> Tensor:
+    """Where the lags of tokens ``start .. start + steps - 1`` stand in the series.
+
+    Returns
+    -------
+    Tensor
+        ``[steps, n_lags]``, int64: position of the token minus the lag.
+    """
+    tokens = torch.arange(start, start + steps, device=device)
+    return tokens[:, None] - _lag_tensor(lags_seq, device)[None, :]
+
+
+def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor:
+    """Lagged values of the last ``steps`` positions.
+
+    Parameters
+    ----------
+    values : Tensor
+        ``[batch, time]`` with ``time >= steps + max(lags_seq)``.
+    lags_seq : tuple of int
+        Zero-based lags (arXiv 2310.08278, 3.1).
+    steps : int
+        Tokens to build.
+
+    Returns
+    -------
+    Tensor
+        ``[batch, steps, n_lags]``, ordered as ``lags_seq``.
+
+    Raises
+    ------
+    ValueError
+        If the series is too short for the largest lag.
+    """
+    time = values.shape[1]
+    if time < steps + lags_seq[-1]:
+        raise ValueError(
+            f"got {time} values, expected at least {steps} tokens + {lags_seq[-1]} lagged values "
+            f"= {steps + lags_seq[-1]}; pad the history on the left and mark it as not observed"
+        )
+    return values[:, lag_positions(lags_seq, time - steps, steps, values.device)]

@@ -1,0 +1,76 @@
+"""Rotary position embedding and its two length scalings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["apply_rotary", "rotary_table"]
+
+_BASE = 10_000.0
+
+
+def rotary_table(
+    length: int,
+    head_dim: int,
+    rope_scaling: Mapping[str, Any] | None = None,
+    max_context_length: int = 2048,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotation angles of positions ``0 .. length - 1``.
+
+    Parameters
+    ----------
+    length : int
+        Number of positions, the whole sequence: with ``"dynamic"`` scaling the angles depend on it,
+        so a cached forecast builds one table for its context and horizon together.
+    head_dim : int
+        Width of a head, even.
+    rope_scaling : mapping or None
+        ``"linear"``: positions divided by the factor (Chen et al., arXiv 2306.15595). ``"dynamic"``:
+        NTK-aware change of base, only where ``length > max_context_length``.
+    max_context_length : int
+        Length up to which dynamic scaling leaves the angles alone.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``cos`` and ``sin``, each ``[length, head_dim]``, for the half-split rotation.
+    """
+    base, position_scale = _BASE, 1.0
+    if rope_scaling is not None:
+        factor = float(rope_scaling["factor"])
+        if rope_scaling["type"] == "linear":
+            position_scale = factor
+        elif length > max_context_length:
+            stretch = factor * length / max_context_length - (factor - 1)
+            base *= stretch ** (head_dim / (head_dim - 2))
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    half = torch.arange(0, head_dim, 2, device=device, dtype=work)
+    inverse_frequency = 1.0 / (base ** (half / head_dim))
+    positions = torch.arange(length, device=device, dtype=work) / position_scale
+    angles = torch.outer(positions, inverse_frequency)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate queries or keys.
+
+    Parameters
+    ----------
+    x : Tensor
+        ``[..., steps, head_dim]``.
+    cos, sin : Tensor
+        ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions.
+
+    Returns
+    -------
+    Tensor
+        Like ``x``; pairs are ``(i, i + head_dim / 2)``.
+    """
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin

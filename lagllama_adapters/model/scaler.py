@@ -1,0 +1,106 @@
+"""Loc and scale of a series from its observed values."""
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model.config import ScaleFloor, Scaling
+
+__all__ = ["location_and_scale"]
+
+_EPSILON = 1e-10  # the published floor of the robust and mean scalers
+_STD_EPSILON = 1e-5  # added to the variance by the published std scaler
+
+
+def location_and_scale(
+    values: Tensor,
+    observed: Tensor,
+    scaling: Scaling = "robust",
+    scale_floor: ScaleFloor = "epsilon",
+) -> tuple[Tensor, Tensor]:
+    """Estimate loc and scale of each row.
+
+    Parameters
+    ----------
+    values : Tensor
+        ``[batch, time]``, floating; what stands at unobserved steps is ignored. Computed in its
+        dtype: pass float64 where the level is large against the changes.
+    observed : Tensor
+        ``[batch, time]``, True (or non-zero) where a value was observed.
+    scaling : {"robust", "mean", "std", "none"}
+        robust: lower median and interquartile range (linear interpolation); mean: 0 and mean
+        absolute value; std: mean and standard deviation; none: 0 and 1.
+    scale_floor : {"epsilon", "cascade"}
+        See `LagLlamaConfig`. ``"epsilon"`` reproduces the scalers of the published model
+        (GluonTS 0.14: ``MeanScaler``, ``StdScaler``; Lag-Llama: ``RobustScaler``), where the mean
+        scaler gives a row without observations the average scale of its batch.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``loc`` and ``scale``, each ``[batch, 1]``; 0 and 1 for a row without observations (but see
+        the mean scaler). ``scale`` is positive.
+    """
+    mask = observed.bool()
+    values = torch.where(mask, values, torch.zeros_like(values))
+    count = mask.sum(dim=1, keepdim=True)
+    if scaling == "none":
+        zeros = torch.zeros_like(values[:, :1])
+        return zeros, torch.ones_like(zeros)
+    if scaling == "robust":
+        loc, scale = _median_and_iqr(values, mask, count)
+    elif scaling == "mean":
+        loc = torch.zeros_like(values[:, :1])
+        scale = values.abs().sum(dim=1, keepdim=True) / count.clamp_min(1)
+    else:
+        loc, scale = _mean_and_std(values, mask, count)
+    if scale_floor == "cascade":
+        return loc, _cascade(loc, scale, values, mask, count)
+    return loc, _published_floor(scale, scaling, values, count)
+
+
+def _median_and_iqr(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    # One sort with the missing last gives all order statistics, on every device and row by row.
+    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values
+    ordered = ordered.masked_fill(ordered == torch.inf, 0.0)
+    last = (count - 1).clamp_min(0)
+    median = ordered.gather(1, last // 2)
+
+    def quantile(level: float) -> Tensor:
+        position = level * last.to(values.dtype)
+        below = position.floor().long()
+        low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
+        return torch.lerp(low, high, position - below.to(values.dtype))
+
+    iqr = quantile(0.75) - quantile(0.25)
+    return median, iqr
+
+
+def _mean_and_std(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    n = count.clamp_min(1)
+    mean = values.sum(dim=1, keepdim=True) / n
+    deviation = torch.where(mask, values - mean, torch.zeros_like(values))
+    # Dividing by the largest deviation first keeps the squares of huge and tiny series in range.
+    largest = deviation.abs().amax(dim=1, keepdim=True)
+    unit = torch.where(largest > 0, largest, torch.ones_like(largest))
+    return mean, unit * ((deviation / unit).square().sum(dim=1, keepdim=True) / n).sqrt()
+
+
+def _published_floor(scale: Tensor, scaling: Scaling, values: Tensor, count: Tensor) -> Tensor:
+    if scaling == "std":
+        return (scale.square() + _STD_EPSILON).sqrt()
+    if scaling == "mean":
+        batch_scale = values.abs().sum() / count.sum().clamp_min(1)
+        return torch.where(count > 0, scale, batch_scale).clamp_min(_EPSILON)
+    return torch.where(count > 0, scale.clamp_min(_EPSILON), torch.ones_like(scale))
+
+
+def _cascade(loc: Tensor, scale: Tensor, values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
+    absolute = values.abs()
+    # A spread within the rounding of the largest value is the spread of a constant series.
+    rounding = 8 * torch.finfo(values.dtype).eps * absolute.amax(dim=1, keepdim=True)
+    std = _mean_and_std(values, mask, count)[1]
+    mean_absolute = absolute.sum(dim=1, keepdim=True) / count.clamp_min(1)
+    ones = torch.ones_like(scale)
+    floor = torch.where(mean_absolute > 0, mean_absolute, ones)
+    floor = torch.where(std > rounding, std, floor)
+    return torch.where(scale > rounding, scale, floor)
