@@ -1,0 +1,6 @@
+"""Forecasts from a network: sampler, forecast object, predictor."""
+
+from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+
+__all__ = ["LagLlamaPredictor", "SampleForecast"]

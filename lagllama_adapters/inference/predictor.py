@@ -1,0 +1,360 @@
+"""The one door to forecasts: arrays in, sample paths out."""
+
+import hashlib
+import operator
+import os
+import secrets
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lagllama_adapters.checkpoints import load_pretrained
+from lagllama_adapters.data.calendar import Calendar
+from lagllama_adapters.data.windows import calendar_windows, check_series, left_pad
+from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
+
+__all__ = ["LagLlamaPredictor"]
+
+Floats = npt.NDArray[np.floating[Any]]
+
+_SERIES_AT_ONCE = 256  # bounds the memory of contexts; paths have their own cap
+
+
+class LagLlamaPredictor:
+    """Zero-shot forecaster over plain arrays.
+
+    Parameters
+    ----------
+    checkpoint : str, path or LagLlama, default "base"
+        "base" (the weights inside the package), "published" (the official Lag-Llama, from its hub),
+        a checkpoint folder, a ``.ckpt`` of the original project, or a network, used as it is.
+    device : str or torch.device, optional
+        Where to compute; None: the CPU, or where the given network is.
+
+    Attributes
+    ----------
+    model : LagLlama
+        The network; loaded ones are shared within the process and must not be changed.
+    config : LagLlamaConfig
+        Its configuration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lagllama_adapters import LagLlamaPredictor
+    >>> monthly = 100 + np.arange(72) + 10 * np.sin(np.arange(72) * np.pi / 6)
+    >>> forecast = LagLlamaPredictor().predict(
+    ...     monthly, prediction_length=12, start="2019-01", freq="MS", seed=0
+    ... )
+    >>> forecast.samples.shape
+    (1, 100, 12)
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str] | LagLlama = "base",
+        device: str | torch.device | None = None,
+    ) -> None:
+        if isinstance(checkpoint, LagLlama):
+            self.model = checkpoint if device is None else checkpoint.to(device)
+        else:
+            self.model = load_pretrained(checkpoint, device)
+
+    @property
+    def config(self) -> LagLlamaConfig:
+        """Configuration of the network."""
+        return self.model.config
+
+    def past_length(self, context_length: int | None = None) -> int:
+        """Most recent points of a series that a forecast reads; earlier ones may be cut off.
+
+        Parameters
+        ----------
+        context_length : int, optional
+            As in `predict`.
+        """
+        return self.config.past_length(self._check_context(context_length))
+
+    def predict(
+        self,
+        past_target: Any,
+        prediction_length: int,
+        num_samples: int = 100,
+        start: Any = None,
+        freq: Any = None,
+        seed: int | None = None,
+        context_length: int | None = None,
+        *,
+        item_id: Sequence[Hashable] | None = None,
+        max_paths: int = 4096,
+        rescale_each_step: bool | None = None,
+    ) -> SampleForecast:
+        """Draw sample paths.
+
+        Parameters
+        ----------
+        past_target : array-like or list of array-like
+            One or more 1-D series of any lengths, NaN = missing, in data units. Scaling is done in
+            float64.
+        prediction_length : int
+            Steps ahead.
+        num_samples : int, default 100
+            Paths per series.
+        start, freq : optional
+            Time stamp of the first point and pandas frequency, one for all series or a list. None
+            (either): the forecast uses no calendar.
+        seed : int, optional
+            Seed of the paths; None: a fresh one each time. The paths of a series depend on the seed
+            and on its own name (``item_id``) or, without names, the values that the forecast reads:
+            not on the series beside it, their order, or how they are batched.
+        context_length : int, optional
+            Tokens of context; None: what the checkpoint was trained with.
+        item_id : sequence of hashable, optional
+            Names of the series, distinct; they appear in errors and in the result.
+        max_paths : int, default 4096
+            Most paths computed at a time; bounds the working memory.
+        rescale_each_step : bool, optional
+            True: the published procedure, which re-encodes each path with loc and scale
+            re-estimated at every step (slow; for comparison). None: as the checkpoint says.
+
+        Returns
+        -------
+        SampleForecast
+            ``samples`` ``[series, sample, step]``, float32 if every series was float32, else
+            float64.
+
+        Raises
+        ------
+        ValueError
+            For an empty, all-missing, infinite or not one-dimensional series; a count that is not
+            positive; a context beyond the model's limit; a frequency that pandas cannot parse.
+        """
+        horizon = _positive_int("prediction_length", prediction_length)
+        num_samples = _positive_int("num_samples", num_samples)
+        max_paths = _positive_int("max_paths", max_paths)
+        context = self._check_context(context_length)
+        series, names = _named_series(past_target, item_id)
+        calendars = _calendars(start, freq, names)
+        if rescale_each_step is None:
+            rescale_each_step = self.config.rescaling == "per_step"
+        seed = secrets.randbits(63) if seed is None else operator.index(seed)
+        if item_id is None:
+            keys = [_content_key(s[-self.config.past_length(context) :]) for s in series]
+        else:
+            keys = [repr(name).encode() for name in item_id]
+
+        parts = []
+        for rows in _chunks(len(series), _SERIES_AT_ONCE):
+            history = self._history(series[rows], calendars[rows], context, horizon)
+            noise = self._noise(seed, keys[rows], num_samples, horizon)
+            with torch.inference_mode():
+                if rescale_each_step:
+                    sampled = _uncached_in_chunks(self.model, history, noise, max_paths)
+                else:
+                    sampled = sample_paths(self.model, history, noise, max_paths=max_paths)
+            parts.append(sampled.numpy())
+        samples = np.concatenate(parts)
+        if all(s.dtype == np.float32 for s in series):
+            limit = float(np.finfo(np.float32).max)
+            samples = samples.clip(-limit, limit).astype(np.float32)
+        return SampleForecast(samples, None if item_id is None else tuple(item_id))
+
+    def predict_parameters(
+        self,
+        past_target: Any,
+        prediction_length: int,
+        start: Any = None,
+        freq: Any = None,
+        context_length: int | None = None,
+        *,
+        item_id: Sequence[Hashable] | None = None,
+    ) -> dict[str, Floats]:
+        """Parameters of the forecast distributions, without sampling.
+
+        Parameters
+        ----------
+        prediction_length : int
+            At most ``config.block_length``: what one token emits.
+        past_target, start, freq, context_length, item_id
+            As in `predict`.
+
+        Returns
+        -------
+        dict
+            Name to ``[series, step]`` in data units: ``q0.100`` ... for the block quantile head;
+            ``df``, ``loc``, ``scale`` (Student-t) or ``loc``, ``scale`` (normal) otherwise.
+
+        Raises
+        ------
+        ValueError
+            As in `predict`; for a horizon beyond one block; and for a density head on transformed
+            inputs, whose parameters have no meaning in data units.
+        """
+        horizon = _positive_int("prediction_length", prediction_length)
+        if horizon > self.config.block_length:
+            raise ValueError(
+                f"prediction_length: got {horizon}, expected at most "
+                f"{self.config.block_length}, the steps whose distribution one token of this "
+                "checkpoint emits; use predict for longer horizons"
+            )
+        is_quantile = self.config.head == "quantile_block"
+        if not is_quantile and self.config.input_transform != "none":
+            raise ValueError(
+                f"this checkpoint's {self.config.head} head works on "
+                f"{self.config.input_transform} inputs: its parameters have no meaning in data "
+                "units; use predict"
+            )
+        context = self._check_context(context_length)
+        series, names = _named_series(past_target, item_id)
+        calendars = _calendars(start, freq, names)
+        parts = []
+        for rows in _chunks(len(series), _SERIES_AT_ONCE):
+            history = self._history(series[rows], calendars[rows], context, horizon)
+            with torch.inference_mode():
+                parts.append(self._parameters(history, horizon, is_quantile))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _parameters(self, history: History, horizon: int, is_quantile: bool) -> dict[str, Floats]:
+        model, device = self.model, self.model.device
+        values, observed = history.values.to(device), history.observed.to(device)
+        facts = model.series_facts(values, observed)
+        context = values.shape[1] - self.config.max_lag
+        calendar = None
+        if history.time_feat is not None:
+            calendar = history.time_feat[:, :context].to(device)
+        scaled = model.standardise(values, observed, facts)
+        raw = model.decode(model.tokens(scaled, observed, facts, calendar, context))[:, -1]
+        params = model.head.constrain(raw)
+        if is_quantile:
+            quantiles = model.unstandardise(params[0][:, :horizon], facts)
+            levels = self.config.quantile_levels
+            named = {f"q{q:.3f}": quantiles[..., i] for i, q in enumerate(levels)}
+        else:
+            named = dict(zip(model.head.param_names, (p[:, None] for p in params), strict=True))
+            named["loc"] = facts.loc + facts.scale * named["loc"]
+            named["scale"] = facts.scale * named["scale"]
+        return {name: value.double().cpu().numpy() for name, value in named.items()}
+
+    def _history(
+        self,
+        series: list[Floats],
+        calendars: list[Calendar | None],
+        context: int,
+        horizon: int,
+    ) -> History:
+        values, observed = left_pad(series, self.config.past_length(context))
+        time_feat = None
+        if self.config.time_feat:
+            lengths = [len(s) for s in series]
+            time_feat = torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
+        return History(torch.from_numpy(values), torch.from_numpy(observed), time_feat)
+
+    def _noise(
+        self, seed: int, keys: Sequence[bytes], num_samples: int, horizon: int
+    ) -> torch.Tensor:
+        draws = []
+        for key in keys:
+            material = hashlib.blake2b(b"%d/" % seed + key, digest_size=8).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(material, "big") >> 1)
+            draws.append(self.model.head.draw_noise(num_samples, horizon, generator))
+        return torch.stack(draws)
+
+    def _check_context(self, context_length: int | None) -> int:
+        if context_length is None:
+            return self.config.context_length
+        context = _positive_int("context_length", context_length)
+        if context > self.config.max_context_length:
+            raise ValueError(
+                f"context_length: got {context}, expected at most "
+                f"{self.config.max_context_length}, the limit of this checkpoint"
+            )
+        return context
+
+
+def _positive_int(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(f"{name}: got {value!r}, expected a positive integer")
+    return number
+
+
+def _named_series(
+    past_target: Any, item_id: Sequence[Hashable] | None
+) -> tuple[list[Floats], list[str]]:
+    if isinstance(past_target, np.ndarray):
+        many = list(past_target) if past_target.ndim == 2 else [past_target]
+    elif isinstance(past_target, list | tuple) and (
+        len(past_target) == 0 or np.ndim(past_target[0]) > 0
+    ):
+        many = list(past_target)
+    else:
+        many = [past_target]
+    if not many:
+        raise ValueError("past_target: got no series, expected at least one")
+    if item_id is not None and (
+        len(item_id) != len(many) or len(set(item_id)) != len(many)
+    ):
+        raise ValueError(
+            f"item_id: got {len(item_id)} names ({len(set(item_id))} distinct) for {len(many)} "
+            "series, expected one distinct name each"
+        )
+    labels: Sequence[Hashable] = range(len(many)) if item_id is None else item_id
+    names = [f"series {label!r}" for label in labels]
+    return [check_series(s, name) for s, name in zip(many, names, strict=True)], names
+
+
+def _calendars(start: Any, freq: Any, names: list[str]) -> list[Calendar | None]:
+    starts = _per_series("start", start, len(names))
+    freqs = _per_series("freq", freq, len(names))
+    calendars = []
+    for name, one_start, one_freq in zip(names, starts, freqs, strict=True):
+        if one_start is None or one_freq is None:
+            calendars.append(None)
+            continue
+        try:
+            calendars.append(Calendar(one_start, one_freq))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return calendars
+
+
+def _per_series(name: str, value: Any, count: int) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(f"{name}: got a list of {len(value)} for {count} series")
+    return list(value)
+
+
+def _content_key(recent: Floats) -> bytes:
+    """Bytes of what a forecast reads of a series, so that trimming it changes nothing."""
+    first = int(np.isfinite(recent).argmax())
+    return np.ascontiguousarray(recent[first:], dtype=np.float64).tobytes()
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _uncached_in_chunks(
+    model: LagLlama, history: History, noise: torch.Tensor, max_paths: int
+) -> torch.Tensor:
+    series_at_once = max(1, max_paths // noise.shape[1])
+    rows = []
+    for chunk in _chunks(len(history), series_at_once):
+        columns = [
+            sample_paths_uncached(
+                model, history[chunk], noise[chunk, paths], rescale_each_step=True
+            )
+            for paths in _chunks(noise.shape[1], max_paths)
+        ]
+        rows.append(torch.cat(columns, dim=1))
+    return torch.cat(rows)
