@@ -1,0 +1,138 @@
+"""Command line: ``lagllama``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from lagllama_adapters.training.validation import TaskScore
+
+__all__ = ["app"]
+
+# Heavy imports (torch, lightning) live in the commands, so that `--help` answers at once.
+app = typer.Typer(
+    help="Lag-Llama: pretraining, evaluation and conversion of checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_console = Console()
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder of parquet files, one data set each.")],
+    checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
+    num_samples: Annotated[int, typer.Option(help="Paths per series.")] = 200,
+    context_length: Annotated[int | None, typer.Option(help="Tokens of context.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
+    forecasts: Annotated[
+        Path | None, typer.Option(help="Write the quantiles 0.1 ... 0.9 here (.npz).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Score zero-shot forecasts of held-out data against the seasonal naive forecast."""
+    import numpy as np
+
+    from lagllama_adapters.inference import LagLlamaPredictor
+    from lagllama_adapters.training.validation import build_tasks, score_task
+
+    predictor = LagLlamaPredictor(checkpoint, device)
+    scores, quantiles = [], {}
+    for task in build_tasks(data):
+        score, quantiles[task.name] = score_task(
+            predictor, task, num_samples=num_samples, context_length=context_length, seed=seed
+        )
+        scores.append(score)
+    _console.print(_score_table(scores, f"{checkpoint}, zero-shot"))
+    if forecasts is not None:
+        np.savez_compressed(forecasts, allow_pickle=False, **quantiles)
+
+
+@app.command()
+def pretrain(
+    corpus: Annotated[Path, typer.Option(help="Folder of parquet files to train on.")],
+    out: Annotated[Path, typer.Option(help="Folder for weights, settings and run state.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Folder of parquet files to validate on.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Architecture: base, tiny or published.")] = "base",
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 10_000,
+    warmup_steps: Annotated[int, typer.Option(help="Steps of the rising learning rate.")] = 200,
+    decay_steps: Annotated[int, typer.Option(help="Steps of the falling learning rate.")] = 3_000,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 48,
+    seed: Annotated[int, typer.Option(help="Seed of initial weights and windows.")] = 0,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 200,
+    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 1_000,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    progress_bar: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Train weights from a corpus; run it again to go on after an interruption."""
+    from lagllama_adapters.training.lightning_module import OptimizerSettings
+    from lagllama_adapters.training.pretrain import PRESETS, PretrainSettings
+    from lagllama_adapters.training.pretrain import pretrain as run
+
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"got {preset!r}, expected one of {sorted(PRESETS)}")
+    settings = PretrainSettings(
+        model=PRESETS[preset],
+        optimizer=replace(
+            OptimizerSettings(),
+            learning_rate=learning_rate,
+            steps=steps,
+            warmup_steps=warmup_steps,
+            decay_steps=decay_steps,
+        ),
+        batch_size=batch_size,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+        validate_every=validate_every,
+    )
+
+    def report(step: int, scores: list["TaskScore"]) -> None:
+        _console.print(_score_table(scores, f"step {step}"))
+
+    run(
+        corpus,
+        validation,
+        out,
+        settings,
+        device=device,
+        progress_bar=progress_bar,
+        on_validation=report,
+    )
+    _console.print(f"weights in {out / 'checkpoint'}")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A .ckpt of the original project.")],
+    folder: Annotated[Path, typer.Argument(help="Checkpoint folder to write.")],
+) -> None:
+    """Convert an original checkpoint to config.json and model.safetensors, executing nothing."""
+    from lagllama_adapters.checkpoints import convert_published_checkpoint
+
+    convert_published_checkpoint(source, folder)
+    _console.print(f"wrote {folder}")
+
+
+def _score_table(scores: list["TaskScore"], title: str) -> Table:
+    from lagllama_adapters.training.validation import geometric_mean
+
+    table = Table(title=title)
+    for name in ("task", "windows", "WQL", "seasonal naive", "relative", "in 80 % band"):
+        table.add_column(name, justify="left" if name == "task" else "right")
+    for s in scores:
+        row = (s.wql, s.naive_wql, s.relative_wql, s.coverage_80)
+        table.add_row(s.name, str(s.windows), *(f"{x:.4f}" for x in row))
+    below = sum(score.relative_wql < 1 for score in scores)
+    table.add_section()
+    table.add_row(
+        f"geometric mean; {below} of {len(scores)} below 1",
+        *("", "", "", f"{geometric_mean(scores):.4f}", ""),
+    )
+    return table

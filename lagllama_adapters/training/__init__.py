@@ -1,0 +1,1 @@
+"""Pretraining: windows, augmentation, loss, loop, validation."""

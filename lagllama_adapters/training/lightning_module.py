@@ -1,0 +1,134 @@
+"""The pretraining objective and optimizer as a Lightning module."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.validation import Task, TaskScore, geometric_mean, score_task
+
+__all__ = ["OptimizerSettings", "PretrainingModule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW with a warm-up, a constant phase and a linear decay to zero.
+
+    Parameters
+    ----------
+    learning_rate, weight_decay : float
+        Peak rate; decay of matrices (not of biases, norms and gains).
+    betas : tuple of float
+        Moments.
+    steps : int
+        Optimizer steps in all. Because the rate is constant until the decay, a run may be resumed
+        with fewer or more steps than it was started with.
+    warmup_steps, decay_steps : int
+        Length of the two ramps.
+    """
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.98)
+    steps: int = 10_000
+    warmup_steps: int = 200
+    decay_steps: int = 3_000
+
+    def factor(self, step: int) -> float:
+        """Learning rate at a step over the peak rate."""
+        rise = (step + 1) / max(self.warmup_steps, 1)
+        fall = (self.steps - step) / max(self.decay_steps, 1)
+        return max(0.0, min(1.0, rise, fall))
+
+
+class PretrainingModule(L.LightningModule):
+    """Teacher-forced training of `LagLlama`, validated by real zero-shot forecasts.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Network to train.
+    optimizer : OptimizerSettings
+        Optimizer and schedule.
+    steps_per_window : int
+        Tokens of a training window.
+    tasks : list of Task
+        Held-out tasks.
+    """
+
+    def __init__(
+        self,
+        model: LagLlama,
+        optimizer: OptimizerSettings,
+        steps_per_window: int,
+        tasks: list[Task] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer_settings = optimizer
+        self.steps_per_window = steps_per_window
+        self.tasks = tasks or []
+        self.scores: list[TaskScore] = []
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch of `WindowBatches`."""
+        loss = window_loss(
+            self.model,
+            batch["values"],
+            batch["observed"],
+            inputs_observed=batch["inputs_observed"],
+            history=batch["history"],
+            steps=self.steps_per_window,
+            time_feat=batch["time_feat"],
+        )
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch["values"]))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the scores of the last round."""
+        self.scores = []
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Forecast and score one task."""
+        score, _ = score_task(LagLlamaPredictor(self.model), self.tasks[int(batch)])
+        self.scores.append(score)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the geometric mean of the relative losses."""
+        self.log("val_relative_wql", geometric_mean(self.scores), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW and its schedule, stepped per batch."""
+        settings = self.optimizer_settings
+        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
+        others = [p for p in self.model.parameters() if p.ndim < 2]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": settings.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Refuse to go on with a network that is no longer finite."""
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in self.model.parameters() if p.grad is not None]
+        )
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(
+                f"step {self.global_step}: the gradient is not finite; resume from the last "
+                "checkpoint with a lower learning rate, or look for corrupt values in the corpus"
+            )

@@ -1,0 +1,130 @@
+"""Teacher-forced losses."""
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model import LagLlama
+
+__all__ = ["training_loss", "window_loss"]
+
+
+def training_loss(
+    model: LagLlama,
+    past_target: Tensor,
+    past_observed_values: Tensor,
+    future_target: Tensor,
+    future_observed_values: Tensor | None = None,
+    past_time_feat: Tensor | None = None,
+    future_time_feat: Tensor | None = None,
+) -> Tensor:
+    """Mean loss over context and horizon, loc and scale from the past only.
+
+    For a density head this is the published training loss: the negative log-likelihood in data
+    units averaged over observed steps (arXiv 2310.08278, 4.3), in one teacher-forced pass.
+
+    Parameters
+    ----------
+    model : LagLlama
+        In training or eval mode.
+    past_target, past_observed_values : Tensor
+        ``[batch, context_length + max_lag]``; True or 1 = observed.
+    future_target : Tensor
+        ``[batch, horizon]``, at least one step.
+    future_observed_values : Tensor, optional
+        Like ``future_target``; None: observed where not NaN.
+    past_time_feat, future_time_feat : Tensor, optional
+        ``[batch, time, 6]`` calendar features.
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+    """
+    if future_observed_values is None:
+        future_observed_values = ~future_target.isnan()
+    values = torch.cat((past_target, future_target.to(past_target)), dim=1)
+    observed = torch.cat((past_observed_values.bool(), future_observed_values.bool()), dim=1)
+    time_feat = None
+    if past_time_feat is not None and future_time_feat is not None:
+        time_feat = torch.cat((past_time_feat, future_time_feat), dim=1)
+        time_feat = time_feat[:, model.config.max_lag : -1]
+    history = past_target.shape[1]
+    return window_loss(
+        model,
+        values,
+        observed,
+        inputs_observed=observed,
+        history=torch.full((len(values),), history, device=values.device),
+        steps=values.shape[1] - 1 - model.config.max_lag,
+        time_feat=time_feat,
+        discount=0.0,
+    )
+
+
+def window_loss(
+    model: LagLlama,
+    values: Tensor,
+    observed: Tensor,
+    *,
+    inputs_observed: Tensor,
+    history: Tensor,
+    steps: int,
+    time_feat: Tensor | None,
+    discount: float = 2.0,
+) -> Tensor:
+    """Weighted mean loss of all positions of a window.
+
+    Loc and scale come from the first ``history`` values of each row. Positions before that point
+    would see, through them, a little of their own future, which matters for short series: their
+    weight is ``(observations so far / observations of the history) ** discount``.
+
+    Parameters
+    ----------
+    model : LagLlama
+        The network.
+    values : Tensor
+        ``[batch, max_lag + steps + tail]`` in data units; ``tail >= 1`` further targets.
+    observed : Tensor
+        Like ``values``: which may serve as targets.
+    inputs_observed : Tensor
+        Like ``values``: which may serve as inputs (augmentation may hide some).
+    history : Tensor
+        ``[batch]``, int64: forecast start as an index into the window.
+    steps : int
+        Tokens.
+    time_feat : Tensor or None
+        ``[batch, steps, 6]``.
+    discount : float
+        Exponent, 0: all positions weigh the same.
+
+    Returns
+    -------
+    Tensor
+        Scalar; 0 if no target was observed.
+    """
+    max_lag, block = model.config.max_lag, model.head.block_length
+    index = torch.arange(values.shape[1], device=values.device)
+    in_history = inputs_observed & (index < history[:, None])
+    facts = model.series_facts(values, in_history)
+    end = max_lag + steps
+    scaled = model.standardise(values[:, :end], inputs_observed[:, :end], facts)
+    tokens = model.tokens(scaled, inputs_observed[:, :end], facts, time_feat, steps)
+    raw = model.decode(tokens)
+
+    target = model.standardise(values, observed, facts)
+    windows = _blocks(target, max_lag + 1, steps, block)
+    weight = _blocks(observed.to(raw.dtype), max_lag + 1, steps, block)
+    if discount:
+        seen = in_history.cumsum(1)
+        share = seen[:, max_lag:end] / seen[:, -1:].clamp_min(1)
+        weight = weight * share.pow(discount).to(raw.dtype)[..., None]
+    log_scale = facts.scale.log().to(raw.dtype)[..., None]
+    loss = model.head.loss(raw, windows, log_scale)
+    return (loss * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def _blocks(x: Tensor, first: int, steps: int, block: int) -> Tensor:
+    """``[batch, steps, block]``: what follows each token, zero beyond the end of the window."""
+    lacking = first + steps + block - 1 - x.shape[1]
+    padded = torch.nn.functional.pad(x, (0, max(lacking, 0)))
+    return padded[:, first:].unfold(1, block, 1)[:, :steps]

@@ -1,0 +1,289 @@
+"""Pretraining from a corpus folder to a checkpoint folder."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lagllama_adapters.checkpoints import save_checkpoint
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.model import BLOCK_LAGS, LagLlama, LagLlamaConfig
+from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
+from lagllama_adapters.training.validation import TaskScore, build_tasks
+from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+
+__all__ = ["PRESETS", "PretrainSettings", "estimate_block_correlation", "pretrain"]
+
+_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+
+_BASE = LagLlamaConfig(
+    lags_seq=BLOCK_LAGS,
+    scale_floor="cascade",
+    imputation="scaled_zero",
+    observed_indicators=True,
+    input_transform="asinh",
+    scale_features="relative",
+    n_layer=5,
+    n_head=8,
+    mlp_multiple_of=64,
+    context_length=64,
+    max_context_length=1024,
+    attention_window=96,
+    head="quantile_block",
+    block_length=48,
+    quantile_levels=_LEVELS,
+    lag_experts=16,
+)
+
+PRESETS: dict[str, LagLlamaConfig] = {
+    "base": _BASE,
+    "tiny": replace(_BASE, n_layer=2, n_head=4, n_embd_per_head=8, block_length=24, lag_experts=4),
+    "published": LagLlamaConfig(),
+}
+"""Architectures by name; "published" is the network of the paper, with its Student-t head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings:
+    """Everything that a run depends on besides its data; saved beside the weights.
+
+    Parameters
+    ----------
+    model : LagLlamaConfig
+        Architecture.
+    optimizer : OptimizerSettings
+        Optimizer and length of the run.
+    windows : WindowSettings
+        Sampling and augmentation.
+    batch_size : int
+        Windows per step.
+    rollout_length : int
+        Tokens of a window beyond ``model.context_length``.
+    gradient_clip : float
+        Largest norm of the gradient.
+    ema_decay : float
+        Decay of the averaged weights, which are the ones validated and saved.
+    seed : int
+        Seed of initial weights and windows.
+    checkpoint_every, validate_every : int
+        Steps between checkpoints and between validations.
+    """
+
+    model: LagLlamaConfig = _BASE
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    batch_size: int = 48
+    rollout_length: int = 32
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    seed: int = 0
+    checkpoint_every: int = 200
+    validate_every: int = 1000
+
+
+def pretrain(
+    corpus_folder: str | Path,
+    validation_folder: str | Path | None,
+    out: str | Path,
+    settings: PretrainSettings | None = None,
+    *,
+    device: str = "auto",
+    progress_bar: bool = True,
+    on_validation: Callable[[int, list[TaskScore]], None] | None = None,
+) -> LagLlama:
+    """Train a network and write it to ``out``.
+
+    If ``out`` holds the state of an interrupted run, training goes on from it and reaches what the
+    uninterrupted run would have reached (same batches, optimizer, schedule and averages).
+
+    Parameters
+    ----------
+    corpus_folder, validation_folder : path
+        Parquet folders in the layout of `Corpus.from_parquet`; None: no validation.
+    out : path
+        Receives ``checkpoint/`` (config.json, model.safetensors), ``pretrain.json`` (settings),
+        ``last.ckpt`` (state to resume from) and ``metrics.csv``.
+    settings : PretrainSettings, optional
+        Defaults: the "base" preset.
+    device : {"auto", "cpu", "gpu", ...}
+        Lightning accelerator.
+    progress_bar : bool
+        Whether to show one.
+    on_validation : callable, optional
+        Called with the step and the scores after each validation.
+
+    Returns
+    -------
+    LagLlama
+        The averaged weights, in eval mode on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the corpus cannot be used, or ``out`` holds a run of another architecture.
+    FloatingPointError
+        If the gradient stops being finite.
+    """
+    settings = settings or PretrainSettings()
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / "last.ckpt"
+    _check_resumable(out, last, settings)
+    corpus = Corpus.from_parquet(corpus_folder)
+    tasks = [] if validation_folder is None else build_tasks(validation_folder)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(settings.seed)
+        model = LagLlama(settings.model)
+    tokens = settings.model.context_length + settings.rollout_length
+    module = PretrainingModule(model, settings.optimizer, tokens, tasks)
+    batches = WindowBatches(
+        corpus,
+        settings.windows,
+        max_lag=settings.model.max_lag,
+        steps=tokens,
+        block=settings.model.block_length,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        first_batch=lambda: module.global_step,
+    )
+    _write_json(out / "pretrain.json", asdict(settings) | {"model": settings.model.to_dict()})
+    trainer = _trainer(out, settings, bool(tasks), device, progress_bar, on_validation)
+    trainer.fit(
+        module,
+        DataLoader(batches, batch_size=None),
+        DataLoader(range(len(tasks)), batch_size=None) if tasks else None,  # type: ignore[arg-type]
+        ckpt_path=last if last.exists() else None,
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt(f"pretraining stopped; run it again to go on from {last}")
+    model = module.model.cpu().eval()
+    if settings.model.head == "quantile_block":
+        rho = estimate_block_correlation(model, batches, tokens)
+        tuned = LagLlama(replace(settings.model, block_correlation=rho))
+        tuned.load_state_dict(model.state_dict())
+        model = tuned.eval()
+    save_checkpoint(model, out / "checkpoint")
+    return model
+
+
+def estimate_block_correlation(
+    model: LagLlama, batches: WindowBatches, tokens: int, n_batches: int = 20
+) -> float:
+    """Lag-one correlation of the normal scores of forecast errors inside a block.
+
+    Parameters
+    ----------
+    model : LagLlama
+        With a block quantile head.
+    batches : WindowBatches
+        Training windows; batches far beyond any trained on are used.
+    tokens : int
+        Tokens of a window.
+    n_batches : int
+        How many.
+
+    Returns
+    -------
+    float
+        In [0, 0.99].
+    """
+    products = squares = 0.0
+    for index in range(n_batches):
+        batch = batches.batch(10**9 + index)
+        scores, observed = _normal_scores(model, batch, tokens)
+        both = observed[:, 1:] & observed[:, :-1]
+        products += float((scores[:, 1:] * scores[:, :-1])[both].sum())
+        squares += float((scores[:, 1:].square() + scores[:, :-1].square())[both].sum() / 2)
+    return min(0.99, max(0.0, round(products / max(squares, 1e-9), 4)))
+
+
+@torch.inference_mode()
+def _normal_scores(model: LagLlama, batch: dict[str, Tensor], tokens: int) -> tuple[Tensor, Tensor]:
+    """Normal scores of what followed the last token of each window, and where it was observed."""
+    end = model.config.max_lag + tokens
+    values, inputs = batch["values"], batch["inputs_observed"]
+    facts = model.series_facts(values[:, :end], inputs[:, :end])
+    scaled = model.standardise(values[:, :end], inputs[:, :end], facts)
+    raw = model.decode(
+        model.tokens(scaled, inputs[:, :end], facts, batch["time_feat"], tokens)
+    )[:, -1]
+    observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
+    target = model.standardise(values[:, end:], batch["observed"][:, end:], facts)
+    level = model.head.distribution(model.head.constrain(raw)).cdf(target)
+    return torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4)), observed
+
+
+def _trainer(
+    out: Path,
+    settings: PretrainSettings,
+    validates: bool,
+    device: str,
+    progress_bar: bool,
+    on_validation: Callable[[int, list[TaskScore]], None] | None,
+) -> L.Trainer:
+    callbacks: list[L.Callback] = [
+        EMAWeightAveraging(decay=settings.ema_decay),
+        ModelCheckpoint(
+            dirpath=out,
+            filename="last",
+            every_n_train_steps=settings.checkpoint_every,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        ),
+    ]
+    if on_validation is not None:
+        callbacks.append(_ValidationReport(on_validation))
+    return L.Trainer(
+        accelerator=device,
+        devices=1,
+        max_steps=settings.optimizer.steps,
+        max_epochs=-1,
+        gradient_clip_val=settings.gradient_clip,
+        val_check_interval=settings.validate_every if validates else None,
+        check_val_every_n_epoch=None if validates else 1,
+        limit_val_batches=None if validates else 0,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        logger=CSVLogger(out, name="", version=""),
+        log_every_n_steps=50,
+        enable_progress_bar=progress_bar,
+        enable_model_summary=False,
+    )
+
+
+class _ValidationReport(L.Callback):
+    def __init__(self, report: Callable[[int, list[TaskScore]], None]) -> None:
+        self.report = report
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, PretrainingModule)
+        self.report(trainer.global_step, pl_module.scores)
+
+
+def _check_resumable(out: Path, last: Path, settings: PretrainSettings) -> None:
+    saved = out / "pretrain.json"
+    if not (last.exists() and saved.exists()):
+        return
+    before, now = json.loads(saved.read_text())["model"], settings.model.to_dict()
+    changed = sorted(key for key in now if before.get(key) != now[key])
+    if changed:
+        raise ValueError(
+            f"{out}: holds a run of another architecture (differing: {changed}); give another "
+            "folder, or remove it to start anew"
+        )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
