@@ -1,0 +1,270 @@
+"""Lag-Llama as a foundation model of Darts."""
+
+import copy
+import fnmatch
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from darts import TimeSeries
+from darts.models.forecasting.foundation_model import FoundationModel
+from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
+from darts.utils.data.torch_datasets.utils import TorchInferenceSample, TorchTrainingSample
+from darts.utils.serialization import add_safe_globals
+
+from lagllama_adapters.checkpoints.registry import load_pretrained
+from lagllama_adapters.darts.lightning_module import LagLlamaModule
+from lagllama_adapters.darts.likelihood import StudentTLikelihood, head_likelihood
+from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
+from lagllama_adapters.data.calendar import FEATURE_NAMES
+from lagllama_adapters.model.config import LagLlamaConfig
+
+__all__ = ["LagLlamaModel"]
+
+
+class LagLlamaModel(FoundationModel):  # type: ignore[misc]
+    """Lag-Llama: probabilistic forecasts of any series, zero-shot or fine-tuned.
+
+    Works like Darts' other foundation models: ``fit`` is required but trains only if
+    ``enable_finetuning`` says so; one or many series of any lengths, missing values, DatetimeIndex
+    or RangeIndex (no calendar). Components of a multivariate series are forecast one by one, each
+    from its own past. Covariates are not supported.
+
+    Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
+    ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
+    point forecast. ``predict(..., random_state=seed)`` samples with that seed; otherwise each call
+    draws its seed from the model's ``random_state``. For one seed, the paths of a series do not
+    depend on the other series, their order or ``batch_size``.
+
+    Parameters
+    ----------
+    checkpoint : str
+        ``"base"``: the weights inside this package. ``"published"``: the original Lag-Llama. Else
+        a checkpoint folder, or a ``.ckpt`` file of the original project.
+    context_length : int, optional
+        Tokens of context that the network attends to; what the checkpoint recommends if None.
+    input_chunk_length : int or tuple of (int, int), optional
+        Points of history handed to the network, or their minimum and maximum. Default: from 1 to
+        as many as it reads (``context_length`` and the largest lag).
+    output_chunk_length : int, optional
+        Steps of a training target, and the longest horizon of
+        ``predict(..., predict_likelihood_parameters=True)``. Other forecasts may be of any length.
+        Default: the steps that one token emits.
+    output_chunk_shift : int
+        Steps between the end of the history and the first step of a forecast; with a shift, Darts
+        allows horizons up to ``output_chunk_length``.
+    enable_finetuning : bool or dict, optional
+        Whether ``fit`` trains: all weights (True), none (False or None), or those chosen by
+        ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for instance
+        ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
+    random_state : int, optional
+        Makes the sequence of this model's forecasts and trainings reproducible.
+    **kwargs
+        Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
+        ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
+        ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... The default
+        precision is float32 whatever the type of the series, which forecasts keep.
+
+    Raises
+    ------
+    ValueError
+        If ``context_length`` is not positive or beyond the checkpoint's limit, the checkpoint is
+        unknown, or a parameter is unknown to Darts or cannot work with this model.
+
+    Examples
+    --------
+    >>> from darts import TimeSeries
+    >>> from lagllama_adapters.darts import LagLlamaModel
+    >>> from statsmodels.datasets import sunspots
+    >>> series = TimeSeries.from_values(sunspots.load_pandas().data["SUNACTIVITY"].to_numpy())
+    >>> forecast = LagLlamaModel().fit(series).predict(12, num_samples=100)
+    >>> forecast.n_samples
+    100
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str] = "base",
+        context_length: int | None = None,
+        input_chunk_length: int | tuple[int, int] | None = None,
+        output_chunk_length: int | None = None,
+        output_chunk_shift: int = 0,
+        enable_finetuning: bool | dict[str, list[str]] | None = None,
+        random_state: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _refuse_unsupported(kwargs)
+        config = load_pretrained(checkpoint, device="cpu").config
+        _check_context_length(context_length, config)
+        # Darts records the arguments of a model in this dictionary, reads them from it and makes
+        # untrained copies with it: what is resolved here has to be written there.
+        params = self.model_params
+        if not isinstance(checkpoint, str):  # and not one of the known names
+            checkpoint = str(Path(checkpoint).resolve())
+        params["checkpoint"] = checkpoint
+        if input_chunk_length is None:
+            params["input_chunk_length"] = (1, config.past_length(context_length))
+        if output_chunk_length is None:
+            params["output_chunk_length"] = config.block_length
+        # Without this Darts would cast the network to float64 for float64 series.
+        trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
+        params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
+        super().__init__(**kwargs)
+        self.checkpoint = checkpoint
+        self.context_length = context_length
+        self._past_length = config.past_length(context_length)
+        self.pl_module_params["likelihood"] = head_likelihood(config)
+        self.pl_module_params.pop("enable_finetuning", None)  # the module trains as it predicts
+
+    @property
+    def supports_past_covariates(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def supports_future_covariates(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def _ckpt_skipped_params(self) -> list[str]:
+        # Choices per run: any weights can be loaded with any of them.
+        return [*super()._ckpt_skipped_params, "context_length"]
+
+    def predict_from_dataset(
+        self, n: int, dataset: TorchInferenceDataset, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Forecast the series of a dataset; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        n : int
+            Number of steps.
+        dataset : TorchInferenceDataset
+            Series to forecast.
+        *args, **kwargs
+            The other parameters of Darts' method. An integer ``random_state`` is the seed of the
+            paths.
+
+        Returns
+        -------
+        list of TimeSeries
+            The forecasts.
+        """
+        seed = kwargs.get("random_state")
+        if self.model is not None:
+            self.model.pred_seed = int(seed) if isinstance(seed, int | np.integer) else None
+        return super().predict_from_dataset(n, dataset, *args, **kwargs)
+
+    def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
+        _check_dataset(train_sample)
+        shared = load_pretrained(self.checkpoint, device="cpu")
+        module = LagLlamaModule(
+            network_config=shared.config.to_dict(),
+            context_length=self.context_length,
+            **self.pl_module_params,
+        )
+        module.network.load_state_dict(shared.state_dict())
+        return module
+
+    def _setup_finetuning(self, model: LagLlamaModule) -> None:
+        super()._setup_finetuning(model)
+        if not isinstance(self.enable_finetuning, dict):
+            return
+        names = [name for name, _ in model.named_parameters()]
+        for pattern in next(iter(self.enable_finetuning.values())):
+            if not fnmatch.filter(names, pattern):
+                raise ValueError(
+                    f"enable_finetuning: got the pattern {pattern!r}, which fits none of the "
+                    f"model's parameters; expected one that does, such as {names[0]!r} or "
+                    f"'{names[-1].rsplit('.', 2)[0]}*'"
+                )
+
+    def _build_train_dataset(
+        self,
+        series: Sequence[TimeSeries],
+        past_covariates: Sequence[TimeSeries] | None,
+        future_covariates: Sequence[TimeSeries] | None,
+        sample_weight: Sequence[TimeSeries] | str | None,
+        max_samples_per_ts: int | None,
+        stride: int = 1,
+    ) -> TorchTrainingDataset:
+        # The steps that a shift skips are part of the training target: the network cannot leave
+        # them out on its way to the forecast either.
+        target_length = self.output_chunk_length + self.output_chunk_shift
+        return CalendarTrainingDataset(
+            series,
+            past_length=self._past_length,
+            input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
+            output_chunk_length=target_length if self._requires_training else 0,
+            stride=stride,
+            max_samples_per_ts=max_samples_per_ts,
+            sample_weight=sample_weight,
+        )
+
+    def _update_covariates_use(self) -> None:
+        # Calendars ride in the slots for future covariates; users neither give nor see any.
+        super()._update_covariates_use()
+        self._uses_future_covariates = self._expect_future_covariates = False
+
+    def _validate_predict_ds_output(
+        self, train_sample: TorchTrainingSample, inference_sample: TorchInferenceSample
+    ) -> None:
+        # At prediction the calendar comes from timestamps instead.
+        without_calendar = train_sample.replace(
+            historic_future_covariates=None, future_covariates=None
+        )
+        super()._validate_predict_ds_output(without_calendar, inference_sample)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Darts leaves the network out of copies, as it does for pickling; a copy that says it is
+        # fitted must have it.
+        duplicate = type(self).__new__(type(self))
+        memo[id(self)] = duplicate
+        duplicate.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        if self.model is not None:
+            memo[id(self.model._trainer)] = None
+            duplicate.model = copy.deepcopy(self.model, memo)
+        return duplicate
+
+
+def _refuse_unsupported(kwargs: dict[str, Any]) -> None:
+    """Explain what Darts would ignore or fail on later."""
+    reasons = {
+        "likelihood": "the checkpoint has its own forecast distribution; leave it out",
+        "use_reversible_instance_norm": "Lag-Llama scales each series itself; leave it out",
+        "torch_metrics": "Lag-Llama makes no point forecasts in training; leave it out and "
+        "use backtest()",
+        "add_encoders": "Lag-Llama reads the calendar itself and takes no covariates; leave it out",
+    }
+    for name, reason in reasons.items():
+        if kwargs.get(name):
+            raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
+
+
+def _check_context_length(context_length: int | None, config: LagLlamaConfig) -> None:
+    limit = config.max_context_length
+    valid = isinstance(context_length, int) and 1 <= context_length <= limit
+    if context_length is not None and not valid:
+        raise ValueError(
+            f"context_length: got {context_length!r}, expected 1 to {limit} tokens, the limit of "
+            f"this checkpoint, or None for the {config.context_length} that it was trained with"
+        )
+
+
+def _check_dataset(sample: TorchTrainingSample) -> None:
+    """Catch covariates in datasets that ``fit_from_dataset`` is given."""
+    calendar = sample.future_covariates
+    if sample.past_covariates is not None or (
+        calendar is not None and calendar.shape[1] != len(FEATURE_NAMES)
+    ):
+        raise ValueError(
+            "train_dataset: got covariates, expected none: LagLlamaModel does not support any; "
+            "build the dataset from the target series only"
+        )
+
+
+# What Darts' restricted unpickler may restore from a saved model.
+add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood])

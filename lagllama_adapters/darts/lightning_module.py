@@ -1,0 +1,186 @@
+"""The Lightning module that Darts trains and predicts with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
+from darts.utils.data.torch_datasets.utils import (
+    ModuleStage,
+    PLModuleInput,
+    PLModuleOutput,
+    TorchInferenceBatch,
+    TorchTrainingBatch,
+)
+
+from lagllama_adapters.darts.timeseries import histories, unfold_components
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.training.loss import training_loss
+
+__all__ = ["LagLlamaModule"]
+
+MAX_SEED = 2**31 - 1
+
+Window = dict[str, Any]
+PredictOutput = tuple[torch.Tensor, Sequence[dict[str, Any] | None], Sequence[Any]]
+
+
+class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
+    """A private copy of Lag-Llama behind Darts' training and prediction steps.
+
+    Parameters
+    ----------
+    network_config : mapping
+        ``LagLlamaConfig.to_dict()`` of the weights; saved with them, so that a saved model does not
+        need the checkpoint that it came from.
+    context_length : int or None
+        Tokens of context; the trained number if None.
+    **kwargs
+        Parameters of Darts' ``PLForecastingModule``.
+    """
+
+    def __init__(
+        self, network_config: Mapping[str, Any], context_length: int | None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = LagLlama(LagLlamaConfig.from_dict(network_config))
+        self.context_length = context_length
+        self.pred_seed: int | None = None
+
+    @property
+    def supports_probabilistic_prediction(self) -> bool:
+        """Always: the forecasts are sample paths."""
+        return True
+
+    def on_predict_start(self) -> None:
+        """Fix the seed that all batches of this predict call share, unless it was given."""
+        super().on_predict_start()
+        if self.pred_seed is None:
+            # Darts has seeded the global generator for this call. One draw per call and not per
+            # batch: a series' paths then do not depend on the batch that it lands in.
+            self.pred_seed = int(torch.randint(MAX_SEED, ()))
+
+    def on_predict_end(self) -> None:
+        """Forget the seed of this call."""
+        super().on_predict_end()
+        self.pred_seed = None
+
+    def predict_step(
+        self, batch: TorchInferenceBatch, batch_idx: int = 0, dataloader_idx: int | None = None
+    ) -> PredictOutput:
+        """Forecast all series of a batch in one call of the predictor.
+
+        Parameters
+        ----------
+        batch : TorchInferenceBatch
+            Series to forecast; not tiled, as paths share their context.
+        batch_idx, dataloader_idx : int
+            Unused.
+
+        Returns
+        -------
+        predictions : tensor
+            Paths [sample, series, step, component] in the type of the input, or likelihood
+            parameters [1, series, step, component * parameter].
+        series_schema, pred_time
+            Those of the batch.
+        """
+        shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
+        values, starts, freqs = histories(batch, shift)
+        predictor = LagLlamaPredictor(self.network)
+        arguments: dict[str, Any] = {
+            "past_target": values,
+            "prediction_length": self.pred_n + shift,
+            "start": starts,
+            "freq": freqs,
+            "context_length": self.context_length,
+        }
+        if self.predict_likelihood_parameters:
+            parameters = predictor.predict_parameters(**arguments)
+            folded = np.stack([p[:, shift:] for p in parameters.values()], axis=1)
+            unfolded = unfold_components(folded.astype(values[0].dtype), n_components)
+            # [parameter, series, step, component] -> parameters of a component adjacent
+            predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
+        else:
+            forecast = predictor.predict(
+                **arguments, num_samples=self.pred_num_samples, seed=self.pred_seed
+            )
+            predictions = unfold_components(forecast.samples[:, :, shift:], n_components)
+        return torch.from_numpy(predictions), batch.series_schema, batch.pred_time
+
+    def forward(self, x_in: PLModuleInput) -> PLModuleOutput:
+        """Refuse: Lag-Llama trains and predicts through the steps of this module.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "LagLlamaModel has no single forward pass that Darts could call (as it does for "
+            "torch_metrics and to_onnx): forecasts are sampled by predict(), and fine-tuning "
+            "uses the teacher-forced loss of the checkpoint"
+        )
+
+    def _train_val_step(
+        self, batch: TorchTrainingBatch, stage: ModuleStage, criterion: Any, metrics: Any
+    ) -> torch.Tensor:
+        window = _training_window(batch, self.network.config.past_length(self.context_length))
+        loss = self._loss(window, _row_weights(batch))
+        self.log(
+            f"{stage.value}_loss",
+            loss,
+            batch_size=batch.past_target.shape[0],
+            prog_bar=True,
+            sync_dist=True,
+        )
+        return loss
+
+    def _loss(self, window: Window, weights: torch.Tensor | None) -> torch.Tensor:
+        if weights is None:
+            return training_loss(self.network, **window)
+        rows: list[Window] = [
+            {name: None if x is None else x[i : i + 1] for name, x in window.items()}
+            for i in range(len(weights))
+        ]
+        losses = torch.stack([training_loss(self.network, **row) for row in rows])
+        return (weights * losses).mean()
+
+
+def _row_weights(batch: TorchTrainingBatch) -> torch.Tensor | None:
+    """One weight per window and component, the mean of those of its target."""
+    if batch.sample_weight is None:
+        return None
+    weights: torch.Tensor = batch.sample_weight.expand_as(batch.future_target)
+    return weights.mean(dim=1).flatten()
+
+
+def _training_window(batch: TorchTrainingBatch, past_length: int) -> Window:
+    """Arguments of the training loss: components as rows, the past as long as the network reads."""
+    past, future = _fold(batch.past_target), _fold(batch.future_target)
+    missing = past_length - past.shape[1]  # negative: Darts hands over more than is read
+    past = torch.nn.functional.pad(past, (missing, 0), value=torch.nan)
+    observed = ~past.isnan()
+    past_calendar, future_calendar = batch.historic_future_covariates, batch.future_covariates
+    if past_calendar is not None and future_calendar is not None:
+        n_components = batch.past_target.shape[-1]
+        past_calendar = past_calendar.repeat_interleave(n_components, dim=0)
+        future_calendar = future_calendar.repeat_interleave(n_components, dim=0)
+        begun = observed.cumsum(dim=1) > 0  # as in forecasts: no calendar before the first value
+        past_calendar = past_calendar * begun[..., None]
+    return {
+        "past_target": past.nan_to_num(),
+        "past_observed_values": observed.to(past.dtype),
+        "future_target": future.nan_to_num(),
+        "future_observed_values": (~future.isnan()).to(future.dtype),
+        "past_time_feat": past_calendar,
+        "future_time_feat": future_calendar,
+    }
+
+
+def _fold(target: torch.Tensor) -> torch.Tensor:
+    """[batch, time, component] -> [batch * component, time]."""
+    return target.transpose(1, 2).flatten(0, 1)

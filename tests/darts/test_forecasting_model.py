@@ -1,0 +1,652 @@
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from darts import TimeSeries
+from darts.metrics import mcrps
+from darts.utils.data import SequentialTorchTrainingDataset
+from pytorch_lightning import Callback
+
+from lagllama_adapters.checkpoints.registry import load_pretrained
+from lagllama_adapters.darts import LagLlamaModel
+from lagllama_adapters.data.calendar import Calendar, calendar_features
+from lagllama_adapters.data.windows import calendar_windows
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.training.loss import training_loss
+
+# Lightning's own warnings about its use of torch, and its advice on data loaders.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
+]
+
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
+@pytest.fixture
+def make(block_checkpoint):
+    """LagLlamaModel on tiny weights, silent."""
+
+    def make(**kwargs):
+        return LagLlamaModel(
+            **{"checkpoint": block_checkpoint, "pl_trainer_kwargs": QUIET, **kwargs}
+        )
+
+    return make
+
+
+@pytest.fixture
+def model(make, monthly):
+    return make().fit(monthly)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Arguments of every call of the predictor, which still does its work."""
+    recorded = []
+    predict = LagLlamaPredictor.predict
+
+    def spy(self, **kwargs):
+        recorded.append(kwargs)
+        return predict(self, **kwargs)
+
+    monkeypatch.setattr(LagLlamaPredictor, "predict", spy)
+    return recorded
+
+
+def values_of(series):
+    return series.all_values(copy=False)
+
+
+# --- forecasts ---------------------------------------------------------------------------------
+
+
+def test_forecast_continues_the_series(model, monthly):
+    forecast = model.predict(15, num_samples=20)
+    assert forecast.start_time() == monthly.end_time() + monthly.freq
+    assert forecast.freq == monthly.freq
+    assert values_of(forecast).shape == (15, 1, 20)
+    assert list(forecast.components) == ["co2"]
+    assert np.isfinite(values_of(forecast)).all()
+
+
+def test_samples_equal_those_of_the_predictor_with_the_same_seed(model, block_checkpoint, monthly):
+    predictor = LagLlamaPredictor(block_checkpoint)
+    read = monthly[-predictor.past_length() :]
+    forecast = model.predict(15, num_samples=20, random_state=7)
+    expected = predictor.predict(
+        read.values()[:, 0], 15, num_samples=20, start=read.start_time(), freq="MS", seed=7
+    )
+    np.testing.assert_allclose(values_of(forecast)[:, 0].T, expected.samples[0], rtol=1e-6)
+
+
+def test_forecast_of_a_series_does_not_depend_on_its_neighbours(model, monthly):
+    others = [monthly[:40], monthly[100:300]]
+    alone = model.predict(8, monthly, num_samples=5, random_state=3)
+    first, *_ = model.predict(8, [monthly, *others], num_samples=5, random_state=3)
+    *_, last = model.predict(8, [*others, monthly], num_samples=5, random_state=3, batch_size=1)
+    np.testing.assert_allclose(values_of(first), values_of(alone), rtol=1e-6)
+    np.testing.assert_allclose(values_of(last), values_of(alone), rtol=1e-6)
+
+
+def test_one_seed_serves_all_batches_of_a_call(model, monthly, calls):
+    model.predict(2, [monthly[: 30 + i] for i in range(5)], num_samples=2, batch_size=2)
+    assert len(calls) == 3
+    assert len({call["seed"] for call in calls}) == 1
+
+
+def test_all_series_and_components_of_a_batch_go_through_one_call(make, multivariate, calls):
+    make().fit(multivariate).predict(4, [multivariate, multivariate[:20]], num_samples=2)
+    assert [len(h) for h in calls[0]["past_target"]] == [48, 48, 48, 20, 20, 20]
+    assert len(calls) == 1
+
+
+def test_successive_forecasts_differ_and_repeat_with_the_state_of_the_model(make, monthly):
+    def two():
+        model = make(random_state=5).fit(monthly)
+        return [values_of(model.predict(3, num_samples=4)) for _ in range(2)]
+
+    first, second = two()
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(two(), [first, second])
+
+
+def test_prediction_does_not_touch_the_global_generator(model):
+    state = torch.random.get_rng_state()
+    model.predict(3, num_samples=4)
+    torch.testing.assert_close(torch.random.get_rng_state(), state)
+
+
+def test_components_are_forecast_each_on_its_own(make, multivariate):
+    model = make().fit(multivariate)
+    joint = model.predict(8, num_samples=5, random_state=1)
+    single = make().fit(multivariate["may"]).predict(8, num_samples=5, random_state=1)
+    np.testing.assert_allclose(values_of(joint["may"]), values_of(single), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_forecasts_keep_the_type_of_the_series(make, monthly, dtype):
+    series = monthly.astype(dtype)
+    model = make().fit(series)
+    assert model.predict(3, num_samples=2).dtype == dtype
+    assert model.predict(3, predict_likelihood_parameters=True).dtype == dtype
+    assert next(model.model.parameters()).dtype == torch.float32
+
+
+def test_float64_keeps_small_changes_on_a_high_level(make, monthly):
+    forecast = make().fit(monthly + 1e12).predict(6, num_samples=50)
+    recent = monthly.values()[-24:]
+    deviation = values_of(forecast) - 1e12 - recent.mean()
+    assert 0.1 * recent.std() < np.abs(deviation).mean() < 10 * recent.std()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 10])
+def test_short_series_are_forecast(make, monthly, length):
+    short = monthly[:length]
+    forecast = make().fit(short).predict(9, num_samples=10)
+    assert np.isfinite(values_of(forecast)).all()
+
+
+def test_missing_values_inside_a_series_are_forecast_over(make, monthly):
+    values = monthly.values().copy()
+    values[-30:-10:2] = np.nan
+    values[-1] = np.nan
+    gappy = TimeSeries(times=monthly.time_index, values=values)
+    forecast = make().fit(gappy).predict(9, num_samples=10)
+    assert np.isfinite(values_of(forecast)).all()
+
+
+def test_series_without_calendar_get_none(make, yearly, calls):
+    make().fit(yearly).predict(3, num_samples=2)
+    assert calls[0]["start"] == [None]
+    assert calls[0]["freq"] == [None]
+
+
+def test_series_with_and_without_calendar_share_a_batch(make, yearly, monthly, calls):
+    model = make().fit([yearly, monthly])
+    model.predict(3, [yearly, monthly], num_samples=2)
+    assert calls[0]["start"][0] is None
+    assert calls[0]["start"][1] is not None
+
+
+@pytest.mark.parametrize("freq", ["h", "MS", "W-WED", "B"])
+def test_calendar_given_to_the_predictor_is_that_of_the_series(make, freq, calls):
+    index = pd.date_range("2019-12-20", periods=200, freq=freq)
+    series = TimeSeries(times=index, values=np.sin(np.arange(200.0)))
+    make().fit(series).predict(3, num_samples=2)
+    (history,), (start,), (freq_given,) = (calls[0][k] for k in ("past_target", "start", "freq"))
+    assert start == index[-len(history)]
+    np.testing.assert_array_equal(
+        calendar_features(start, freq_given, len(history) + 3),
+        calendar_features(index[0], freq, 203)[-len(history) - 3 :],
+    )
+
+
+def test_context_length_reaches_the_predictor(make, monthly, calls):
+    make(context_length=10).fit(monthly).predict(3, num_samples=2)
+    assert calls[0]["context_length"] == 10
+    assert len(calls[0]["past_target"][0]) == 10 + 24
+
+
+def test_input_chunk_length_bounds_the_history(make, monthly, calls):
+    make(input_chunk_length=20).fit(monthly).predict(3, num_samples=2)
+    assert len(calls[0]["past_target"][0]) == 20
+
+
+def test_static_covariates_are_carried_over(make, monthly):
+    series = monthly.with_static_covariates(pd.DataFrame({"station": [1.0]}))
+    forecast = make().fit(series).predict(3, num_samples=2)
+    pd.testing.assert_frame_equal(forecast.static_covariates, series.static_covariates)
+
+
+def test_shifted_forecast_is_the_later_part_of_the_plain_one(make, monthly):
+    plain = make(output_chunk_length=9).fit(monthly).predict(9, num_samples=4, random_state=2)
+    shifted = make(output_chunk_length=6, output_chunk_shift=3).fit(monthly)
+    forecast = shifted.predict(6, num_samples=4, random_state=2)
+    assert forecast.start_time() == plain.start_time() + 3 * monthly.freq
+    np.testing.assert_allclose(values_of(forecast), values_of(plain)[3:], rtol=1e-6)
+
+
+# --- parameters of the forecast distribution ---------------------------------------------------
+
+
+def test_block_parameters_are_the_quantiles_of_the_samples(model, monthly):
+    parameters = model.predict(6, predict_likelihood_parameters=True)
+    assert list(parameters.components) == ["co2_q0.100", "co2_q0.500", "co2_q0.900"]
+    samples = model.predict(6, num_samples=4000)
+    sampled = np.quantile(values_of(samples)[:, 0], [0.1, 0.5, 0.9], axis=1).T
+    spread = np.ptp(parameters.values(), axis=1, keepdims=True)
+    np.testing.assert_allclose(sampled, parameters.values(), atol=0.1 * spread.max())
+
+
+def test_student_t_parameters_are_in_data_units(make, student_t_checkpoint, monthly):
+    model = make(checkpoint=student_t_checkpoint).fit(monthly)
+    parameters = model.predict(1, predict_likelihood_parameters=True)
+    assert list(parameters.components) == ["co2_df", "co2_loc", "co2_scale"]
+    df, loc, scale = parameters.values()[0]
+    assert df > 2
+    samples = values_of(model.predict(1, num_samples=4000)).ravel()
+    assert abs(np.median(samples) - loc) < 0.1 * scale
+
+
+def test_parameters_of_components_are_adjacent(make, multivariate):
+    model = make().fit(multivariate)
+    joint = model.predict(4, predict_likelihood_parameters=True)
+    assert list(joint.components)[:4] == ["jan_q0.100", "jan_q0.500", "jan_q0.900", "may_q0.100"]
+    single = make().fit(multivariate["may"]).predict(4, predict_likelihood_parameters=True)
+    np.testing.assert_allclose(values_of(joint)[:, 3:6], values_of(single), rtol=1e-6)
+
+
+def test_parameters_beyond_a_block_are_refused(model):
+    with pytest.raises(ValueError, match="output_chunk_length"):
+        model.predict(7, predict_likelihood_parameters=True)
+
+
+# --- backtesting -------------------------------------------------------------------------------
+
+
+def test_historical_forecasts_equal_single_forecasts(model, monthly):
+    options = {"num_samples": 5, "random_state": 11}
+    batched = model.historical_forecasts(
+        monthly[-60:],
+        start=-20,
+        start_format="position",
+        forecast_horizon=8,
+        stride=3,
+        retrain=False,
+        last_points_only=False,
+        **options,
+    )
+    assert len(batched) == 5
+    for forecast in batched:
+        history = monthly[-60:].drop_after(forecast.start_time())
+        single = model.predict(8, history, **options)
+        assert single.time_index.equals(forecast.time_index)
+        np.testing.assert_allclose(values_of(forecast), values_of(single), rtol=1e-6)
+
+
+def test_historical_parameters_equal_single_parameters(model, monthly):
+    batched = model.historical_forecasts(
+        monthly[-40:],
+        start=-10,
+        start_format="position",
+        forecast_horizon=6,
+        retrain=False,
+        last_points_only=False,
+        predict_likelihood_parameters=True,
+    )
+    for forecast in batched:
+        history = monthly[-40:].drop_after(forecast.start_time())
+        single = model.predict(6, history, predict_likelihood_parameters=True)
+        np.testing.assert_allclose(values_of(forecast), values_of(single), rtol=1e-6)
+
+
+def test_historical_forecasts_are_batched(model, monthly, calls):
+    model.historical_forecasts(
+        monthly[-60:], start=-32, start_format="position", retrain=False, num_samples=2
+    )
+    assert len(calls) == 1
+    assert len(calls[0]["past_target"]) == 32
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_historical_forecasts_run_with_and_without_retraining(make, monthly, retrain):
+    model = make()
+    if not retrain:
+        model.fit(monthly)
+    forecasts = model.historical_forecasts(
+        monthly,
+        start=-12,
+        start_format="position",
+        forecast_horizon=3,
+        stride=2,
+        retrain=retrain,
+        num_samples=4,
+    )
+    assert values_of(forecasts).shape == (5, 1, 4)
+
+
+def test_forecast_from_the_end_of_the_series(model, monthly):
+    (forecast,) = model.historical_forecasts(
+        monthly, start="end", forecast_horizon=4, retrain=False, last_points_only=False
+    )
+    assert forecast.start_time() == monthly.end_time() + monthly.freq
+
+
+def test_backtest_and_residuals_run(model, monthly):
+    options = {"start": -24, "start_format": "position", "forecast_horizon": 6, "stride": 6}
+    crps = model.backtest(
+        monthly,
+        retrain=False,
+        last_points_only=False,
+        metric=mcrps,
+        num_samples=20,
+        **options,
+    )
+    assert np.isfinite(crps)
+    residuals = model.residuals(monthly[-60:], retrain=False, num_samples=1, **options)
+    assert len(residuals) > 0
+
+
+def test_gridsearch_chooses_among_contexts(monthly, block_checkpoint):
+    best, parameters, score = LagLlamaModel.gridsearch(
+        {"context_length": [4, 24], "checkpoint": [block_checkpoint], "pl_trainer_kwargs": [QUIET]},
+        series=monthly[-60:],
+        forecast_horizon=4,
+        start=-12,
+        start_format="position",
+        stride=4,
+    )
+    assert isinstance(best, LagLlamaModel)
+    assert parameters["context_length"] in (4, 24)
+    assert np.isfinite(score)
+
+
+# --- copies and files --------------------------------------------------------------------------
+
+
+def test_saved_model_forecasts_the_same_without_its_checkpoint(
+    make, monthly, tmp_path, block_checkpoint, monkeypatch
+):
+    model = make().fit(monthly)
+    expected = values_of(model.predict(7, num_samples=5, random_state=1))
+    model.save(str(tmp_path / "model.pt"))
+    monkeypatch.setattr("lagllama_adapters.darts.forecasting_model.load_pretrained", None)
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"))
+    actual = values_of(loaded.predict(7, num_samples=5, random_state=1))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_clean_save_needs_the_series(model, monthly, tmp_path):
+    model.save(str(tmp_path / "model.pt"), clean=True)
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"), pl_trainer_kwargs=QUIET)
+    with pytest.raises(ValueError, match="series"):
+        loaded.predict(3)
+    forecast = loaded.predict(3, monthly, num_samples=5, random_state=1)
+    expected = model.predict(3, num_samples=5, random_state=1)
+    np.testing.assert_array_equal(values_of(forecast), values_of(expected))
+
+
+def test_copies_of_a_fitted_model_forecast_the_same(model):
+    duplicate = copy.deepcopy(model)
+    assert duplicate.model.network is not model.model.network
+    expected = values_of(model.predict(3, num_samples=5, random_state=1))
+    actual = values_of(duplicate.predict(3, num_samples=5, random_state=1))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_untrained_model_has_the_same_parameters(make):
+    model = make(context_length=12, batch_size=4)
+    untrained = model.untrained_model()
+    assert untrained.model_params == model.model_params
+    assert untrained.model is None
+
+
+def test_trainer_arguments_of_the_user_are_not_changed(make):
+    given = dict(QUIET)
+    make(pl_trainer_kwargs=given)
+    assert given == QUIET
+
+
+def test_precision_of_the_user_wins(make, monthly):
+    model = make(pl_trainer_kwargs={**QUIET, "precision": "64-true"}).fit(monthly)
+    model.predict(2, num_samples=2)
+    assert next(model.model.parameters()).dtype == torch.float64
+
+
+# --- fine-tuning -------------------------------------------------------------------------------
+
+
+class TrainingLosses(Callback):
+    def __init__(self):
+        self.values = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.values.append(float(trainer.callback_metrics["train_loss"]))
+
+
+def tuned(make, series, **kwargs):
+    settings = {
+        "enable_finetuning": True,
+        "n_epochs": 8,
+        "batch_size": 16,
+        "random_state": 0,
+        "optimizer_kwargs": {"lr": 1e-2},
+        **kwargs,
+    }
+    return make(**settings).fit(series, max_samples_per_ts=64)
+
+
+@pytest.mark.parametrize("head", ["block", "student_t"])
+def test_fine_tuning_lowers_the_loss_and_leaves_the_shared_weights(
+    make, monthly, head, block_checkpoint, student_t_checkpoint
+):
+    checkpoint = {"block": block_checkpoint, "student_t": student_t_checkpoint}[head]
+    shared = load_pretrained(checkpoint, device="cpu")
+    before = copy.deepcopy(shared.state_dict())
+    recorder = TrainingLosses()
+    trainer = {**QUIET, "callbacks": [recorder]}
+    model = tuned(make, monthly, checkpoint=checkpoint, pl_trainer_kwargs=trainer)
+    assert recorder.values[-1] < recorder.values[0]
+    torch.testing.assert_close(dict(shared.state_dict()), dict(before), rtol=0, atol=0)
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(model.model.network.state_dict().values(), before.values(), strict=True)
+    ]
+    assert all(changed)
+
+
+def test_tuned_weights_are_the_ones_that_forecast(make, monthly):
+    zero_shot = make().fit(monthly).predict(5, num_samples=4, random_state=0)
+    model = tuned(make, monthly)
+    forecast = model.predict(5, num_samples=4, random_state=0)
+    assert not np.allclose(values_of(forecast), values_of(zero_shot))
+    predictor = LagLlamaPredictor(model.model.network)
+    read = monthly[-predictor.past_length() :]
+    direct = predictor.predict(
+        read.values()[:, 0], 5, 4, start=read.start_time(), freq="MS", seed=0
+    )
+    np.testing.assert_allclose(values_of(forecast)[:, 0].T, direct.samples[0], rtol=1e-6)
+
+
+def test_tuned_model_survives_saving(make, monthly, tmp_path):
+    model = tuned(make, monthly)
+    expected = values_of(model.predict(5, num_samples=4, random_state=0))
+    model.save(str(tmp_path / "model.pt"))
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"))
+    actual = values_of(loaded.predict(5, num_samples=4, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_unfreezing_trains_only_what_it_names(make, monthly):
+    before = make().fit(monthly).model.state_dict()
+    model = tuned(make, monthly, enable_finetuning={"unfreeze": ["network.head*"]})
+    for name, after in model.model.state_dict().items():
+        assert torch.equal(after, before[name]) != name.startswith("network.head")
+
+
+def test_freezing_spares_what_it_names(make, monthly):
+    before = make().fit(monthly).model.state_dict()
+    model = tuned(make, monthly, enable_finetuning={"freeze": ["network.token_embedding*"]})
+    for name, after in model.model.state_dict().items():
+        assert torch.equal(after, before[name]) == name.startswith("network.token_embedding")
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_fine_tuning_takes_gappy_multivariate_series_of_any_length_and_index(
+    make, yearly, multivariate, shift
+):
+    gappy = multivariate.values().copy()
+    gappy[5:30:3, 1] = np.nan
+    gappy = TimeSeries.from_values(gappy, columns=multivariate.columns)
+    dated = TimeSeries(
+        times=pd.date_range("2020-01-31", periods=12, freq="ME"),
+        values=multivariate.values()[:12],
+        components=multivariate.columns,
+    )
+    model = tuned(make, [gappy, dated], n_epochs=1, output_chunk_shift=shift)
+    assert np.isfinite(float(model.trainer.callback_metrics["train_loss"]))
+    assert np.isfinite(values_of(model.predict(4, dated, num_samples=3))).all()
+
+
+def test_training_windows_have_the_calendar_of_forecasts(make, monthly, monkeypatch):
+    windows = []
+
+    def record(network, **window):
+        windows.append(window)
+        return training_loss(network, **window)
+
+    monkeypatch.setattr("lagllama_adapters.darts.lightning_module.training_loss", record)
+    series = monthly[50:65]
+    make(enable_finetuning=True, n_epochs=1, batch_size=1).fit(series, max_samples_per_ts=1)
+    (window,) = windows
+    expected = calendar_windows([Calendar(series.start_time(), "MS")], [9], 24, 6)
+    calendar = torch.cat((window["past_time_feat"], window["future_time_feat"]), dim=1)
+    np.testing.assert_array_equal(calendar[:, -30:].numpy(), expected)
+    np.testing.assert_array_equal(window["past_target"][0, -9:], series.values()[:9, 0])
+    np.testing.assert_array_equal(window["future_target"][0], series.values()[9:, 0])
+    assert window["past_observed_values"].sum() == 9
+
+
+def test_validation_series_give_a_validation_loss(make, monthly):
+    model = make(enable_finetuning=True, n_epochs=1, batch_size=64)
+    model.fit(monthly[:400], val_series=monthly[400:], max_samples_per_ts=64)
+    assert np.isfinite(float(model.trainer.callback_metrics["val_loss"]))
+
+
+def test_training_goes_on_after_a_forecast(make, monthly):
+    model = tuned(make, monthly, n_epochs=1)
+    before = copy.deepcopy(model.predict(5, num_samples=4, random_state=0))
+    model.fit(monthly, epochs=2, max_samples_per_ts=64)
+    after = model.predict(5, num_samples=4, random_state=0)
+    assert not np.allclose(values_of(after), values_of(before))
+
+
+def test_checkpoints_of_training_can_be_loaded(make, monthly, tmp_path):
+    model = tuned(
+        make,
+        monthly,
+        n_epochs=2,
+        model_name="tuned",
+        work_dir=str(tmp_path),
+        save_checkpoints=True,
+        pl_trainer_kwargs=QUIET,
+    )
+    loaded = LagLlamaModel.load_from_checkpoint("tuned", work_dir=str(tmp_path), best=False)
+    expected = values_of(model.predict(5, monthly, num_samples=4, random_state=0))
+    actual = values_of(loaded.predict(5, monthly, num_samples=4, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_tuned_weights_load_into_a_zero_shot_model_of_another_context(make, monthly, tmp_path):
+    model = tuned(make, monthly)
+    model.save(str(tmp_path / "model.pt"))
+    other = make(context_length=12, output_chunk_length=3)
+    other.load_weights(str(tmp_path / "model.pt"))
+    torch.testing.assert_close(
+        dict(other.model.network.state_dict()), dict(model.model.network.state_dict())
+    )
+    assert np.isfinite(values_of(other.predict(5, monthly, num_samples=4))).all()
+
+
+def test_model_fitted_from_its_own_dataset_predicts(make, monthly):
+    for enable in (False, True):
+        model = make(enable_finetuning=enable, n_epochs=1, batch_size=64)
+        dataset = model._build_train_dataset([monthly], None, None, None, 64)
+        model.fit_from_dataset(dataset)
+        assert len(model.predict(3, monthly, num_samples=2)) == 3
+
+
+def test_plain_dataset_of_darts_trains_without_calendar(make, monthly):
+    model = make(enable_finetuning=True, n_epochs=1, batch_size=64)
+    dataset = SequentialTorchTrainingDataset(
+        monthly, input_chunk_length=48, output_chunk_length=6, max_samples_per_ts=64
+    )
+    model.fit_from_dataset(dataset)
+    assert len(model.predict(3, monthly, num_samples=2)) == 3
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context_length", [0, -1, 49, 2.5])
+def test_impossible_context_is_refused(make, context_length):
+    with pytest.raises(ValueError, match=r"context_length: got .* expected 1 to 48 tokens"):
+        make(context_length=context_length)
+
+
+def test_unknown_checkpoint_is_refused():
+    with pytest.raises(ValueError, match="no-such-weights"):
+        LagLlamaModel("no-such-weights")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("use_reversible_instance_norm", True),
+        ("add_encoders", {"cyclic": {"future": ["month"]}}),
+        ("torch_metrics", [1]),
+        ("likelihood", object()),
+    ],
+)
+def test_parameters_that_cannot_work_are_refused(make, name, value):
+    with pytest.raises(ValueError, match=f"{name}: got .*leave it out"):
+        make(**{name: value})
+
+
+def test_misspelt_parameters_are_refused(make):
+    with pytest.raises(ValueError, match="num_epochs"):
+        make(num_epochs=3)
+
+
+@pytest.mark.parametrize("name", ["past_covariates", "future_covariates"])
+def test_covariates_are_refused(make, model, monthly, name):
+    with pytest.raises(ValueError, match="does not support any covariates"):
+        make().fit(monthly, **{name: monthly})
+    with pytest.raises(ValueError, match="does not support any covariates"):
+        model.predict(3, **{name: monthly})
+
+
+def test_covariates_inside_a_dataset_are_refused(make, monthly):
+    dataset = SequentialTorchTrainingDataset(
+        monthly, future_covariates=monthly, input_chunk_length=24, output_chunk_length=6
+    )
+    with pytest.raises(ValueError, match="train_dataset: got covariates"):
+        make(enable_finetuning=True).fit_from_dataset(dataset)
+
+
+def test_pattern_without_a_parameter_is_refused(make, monthly):
+    model = make(enable_finetuning={"unfreeze": ["heads*"]})
+    with pytest.raises(ValueError, match=r"'heads\*', which fits none"):
+        model.fit(monthly)
+
+
+def test_all_missing_series_is_refused(make, monthly):
+    empty = monthly[:5] * np.nan
+    with pytest.raises(ValueError, match=r"'co2'.*only missing values"):
+        make().fit(empty).predict(3)
+
+
+def test_prediction_before_fit_is_refused(make, monthly):
+    with pytest.raises(ValueError, match="must be fit"):
+        make().predict(3, monthly)
+
+
+def test_missing_host_names_the_extra():
+    code = (
+        "import sys; sys.modules['darts'] = None\n"
+        "try:\n    import lagllama_adapters.darts\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "lagllama_adapters[darts]"' in run.stdout
