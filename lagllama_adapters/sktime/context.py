@@ -1,0 +1,325 @@
+"""The past of the host's series as arrays and calendars."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import BaseOffset
+from sktime.forecasting.base import ForecastingHorizon
+
+from lagllama_adapters.sktime.instances import (
+    Floats,
+    Instance,
+    merge_instances,
+    read_instances,
+)
+from lagllama_adapters.sktime.time_index import Horizon, locate_horizon, row_positions
+
+__all__ = ["Context", "Histories"]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Arguments of the predictor, one entry per instance and variable, instances outermost."""
+
+    values: list[Floats]
+    starts: list[pd.Timestamp | None]
+    freqs: list[BaseOffset | None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The recent past of every instance, in the order in which the instances first appear.
+
+    Attributes
+    ----------
+    instances : tuple of Instance
+        Their data.
+    keys : pd.Index or None
+        Their keys (a MultiIndex for hierarchical data), None for a single series.
+    variables : pd.Index
+        Column names.
+    index_names : tuple
+        Names of all levels of the host's row index.
+    """
+
+    instances: tuple[Instance, ...]
+    keys: pd.Index | None
+    variables: pd.Index
+    index_names: tuple[Any, ...]
+
+    @classmethod
+    def from_frame(cls, y: pd.DataFrame) -> "Context":
+        """Read a frame of mtype ``pd.DataFrame``, ``pd-multiindex`` or ``pd_multiindex_hier``.
+
+        Parameters
+        ----------
+        y : pd.DataFrame
+            Times increase within an instance; rows of the instances may come in any order.
+
+        Returns
+        -------
+        Context
+            All rows of ``y``.
+        """
+        instances, keys = read_instances(y)
+        return cls(instances, keys, y.columns, tuple(y.index.names))
+
+    def tail(self, length: int) -> "Context":
+        """Keep the last ``length`` rows of every instance.
+
+        Parameters
+        ----------
+        length : int
+            Positive number of rows.
+
+        Returns
+        -------
+        Context
+            Copies of the rows kept, so that the host's frame is not held in memory.
+        """
+        kept: dict[int, pd.Index] = {}
+        instances = []
+        for item in self.instances:
+            # Time indices that are one object stay one object: pickles hold them once.
+            times = kept.setdefault(id(item.times), item.times[-length:])
+            instances.append(replace(item, values=item.values[-length:].copy(), times=times))
+        return replace(self, instances=tuple(instances))
+
+    def updated(self, new: "Context") -> "Context":
+        """Continue every instance with its new rows; instances not seen before are added.
+
+        Parameters
+        ----------
+        new : Context
+            Same number of variables.
+
+        Returns
+        -------
+        Context
+            With the keys of both.
+
+        Raises
+        ------
+        ValueError
+            If one is a single series and the other a panel, or levels or columns differ in number.
+        """
+        if len(new.index_names) != len(self.index_names):
+            raise ValueError(
+                f"got data with {len(new.index_names)} index levels in update, expected "
+                f"{len(self.index_names)} as in fit"
+            )
+        if self.keys is None or new.keys is None:
+            merged = merge_instances([(self.instances[0], new.instances[0])])
+            return replace(self, instances=tuple(merged))
+        known = self.keys.get_indexer(new.keys)
+        pairs = [
+            (self.instances[position], item)
+            for position, item in zip(known, new.instances, strict=True)
+            if position >= 0
+        ]
+        instances = list(self.instances)
+        for position, item in zip(known[known >= 0], merge_instances(pairs), strict=True):
+            instances[position] = item
+        unseen = np.flatnonzero(known < 0)
+        instances += [new.instances[i] for i in unseen]
+        return replace(self, instances=tuple(instances), keys=self.keys.append(new.keys[unseen]))
+
+    def following(self, old: "Context") -> "Context":
+        """Number rows that have no time index of their own onwards from those of ``old``.
+
+        Parameters
+        ----------
+        old : Context
+            With integer time indices and the same instances.
+
+        Returns
+        -------
+        Context
+            The same values, each instance starting where its old rows end.
+        """
+        instances = tuple(
+            replace(new, times=pd.RangeIndex(len(new.times)) + int(previous.times[-1]) + 1)
+            for new, previous in zip(self.instances, old.instances, strict=True)
+        )
+        return replace(self, instances=instances)
+
+    def check(self) -> None:
+        """Refuse series that cannot be forecast.
+
+        Raises
+        ------
+        ValueError
+            If a time stamp occurs twice, or a series has no observed value or an infinite one; the
+            message names it.
+        """
+        for i, item in enumerate(self.instances):
+            if not item.times.is_unique:
+                raise ValueError(
+                    f"{self.describe(i)}: got time stamp {item.times[item.times.duplicated()][0]} "
+                    "more than once, expected one row per time stamp; aggregate or drop rows"
+                )
+            for k, values in enumerate(item.values.T):
+                if np.isnan(values).all():
+                    raise ValueError(
+                        f"{self.describe(i, k)}: got no observed value in the last {len(values)} "
+                        "rows, expected at least one; drop this series, or give more of its history"
+                    )
+                if np.isinf(values).any():
+                    raise ValueError(
+                        f"{self.describe(i, k)}: got an infinite value at "
+                        f"{item.times[np.isinf(values)][0]}, expected finite or missing (NaN) "
+                        "values; replace it before forecasting"
+                    )
+
+    def with_frequency(self, freq: str | None) -> "Context":
+        """Give instances whose time stamps do not tell their frequency the one of the horizon.
+
+        Parameters
+        ----------
+        freq : str or None
+            Frequency of the horizon, if it has one.
+
+        Returns
+        -------
+        Context
+            The same data.
+
+        Raises
+        ------
+        ValueError
+            If the frequency of an instance is still unknown.
+        """
+        instances = list(self.instances)
+        for i, item in enumerate(instances):
+            if item.freq is not None or not isinstance(item.times, pd.DatetimeIndex):
+                continue
+            if freq is None:
+                raise ValueError(
+                    f"{self.describe(i)}: got {len(item.times)} time stamps, the last one "
+                    f"{item.times[-1]}, from which no frequency can be told, expected evenly "
+                    "spaced ones (gaps are allowed); resample the series, or pass "
+                    "ForecastingHorizon(..., freq=...)"
+                )
+            instances[i] = replace(item, freq=to_offset(freq))
+        return replace(self, instances=tuple(instances))
+
+    def describe(self, position: int, variable: int | None = None) -> str:
+        """Name an instance, or one variable of it, in error messages.
+
+        Parameters
+        ----------
+        position : int
+            Position of the instance.
+        variable : int, optional
+            Position of the column, mentioned where there are several.
+
+        Returns
+        -------
+        str
+            Such as ``instance ('north', 7), column 'sales'``.
+        """
+        parts = []
+        if self.keys is not None:
+            parts.append(f"instance {_plain(self.keys[position])!r}")
+        if variable is not None and (self.keys is None or len(self.variables) > 1):
+            parts.append(f"column {_plain(self.variables[variable])!r}")
+        return ", ".join(parts) or "the series"
+
+    def histories(self, length: int) -> Histories:
+        """Evenly spaced values of every series, missing steps filled with NaN.
+
+        Parameters
+        ----------
+        length : int
+            Number of steps that matter; what lies further back is left out.
+
+        Returns
+        -------
+        Histories
+            Each from its first observed value on.
+
+        Raises
+        ------
+        ValueError
+            If the time stamps of an instance are not evenly spaced, gaps aside, or a series has no
+            observed value in the last ``length`` steps.
+        """
+        histories = Histories([], [], [])
+        positions: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+        for i, item in enumerate(self.instances):
+            key = (id(item.times), id(item.freq))
+            try:
+                if key not in positions:
+                    positions[key] = row_positions(item.times, item.freq)
+            except ValueError as error:
+                raise ValueError(f"{self.describe(i)}: {error}") from error
+            for k, values in enumerate(item.values.T):
+                recent = positions[key] > positions[key][-1] - length
+                observed = np.flatnonzero(recent & ~np.isnan(values))
+                if len(observed) == 0:
+                    raise ValueError(
+                        f"{self.describe(i, k)}: got no observed value in the last {length} steps, "
+                        "expected at least one; drop this series"
+                    )
+                steps = positions[key][observed[0] :] - positions[key][observed[0]]
+                history = np.full(steps[-1] + 1, np.nan, dtype=values.dtype)
+                history[steps] = values[observed[0] :]
+                histories.values.append(history)
+                histories.starts.append(_start(item, observed[0]))
+                histories.freqs.append(item.freq)
+        return histories
+
+    def horizons(self, fh: ForecastingHorizon) -> list[Horizon]:
+        """Locate a horizon for every instance, from its own last point.
+
+        Parameters
+        ----------
+        fh : ForecastingHorizon
+            Relative or absolute.
+
+        Returns
+        -------
+        list of Horizon
+            One per instance.
+
+        Raises
+        ------
+        ValueError
+            If the horizon does not fit the time index of an instance.
+        NotImplementedError
+            If an absolute horizon reaches into the past of an instance.
+        """
+        found: dict[Any, Horizon] = {}
+        horizons = []
+        for i, item in enumerate(self.instances):
+            key = (item.times[-1], item.freq)
+            try:
+                if key not in found:
+                    found[key] = locate_horizon(fh, item.times[-1:], item.freq)
+            except ValueError as error:
+                raise ValueError(f"{self.describe(i)}: {error}") from error
+            horizons.append(found[key])
+        return horizons
+
+    def shared_frequency(self) -> BaseOffset | None:
+        """Return the frequency of all instances, None where they have none or several."""
+        frequencies = {item.freq for item in self.instances}
+        return frequencies.pop() if len(frequencies) == 1 else None
+
+
+def _start(item: Instance, row: int) -> pd.Timestamp | None:
+    if item.freq is None:
+        return None
+    stamp = item.times[row]
+    return stamp.to_timestamp() if isinstance(stamp, pd.Period) else stamp
+
+
+def _plain(key: Any) -> Any:
+    """Strip numpy's scalar types, whose representation would clutter a message."""
+    if isinstance(key, tuple):
+        return tuple(_plain(part) for part in key)
+    return key.item() if isinstance(key, np.generic) else key

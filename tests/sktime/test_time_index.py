@@ -1,0 +1,157 @@
+"""Frequencies, gaps and horizons of every kind of time index."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.tseries.frequencies import to_offset
+from sktime.forecasting.base import ForecastingHorizon
+
+from lagllama_adapters.sktime.time_index import infer_frequency, locate_horizon, row_positions
+
+FREQUENCIES = ["D", "B", "h", "15min", "W-WED", "MS", "ME", "BME", "QS", "QE-FEB", "YS", "YE", "3D"]
+
+
+def without_freq(index):
+    return pd.DatetimeIndex(index, freq=None)
+
+
+@pytest.mark.parametrize("freq", FREQUENCIES)
+@pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
+def test_frequency_is_found_without_the_attribute(freq, tz):
+    index = pd.date_range("2020-01-01", periods=40, freq=freq, tz=tz)
+    found = infer_frequency(without_freq(index))
+    assert pd.date_range(index[0], periods=40, freq=found).equals(index)
+
+
+@pytest.mark.parametrize("freq", FREQUENCIES)
+def test_frequency_is_found_when_every_fifth_row_is_left_out(freq):
+    index = pd.date_range("2020-01-01", periods=40, freq=freq)
+    kept = np.flatnonzero(np.arange(40) % 5 != 3)
+    gappy = without_freq(index[kept])
+    found = infer_frequency(gappy)
+    np.testing.assert_array_equal(row_positions(gappy, found), kept)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "alias"),
+    [
+        (["2020-01-01", "2020-01-02"], "D"),
+        (["2020-01-01", "2020-02-01"], "MS"),
+        (["2020-01-31", "2020-02-29"], "ME"),
+        (["2020-01-01 00:00", "2020-01-01 06:00"], "6h"),
+        (["2020-01-03", "2020-01-06"], "3D"),
+    ],
+)
+def test_two_stamps_tell_the_coarsest_frequency_that_fits(stamps, alias):
+    assert infer_frequency(pd.DatetimeIndex(stamps)) == to_offset(alias)
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["2020-01-01"],
+        ["2020-01-01", "2020-01-09", "2020-03-02", "2020-07-30"],
+        ["2020-01-01 00:00:00", "2020-01-01 00:59:58.1", "2020-01-01 02:00:00.07"],
+    ],
+)
+def test_irregular_stamps_have_no_frequency(stamps):
+    assert infer_frequency(pd.DatetimeIndex(stamps, dtype="datetime64[ns]")) is None
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(5), pd.Index([3, 4, 5])])
+def test_integer_indices_have_no_frequency(index):
+    assert infer_frequency(index) is None
+
+
+def test_left_out_periods_are_counted():
+    index = pd.period_range("2020-01", periods=6, freq="M")[[0, 1, 4, 5]]
+    np.testing.assert_array_equal(row_positions(index, index.freq), [0, 1, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("index", "positions"),
+    [([4, 5, 8], [0, 1, 4]), ([0, 10, 20], [0, 1, 2]), ([0, 10, 30], [0, 1, 3]), ([9], [0])],
+)
+def test_left_out_integers_are_counted_in_the_unit_of_the_index(index, positions):
+    np.testing.assert_array_equal(row_positions(pd.Index(index), None), positions)
+
+
+def test_leap_of_years_between_seconds_is_counted_without_a_grid():
+    index = pd.DatetimeIndex(["1990-01-01 00:00:00", "2020-01-01 00:00:00", "2020-01-01 00:00:01"])
+    positions = row_positions(index, to_offset("s"))
+    assert positions[-1] == (index[-1] - index[0]).total_seconds()
+
+
+def test_stamps_off_the_frequency_are_refused_with_a_remedy():
+    index = pd.DatetimeIndex(["2020-01-01", "2020-02-01", "2020-02-17"])
+    with pytest.raises(ValueError, match=r"2020-02-17.*'MS'.*resample"):
+        row_positions(index, to_offset("MS"))
+
+
+@pytest.mark.parametrize("freq", [*FREQUENCIES, "BMS", "SMS", "C", pd.DateOffset(months=1)])
+@pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
+def test_relative_and_absolute_horizons_meet(freq, tz):
+    index = pd.date_range("2020-02-03", periods=21, freq=freq, tz=tz)
+    last, ahead = index[[10]], index[11:]
+    relative = locate_horizon(ForecastingHorizon([1, 5, 9]), last, index.freq)
+    assert relative.labels.equals(ahead[[0, 4, 8]])
+    absolute = locate_horizon(ForecastingHorizon(ahead[[0, 4, 8]], False), last, index.freq)
+    np.testing.assert_array_equal(absolute.steps, relative.steps)
+
+
+@pytest.mark.parametrize("freq", ["M", "Q-FEB", "Y", "W-WED", "D", "h", "15min", "2M"])
+def test_horizons_meet_on_periods(freq):
+    index = pd.period_range("2020-02-03", periods=21, freq=freq)
+    relative = locate_horizon(ForecastingHorizon([1, 5, 9]), index[[10]], index.freq)
+    assert relative.labels.equals(index[[11, 15, 19]])
+    absolute = locate_horizon(ForecastingHorizon(relative.labels, False), index[[10]], index.freq)
+    np.testing.assert_array_equal(absolute.steps, [1, 5, 9])
+
+
+def test_time_differences_are_a_horizon():
+    index = pd.date_range("2020-01-01", periods=5, freq="12h")
+    fh = ForecastingHorizon(pd.to_timedelta([12, 48], unit="h"))
+    found = locate_horizon(fh, index[[-1]], index.freq)
+    np.testing.assert_array_equal(found.steps, [1, 4])
+    assert list(found.labels) == [index[-1] + pd.Timedelta("12h"), index[-1] + pd.Timedelta("48h")]
+
+
+def test_integers_count_from_the_last_one():
+    found = locate_horizon(ForecastingHorizon([2, 3]), pd.Index([41]), None)
+    assert list(found.labels) == [43, 44]
+    found = locate_horizon(ForecastingHorizon([43, 44], is_relative=False), pd.Index([41]), None)
+    assert list(found.steps) == [2, 3]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_labels_keep_the_resolution_of_the_index(unit):
+    index = pd.date_range("2020-01-01", periods=5, freq="D").as_unit(unit)
+    found = locate_horizon(ForecastingHorizon([1, 2]), index[[-1]], to_offset("D"))
+    assert found.labels.dtype == index.dtype
+
+
+def test_contiguous_labels_keep_the_frequency():
+    index = pd.date_range("2020-01-01", periods=5, freq="MS")
+    found = locate_horizon(ForecastingHorizon([2, 3, 4]), index[[-1]], index.freq)
+    assert found.labels.freq == index.freq
+
+
+def test_horizon_between_steps_is_refused():
+    index = pd.date_range("2020-01-01", periods=5, freq="MS")
+    fh = ForecastingHorizon(pd.DatetimeIndex(["2020-06-17"]), is_relative=False)
+    with pytest.raises(ValueError, match=r"2020-06-17.*'MS'"):
+        locate_horizon(fh, index[[-1]], index.freq)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.date_range("2020-01-01", periods=9, freq="W-MON"),
+        pd.period_range("2020-01-01", periods=9, freq="M"),
+        pd.RangeIndex(9),
+    ],
+)
+def test_horizon_in_the_past_is_refused(index):
+    freq = getattr(index, "freq", None)
+    with pytest.raises(NotImplementedError, match="in-sample"):
+        locate_horizon(ForecastingHorizon(index[[3]], is_relative=False), index[[5]], freq)
