@@ -1,0 +1,259 @@
+"""The checkpoint format: a folder with ``config.json`` and ``model.safetensors``, read strictly.
+
+The weights file repeats the configuration in its header, so that a pair of files from two different
+saves is recognised, and a save replaces each file in one step.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.lag_llama import LagLlama
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_HEADER_KEY = "config"
+
+_STORAGE_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def save_checkpoint(
+    model: LagLlama,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+) -> Path:
+    """Write a model to a folder, replacing what is there in one step per file.
+
+    Both files are complete and on disk under other names before either replaces an old one: a save
+    that fails leaves the old checkpoint. Other files in the folder are left alone.
+
+    Parameters
+    ----------
+    model : LagLlama
+        On any device.
+    folder : str or path-like
+        Made if absent, with its parents.
+    dtype : {"float32", "float16", "bfloat16"}
+        How the weights are stored; they are loaded as float32.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If `dtype` is unknown, or a weight is too large for it.
+    """
+    config = {"format_version": FORMAT_VERSION, "config": model.config.to_dict()}
+    header = {_HEADER_KEY: json.dumps(config["config"], sort_keys=True)}
+    weights = save(_stored_tensors(model, dtype), header)
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    # The configuration comes last: a folder without it is not yet a checkpoint.
+    _replace_files(
+        {
+            target / WEIGHTS_FILE: weights,
+            target / CONFIG_FILE: (json.dumps(config, indent=2) + "\n").encode(),
+        }
+    )
+    return target
+
+
+def _stored_tensors(model: LagLlama, dtype: str) -> dict[str, Tensor]:
+    if dtype not in _STORAGE_DTYPES:
+        raise ValueError(f"dtype: got {dtype!r}, expected one of {[*_STORAGE_DTYPES]}")
+    stored = {}
+    for key, tensor in model.state_dict().items():
+        kept = tensor.detach().to("cpu")
+        if kept.is_floating_point():
+            cast = kept.to(_STORAGE_DTYPES[dtype])
+            if bool((cast.isinf() & kept.isfinite()).any()):
+                raise ValueError(f"{key} has a value beyond the range of {dtype}")
+            kept = cast
+        stored[key] = kept.contiguous()
+    return stored
+
+
+def _replace_files(contents: Mapping[Path, bytes]) -> None:
+    beside = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in contents}
+    try:
+        for path, content in contents.items():
+            with beside[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, written in beside.items():
+            os.replace(written, path)
+    finally:
+        for written in beside.values():
+            written.unlink(missing_ok=True)
+    for parent in {path.parent for path in contents}:
+        _sync_folder(parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every platform opens folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
+    """Load a checkpoint folder.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        With the ``config.json`` and ``model.safetensors`` of ``save_checkpoint``.
+
+    Returns
+    -------
+    LagLlama
+        A new model in float32 and eval mode, on the CPU. The global random state is left alone.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the two files is absent.
+    ValueError
+        If a file is damaged or of another format version, if a configuration key or a tensor is
+        unknown, missing or of the wrong shape (the message names it, with got and expected), or if
+        the two files are not from the same save.
+    """
+    target = Path(folder)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (target / name).is_file():
+            raise FileNotFoundError(f"{target} is not a checkpoint folder: it has no {name}")
+    config = _read_config(target / CONFIG_FILE)
+    tensors, header = _read_weights(target / WEIGHTS_FILE)
+    _check_pair(config.to_dict(), header, target)
+    return model_from_tensors(config, tensors, str(target))
+
+
+def _read_config(path: Path) -> LagLlamaConfig:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    keys = {"format_version", "config"}
+    if not isinstance(content, dict) or set(content) != keys:
+        got = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: got {got}, expected an object with the keys {sorted(keys)}")
+    if content["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: got format_version {content['format_version']!r}, expected {FORMAT_VERSION}; "
+            "the checkpoint was written by another version of lagllama_adapters"
+        )
+    if not isinstance(content["config"], dict):
+        raise ValueError(f"{path}: 'config' is not an object")
+    try:
+        return LagLlamaConfig.from_dict(content["config"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, (file.metadata() or {}).get(_HEADER_KEY)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
+
+
+def _check_pair(config: dict[str, Any], header: str | None, folder: Path) -> None:
+    if header is None:  # written by something else: the tensors alone must fit
+        return
+    try:
+        saved = json.loads(header)
+    except ValueError:
+        saved = None
+    if not isinstance(saved, dict):
+        raise ValueError(f"{folder}: the header of {WEIGHTS_FILE} holds no valid configuration")
+    differing = {
+        key: (config.get(key), saved.get(key))
+        for key in sorted({*config, *saved})
+        if config.get(key) != saved.get(key)
+    }
+    if differing:
+        raise ValueError(
+            f"{folder}: {CONFIG_FILE} and {WEIGHTS_FILE} are not from the same save; "
+            f"key: (in {CONFIG_FILE}, saved with the weights) = {differing}. Either a save was "
+            f"interrupted or {CONFIG_FILE} was edited"
+        )
+
+
+def model_from_tensors(
+    config: LagLlamaConfig, tensors: Mapping[str, Tensor], source: str
+) -> LagLlama:
+    """Build a model from its configuration and exactly its tensors.
+
+    Parameters
+    ----------
+    config : LagLlamaConfig
+        The configuration of the weights.
+    tensors : mapping from str to Tensor
+        The state of the model, in any floating dtype.
+    source : str
+        What error messages call the place the tensors are from.
+
+    Returns
+    -------
+    LagLlama
+        In float32 and eval mode, on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is unknown, missing or of the wrong shape; the message names it.
+    """
+    # The caller's random state, inference mode, default device and dtype neither leak in nor out.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
+        model = LagLlama(config).to(torch.float32)
+        expected = model.state_dict()
+        _check_tensors(tensors, expected, source)
+        with torch.no_grad():
+            for key, target in expected.items():
+                target.copy_(tensors[key])
+    return model.eval()
+
+
+def _check_tensors(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str
+) -> None:
+    unknown, missing = sorted({*tensors} - {*expected}), sorted({*expected} - {*tensors})
+    if unknown or missing:
+        raise ValueError(
+            f"{source}: the weights do not fit the configuration: unknown tensors {unknown}, "
+            f"missing tensors {missing}"
+        )
+    for key, target in expected.items():
+        if tensors[key].shape != target.shape:
+            raise ValueError(
+                f"{source}: {key} does not fit the configuration: got shape "
+                f"{tuple(tensors[key].shape)}, expected {tuple(target.shape)}"
+            )
+        if tensors[key].is_floating_point() != target.is_floating_point():
+            raise ValueError(
+                f"{source}: {key}: got dtype {tensors[key].dtype}, expected {target.dtype}"
+            )

@@ -1,0 +1,153 @@
+"""Named checkpoints, and one shared copy of each per process and device."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.checkpoints.format import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
+from lagllama_adapters.checkpoints.published import read_published_checkpoint
+from lagllama_adapters.model.lag_llama import LagLlama
+
+BASE_FOLDER = Path(__file__).parent / "weights" / "base"
+
+
+def _published_folder() -> Path:
+    # Here and not above: only this name needs the hub's client.
+    from lagllama_adapters.checkpoints.hub import published_folder
+
+    return published_folder()
+
+
+KNOWN_CHECKPOINTS: dict[str, Callable[[], Path]] = {
+    "base": lambda: BASE_FOLDER,
+    "published": _published_folder,
+}
+
+Fingerprint = tuple[tuple[str, int, int, bool, int], ...]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    model: LagLlama
+    fingerprint: Fingerprint
+
+
+_lock = RLock()
+_shared: dict[tuple[object, ...], _Shared] = {}
+
+
+def load_pretrained(
+    checkpoint: str | os.PathLike[str], device: str | torch.device | None = None
+) -> LagLlama:
+    """Give the process-wide copy of a checkpoint's model.
+
+    All callers in a process share one copy per checkpoint and device: copy it (``copy.deepcopy``)
+    before changing it. A shared copy that was changed nevertheless is left to whoever holds it, and
+    the next call warns and loads a fresh one. A checkpoint whose files change is loaded anew.
+
+    Parameters
+    ----------
+    checkpoint : str or path-like
+        ``"base"``, the weights inside the package; ``"published"``, the official Lag-Llama,
+        fetched from its hub repository on first use; a folder written by ``save_checkpoint``; or a
+        ``.ckpt`` file of the original project. A folder with a known name is given as ``"./base"``.
+    device : str or torch.device, optional
+        Where the copy lives: ``"cpu"`` if None; ``"auto"`` is a CUDA device if there is one, else
+        the CPU.
+
+    Returns
+    -------
+    LagLlama
+        In float32 and eval mode.
+
+    Raises
+    ------
+    ValueError
+        If `checkpoint` is neither a known name nor an existing checkpoint (the message lists the
+        known names), or its content is not valid.
+    UnsafeCheckpointError
+        If a ``.ckpt`` asks for more than tensors and plain containers.
+    FileNotFoundError
+        If a folder lacks a file.
+    ConnectionError
+        If the published weights cannot be fetched.
+    """
+    source = _resolve(checkpoint)
+    target = _resolve_device(device)
+    with _lock:
+        key = (*_identity(source), str(target))
+        held = _shared.get(key)
+        if held is not None and _fingerprint(held.model) != held.fingerprint:
+            warnings.warn(
+                f"the shared copy of checkpoint {os.fspath(checkpoint)!r} was changed in place; a "
+                "fresh one is loaded. Copy a model (copy.deepcopy) before changing it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            held = None
+        if held is None:
+            with torch.inference_mode(False):  # or a copy on another device could not be tuned
+                model = _read(source).to(target)
+            held = _shared[key] = _Shared(model, _fingerprint(model))
+        return held.model.eval()
+
+
+def clear_pretrained_cache() -> None:
+    """Forget all shared copies; the next ``load_pretrained`` reads from disk."""
+    with _lock:
+        _shared.clear()
+
+
+def _resolve(checkpoint: str | os.PathLike[str]) -> Path:
+    if isinstance(checkpoint, str) and checkpoint in KNOWN_CHECKPOINTS:
+        return KNOWN_CHECKPOINTS[checkpoint]()
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint: got {type(checkpoint).__name__}, expected a name or a path")
+    path = Path(checkpoint).expanduser()
+    is_given = checkpoint != ""  # which as a path would be the working directory
+    if is_given and (path.is_dir() or (path.is_file() and path.suffix == ".ckpt")):
+        return path.resolve()
+    raise ValueError(
+        f"checkpoint: got {os.fspath(checkpoint)!r}, expected one of the known names "
+        f"{[*KNOWN_CHECKPOINTS]}, an existing checkpoint folder ({CONFIG_FILE} and {WEIGHTS_FILE}) "
+        "or an existing .ckpt file"
+    )
+
+
+def _resolve_device(device: str | torch.device | None) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    target = torch.device("cpu" if device is None else device)
+    if target.type == "cuda" and target.index is None:
+        target = torch.device("cuda", torch.cuda.current_device())
+    return target
+
+
+def _identity(source: Path) -> tuple[object, ...]:
+    files = [source] if source.is_file() else [source / CONFIG_FILE, source / WEIGHTS_FILE]
+    stats = [file.stat() for file in files if file.exists()]
+    return (str(source), *((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats))
+
+
+def _read(source: Path) -> LagLlama:
+    return read_published_checkpoint(source) if source.is_file() else read_checkpoint(source)
+
+
+def _fingerprint(model: LagLlama) -> Fingerprint:
+    return tuple(
+        (name, tensor.data_ptr(), tensor._version, tensor.requires_grad, _sum_of_bits(tensor))
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    )
+
+
+def _sum_of_bits(tensor: Tensor) -> int:
+    # Sees what the version counter misses, changes through .data, and is exact in any order.
+    if tensor.is_meta or tensor.dtype != torch.float32:  # no values, or cast: the address tells
+        return 0
+    return int(tensor.detach().contiguous().view(torch.int32).sum(dtype=torch.int64))
