@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.tseries import offsets
 from pandas.tseries.frequencies import to_offset
 
-__all__ = ["Calendar", "FEATURE_NAMES", "calendar_features", "frequency_seconds"]
+__all__ = ["FEATURE_NAMES", "Calendar", "calendar_features", "frequency_seconds"]
 
 FEATURE_NAMES = ("second", "minute", "hour", "dayofweek", "day", "dayofyear")
 
@@ -28,6 +28,7 @@ _YEAR_ENDS = (offsets.YearEnd, offsets.BYearEnd)
 _YEAR_BEGINS = (offsets.YearBegin, offsets.BYearBegin)
 
 Ints = npt.NDArray[np.int64]
+Times = npt.NDArray[np.datetime64]
 
 
 def parse_frequency(freq: str | Any) -> Any:
@@ -146,24 +147,24 @@ class Calendar:
         steps = np.asarray(steps, dtype=np.int64)
         return _features_of(self._representatives(steps))
 
-    def _representatives(self, steps: Ints) -> npt.NDArray[np.datetime64]:
-        offset, start = self.freq, np.datetime64(self.start.to_datetime64(), "ns")
+    def _representatives(self, steps: Ints) -> Times:
+        offset, start = self.freq, self.start.to_datetime64()
         rule, size = _rule(offset)
         if rule == "fixed":
             return _fixed(start, offset, size, steps)
         if rule == "business":
-            day = np.datetime64(start, "D")
-            return np.busday_offset(day, steps * size, roll="forward").astype("datetime64[ns]")
+            days = np.busday_offset(start.astype("datetime64[D]"), steps * size, roll="forward")
+            return np.asarray(days, dtype="datetime64[s]")
         if rule == "month":
             month = _last_month(start, offset, size).astype(np.int64) + steps * size
             last_day = (month + 1).astype("datetime64[M]").astype("datetime64[D]") - 1
-            return last_day.astype("datetime64[ns]")
+            return np.asarray(last_day, dtype="datetime64[s]")
         if len(steps) == 0:
-            return np.empty(0, dtype="datetime64[ns]")
+            return np.empty(0, dtype="datetime64[s]")
         back = max(0, -int(steps.min()))
         begin = self.start - back * offset if back else self.start
         listed = pd.date_range(begin, periods=back + int(steps.max()) + 1, freq=offset)
-        return np.asarray(listed.values[steps + back], dtype="datetime64[ns]")
+        return np.asarray(listed.values[steps + back], dtype="datetime64[s]")
 
 
 @lru_cache(maxsize=4096)
@@ -187,22 +188,22 @@ def _as_timestamp(start: Any) -> pd.Timestamp:
     return stamp.tz_localize(None)
 
 
-def _fixed(start: np.datetime64, offset: Any, size: int, steps: Ints) -> npt.NDArray[np.datetime64]:
-    day = np.timedelta64(1, "D")
+def _fixed(start: Any, offset: Any, size: int, steps: Ints) -> Times:
+    day = start.astype("datetime64[D]")
     if isinstance(offset, offsets.Week):
         last_weekday = 6 if offset.weekday is None else int(offset.weekday)
-        first = np.datetime64(start, "D")
-        weekday = (int(first.astype(np.int64)) + 3) % 7  # 1970-01-01 was a Thursday
-        last = first + np.timedelta64((last_weekday - weekday) % 7 + 7 * (int(offset.n) - 1), "D")
-        start = np.datetime64(last, "ns")
+        weekday = (int(day.astype(np.int64)) + 3) % 7  # 1970-01-01 was a Thursday
+        start = day + (last_weekday - weekday) % 7 + 7 * (int(offset.n) - 1)
     elif isinstance(offset, offsets.Day):
-        start = np.datetime64(np.datetime64(start, "D") + (int(offset.n) - 1) * day, "ns")
-    return start + (steps * size).astype("timedelta64[ns]")
+        start = day + int(offset.n) - 1
+    # Seconds where they do: nanoseconds end in the year 2262.
+    unit, step = ("ns", size) if size % 10**9 else ("s", size // 10**9)
+    return np.asarray(start.astype(f"datetime64[{unit}]") + (steps * step).astype(f"m8[{unit}]"))
 
 
-def _last_month(start: np.datetime64, offset: Any, size: int) -> np.datetime64:
+def _last_month(start: Any, offset: Any, size: int) -> Any:
     """Last month of the first period (pandas anchors: quarters and years may end in any month)."""
-    month = np.datetime64(start, "M")
+    month = start.astype("datetime64[M]")
     if isinstance(offset, _MONTH_ENDS):
         return month + (size - 1)
     if isinstance(offset, _QUARTER_ENDS + _QUARTER_BEGINS):
@@ -215,7 +216,7 @@ def _last_month(start: np.datetime64, offset: Any, size: int) -> np.datetime64:
     return month + months_to_end + (size - period)
 
 
-def _features_of(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:
+def _features_of(times: Times) -> npt.NDArray[np.float32]:
     days = times.astype("datetime64[D]")
     months = days.astype("datetime64[M]")
     seconds = (times - days).astype("timedelta64[s]").astype(np.int64)

@@ -23,7 +23,9 @@ FREQUENCY_BANDS = (
     "yearly",
 )
 # Upper limits of the bands in seconds: below 10 min, below 1 h, below 1 d, below 1 week, ...
-_BAND_LIMITS = np.array([600, 3600, 0.9 * 86_400, 6 * 86_400, 20 * 86_400, 80 * 86_400, 300 * 86_400])
+_BAND_LIMITS = np.array(
+    [600, 3600, 0.9 * 86_400, 6 * 86_400, 20 * 86_400, 80 * 86_400, 300 * 86_400]
+)
 _COLUMNS = ("item_id", "freq", "start", "target")
 
 
@@ -97,7 +99,12 @@ class Corpus:
             values=np.concatenate([part["values"] for part in parts]),
             offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
             **{key: _join([part[key] for part in parts]) for key in ("item_id", "freq", "start")},
-            dataset=_join([(path.stem,) * len(part["lengths"]) for path, part in zip(paths, parts, strict=True)]),
+            dataset=_join(
+                [
+                    (path.stem,) * len(part["lengths"])
+                    for path, part in zip(paths, parts, strict=True)
+                ]
+            ),
         )
 
 
@@ -109,7 +116,8 @@ def _read(path: Path, table: Any) -> dict[str, Any]:
     missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
         raise ValueError(
-            f"{path}: got columns {table.column_names}, expected {list(_COLUMNS)}: missing {missing}"
+            f"{path}: got columns {table.column_names}, expected {list(_COLUMNS)}: "
+            f"missing {missing}"
         )
     lists = table.column("target").combine_chunks()
     values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)

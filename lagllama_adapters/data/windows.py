@@ -31,8 +31,8 @@ def check_series(series: Any, name: str) -> Floats:
     values = np.asarray(series)
     if values.ndim != 1:
         raise ValueError(
-            f"{name}: got an array of shape {values.shape}, expected one dimension (time); pass the "
-            "components of a multivariate series as separate series"
+            f"{name}: got an array of shape {values.shape}, expected one dimension (time); pass "
+            "the components of a multivariate series as separate series"
         )
     if values.dtype not in (np.float32, np.float64):
         try:

@@ -299,9 +299,7 @@ def _named_series(
         many = [past_target]
     if not many:
         raise ValueError("past_target: got no series, expected at least one")
-    if item_id is not None and (
-        len(item_id) != len(many) or len(set(item_id)) != len(many)
-    ):
+    if item_id is not None and (len(item_id) != len(many) or len(set(item_id)) != len(many)):
         raise ValueError(
             f"item_id: got {len(item_id)} names ({len(set(item_id))} distinct) for {len(many)} "
             "series, expected one distinct name each"
@@ -314,7 +312,7 @@ def _named_series(
 def _calendars(start: Any, freq: Any, names: list[str]) -> list[Calendar | None]:
     starts = _per_series("start", start, len(names))
     freqs = _per_series("freq", freq, len(names))
-    calendars = []
+    calendars: list[Calendar | None] = []
     for name, one_start, one_freq in zip(names, starts, freqs, strict=True):
         if one_start is None or one_freq is None:
             calendars.append(None)

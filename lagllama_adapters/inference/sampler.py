@@ -184,13 +184,9 @@ def sample_paths_uncached(
         length = steps if rescale_each_step else context + capacity
         cos, sin = model.rotary(length)
         raw = model.decode(tokens, (cos[:steps], sin[:steps]))[:, -1]
-        drawn = model.head.sample_from(
-            model.head.constrain(raw[:, None]), noise[:, :, start:stop]
-        )
+        drawn = model.head.sample_from(model.head.constrain(raw[:, None]), noise[:, :, start:stop])
         new = model.unstandardise(drawn[:, 0], facts)
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)
     sampled = values[:, history.values.shape[1] :]
     return sampled.view(series, paths, horizon).double().cpu()
-
-

@@ -162,7 +162,7 @@ class LagLlamaConfig:
         levels, block = self.quantile_levels, self.block_length
         if self.head == "quantile_block":
             valid = len(levels) >= 2 and list(levels) == sorted(set(levels))
-            valid = valid and 0.0 < levels[0] and levels[-1] < 1.0
+            valid = valid and levels[0] > 0.0 and levels[-1] < 1.0
             _require(valid, "quantile_levels", levels, "two or more ascending levels in (0, 1)")
             _require(block >= 1, "block_length", block, "a positive integer")
         else:
@@ -239,7 +239,9 @@ class LagLlamaConfig:
                 f"configuration does not fit LagLlamaConfig: unknown keys {unknown}, missing keys "
                 f"{missing}; it was written by another version or edited by hand"
             )
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return cls(**lists)
 
 

@@ -1,4 +1,4 @@
-"""Forecast distributions that torch lacks: Student-t quantiles and piecewise-linear quantile functions."""
+"""What torch lacks: Student-t quantiles, and piecewise-linear quantile functions."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class StudentT(torch.distributions.StudentT):
         return self._cdf_of_angle(torch.atan(standard / self.df.double().sqrt())).to(value.dtype)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Quantile at level ``value``, by bisection on the angle (absolute error below 1e-15 rad)."""
+        """Quantile at level ``value``, by bisection on the angle (error below 1e-15 rad)."""
         level = value.double()
         shape = torch.broadcast_shapes(level.shape, self.df.shape)
         low = torch.full(shape, -torch.pi / 2, dtype=torch.float64, device=level.device)
@@ -52,7 +52,9 @@ class StudentT(torch.distributions.StudentT):
         theta = angle[..., None] * (nodes + 1) / 2
         mass = (theta.cos().pow(df[..., None] - 1) * weights).sum(-1) * angle / 2
         log_constant = (
-            torch.lgamma((df + 1) / 2) - torch.lgamma(df / 2) - 0.5 * torch.log(df.new_tensor(torch.pi))
+            torch.lgamma((df + 1) / 2)
+            - torch.lgamma(df / 2)
+            - 0.5 * torch.log(df.new_tensor(torch.pi))
         )
         return 0.5 + mass * log_constant.exp()
 

@@ -1,11 +1,12 @@
 """Heads: from the state of a token to a distribution of the steps that follow it.
 
-All heads work in the model's scaled (and transformed) space. A head separates three things: its raw
-output, the constrained parameters, and the randomness, which comes in as noise drawn beforehand from
-the caller's generator so that a sample is a deterministic map.
+All heads work in the model's scaled (and transformed) space. A head separates three things: its
+raw output, the constrained parameters, and the randomness, which comes in as noise drawn beforehand
+from the caller's generator so that a sample is a deterministic map.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +70,9 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Independent-of-the-data randomness of ``num_samples`` paths, float64 on the CPU.
+        """Randomness of ``num_samples`` paths, float64 on the CPU.
+
+        Drawn step by step, so that a longer horizon extends the paths of a shorter one.
 
         Returns
         -------
@@ -120,7 +123,8 @@ class StudentTHead(Head):
 
     def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
         """`StudentT` over ``[...]``."""
-        return StudentT(*params, validate_args=False)
+        df, loc, scale = params
+        return StudentT(df, loc, scale, validate_args=False)
 
     def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
         """Negative log-likelihood in data units."""
@@ -129,7 +133,7 @@ class StudentTHead(Head):
 
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
         """Two uniforms per step."""
-        return torch.rand(num_samples, steps, 2, generator=generator, dtype=torch.float64)
+        return _step_by_step(torch.rand, num_samples, steps, 2, generator)
 
     def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """Exact polar method (Bailey 1994, Math. Comp. 62, eq. 2): vectorised, no rejection."""
@@ -159,7 +163,8 @@ class NormalHead(Head):
 
     def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
         """`torch.distributions.Normal` over ``[...]``."""
-        return Normal(*params, validate_args=False)
+        loc, scale = params
+        return Normal(loc, scale, validate_args=False)
 
     def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
         """Negative log-likelihood in data units."""
@@ -168,7 +173,7 @@ class NormalHead(Head):
 
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
         """One standard normal per step."""
-        return torch.randn(num_samples, steps, 1, generator=generator, dtype=torch.float64)
+        return _step_by_step(torch.randn, num_samples, steps, 1, generator)
 
     def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """``loc + scale * z``."""
@@ -179,8 +184,8 @@ class NormalHead(Head):
 class QuantileBlockHead(Head):
     """Quantiles of the next ``block_length`` steps, trained with the pinball loss.
 
-    The steps of a block are joined by a Gaussian copula with correlation ``rho ** |i - j|``: marginals
-    are exactly the emitted ones, and neighbouring steps move together.
+    The steps of a block are joined by a Gaussian copula with correlation ``rho ** |i - j|``: the
+    marginals are exactly the emitted ones, and neighbouring steps move together.
 
     Parameters
     ----------
@@ -202,6 +207,7 @@ class QuantileBlockHead(Head):
     """
 
     param_names = ("quantiles",)
+    levels: Tensor
 
     def __init__(
         self,
@@ -262,12 +268,13 @@ class QuantileBlockHead(Head):
 
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
         """Uniforms whose normal scores follow an AR(1) that starts anew with each block."""
-        z = torch.randn(num_samples, steps, generator=generator, dtype=torch.float64)
+        z = _step_by_step(torch.randn, num_samples, steps, 1, generator)
         rho, innovation = self.block_correlation, (1 - self.block_correlation**2) ** 0.5
         for step in range(1, steps):
             if step % self.block_length:
                 z[:, step] = rho * z[:, step - 1] + innovation * z[:, step]
-        return torch.special.ndtr(z)[..., None]
+        uniform: Tensor = torch.special.ndtr(z)
+        return uniform
 
     def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """Invert the quantile function at the noise."""
@@ -285,6 +292,18 @@ def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: in
             lag = -step % season  # zero-based: the value of the same phase in the last season
             maps[(lags - lag).abs().argmin(), expert, step - 1] = 1.0
     return maps.flatten(1)
+
+
+def _step_by_step(
+    draw: Callable[..., Tensor],
+    num_samples: int,
+    steps: int,
+    size: int,
+    generator: torch.Generator,
+) -> Tensor:
+    # One tensor of all steps would not do: torch orders a draw by its whole size.
+    each = [draw(num_samples, size, generator=generator, dtype=torch.float64) for _ in range(steps)]
+    return torch.stack(each, dim=1)
 
 
 def _positive(raw: Tensor) -> Tensor:

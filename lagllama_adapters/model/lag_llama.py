@@ -110,7 +110,7 @@ class LagLlama(nn.Module):
         past_time_feat : Tensor, optional
             ``[batch, context_length + max_lag, 6]`` calendar features; None: no calendar.
         future_time_feat : Tensor, optional
-            ``[batch, >= horizon - 1, 6]``; needed with ``future_target`` if the past has a calendar.
+            ``[batch, >= horizon - 1, 6]``; needed with ``future_target`` if the past has one.
         future_target : Tensor, optional
             ``[batch, horizon]``: its first ``horizon - 1`` values are read as inputs.
         future_observed_values : Tensor, optional
@@ -150,7 +150,7 @@ class LagLlama(nn.Module):
         Parameters
         ----------
         values, observed : Tensor
-            ``[batch, time]``: the history up to forecast start; nothing later may be marked observed.
+            ``[batch, time]``: the history; nothing after forecast start may be marked observed.
         """
         config, mask = self.config, observed.bool()
         loc, scale = location_and_scale(values, mask, config.scaling, config.scale_floor)

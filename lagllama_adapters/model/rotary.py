@@ -30,8 +30,8 @@ def rotary_table(
     head_dim : int
         Width of a head, even.
     rope_scaling : mapping or None
-        ``"linear"``: positions divided by the factor (Chen et al., arXiv 2306.15595). ``"dynamic"``:
-        NTK-aware change of base, only where ``length > max_context_length``.
+        ``"linear"``: positions divided by the factor (Chen et al., arXiv 2306.15595).
+        ``"dynamic"``: NTK-aware change of base, only where ``length > max_context_length``.
     max_context_length : int
         Length up to which dynamic scaling leaves the angles alone.
 

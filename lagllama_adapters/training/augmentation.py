@@ -7,15 +7,16 @@ returns new arrays; nothing is changed in place.
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["freq_mask", "freq_mix", "hide_spans", "sign_flip", "truncate_history"]
+__all__ = ["flatten", "freq_mask", "freq_mix", "hide_spans", "sign_flip", "truncate_history"]
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
+Spectra = npt.NDArray[np.complex128]
 
 _PROTECTED = 3  # the strongest frequencies carry the season and stay
 
 
-def _spectrum(values: Floats, observed: Bools) -> tuple[npt.NDArray[np.complex64], Floats]:
+def _spectrum(values: Floats, observed: Bools) -> tuple[Spectra, npt.NDArray[np.float64]]:
     """Spectrum around each row's mean (missing values at the mean), and the mean."""
     count = np.maximum(observed.sum(1, keepdims=True), 1)
     mean = np.where(observed, values, 0).sum(1, keepdims=True, dtype=np.float64) / count
@@ -23,13 +24,13 @@ def _spectrum(values: Floats, observed: Bools) -> tuple[npt.NDArray[np.complex64
     return np.fft.rfft(centred, axis=1), mean
 
 
-def _strongest(spectrum: npt.NDArray[np.complex64]) -> Bools:
+def _strongest(spectrum: Spectra) -> Bools:
     power = np.abs(spectrum)
     threshold = np.partition(power, -_PROTECTED, axis=1)[:, -_PROTECTED, None]
     return np.asarray(power >= threshold)
 
 
-def _back(spectrum: npt.NDArray[np.complex64], mean: Floats, values: Floats) -> Floats:
+def _back(spectrum: Spectra, mean: npt.NDArray[np.float64], values: Floats) -> Floats:
     # n is given so that an odd length keeps its last step (the published code shifts there).
     return (np.fft.irfft(spectrum, n=values.shape[1], axis=1) + mean).astype(values.dtype)
 
@@ -74,6 +75,12 @@ def sign_flip(values: Floats, chosen: Bools) -> Floats:
     return np.where(chosen[:, None], -values, values)
 
 
+def flatten(values: Floats, observed: Bools, chosen: Bools) -> Floats:
+    """Make the chosen rows (``[batch]``) constant at their first observed value."""
+    first = np.take_along_axis(values, observed.argmax(1)[:, None], axis=1)
+    return np.where(chosen[:, None], first, values)
+
+
 def truncate_history(
     inputs_observed: Bools, history: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]
 ) -> Bools:
@@ -82,9 +89,7 @@ def truncate_history(
     return inputs_observed & (index >= (history - kept)[:, None])
 
 
-def hide_spans(
-    inputs_observed: Bools, chosen: Bools, generator: np.random.Generator
-) -> Bools:
+def hide_spans(inputs_observed: Bools, chosen: Bools, generator: np.random.Generator) -> Bools:
     """Hide values of the chosen rows: half of them single values, half spans of 1-64 steps.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -111,7 +111,7 @@ def pretrain(
         Parquet folders in the layout of `Corpus.from_parquet`; None: no validation.
     out : path
         Receives ``checkpoint/`` (config.json, model.safetensors), ``pretrain.json`` (settings),
-        ``last.ckpt`` (state to resume from) and ``metrics.csv``.
+        ``last.ckpt`` (state to resume from) and ``logs/`` (metrics, a folder per start).
     settings : PretrainSettings, optional
         Defaults: the "base" preset.
     device : {"auto", "cpu", "gpu", ...}
@@ -141,9 +141,7 @@ def pretrain(
     corpus = Corpus.from_parquet(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(settings.seed)
-        model = LagLlama(settings.model)
+    model = _initialise(settings.model, settings.seed)
     tokens = settings.model.context_length + settings.rollout_length
     module = PretrainingModule(model, settings.optimizer, tokens, tasks)
     batches = WindowBatches(
@@ -160,8 +158,8 @@ def pretrain(
     trainer = _trainer(out, settings, bool(tasks), device, progress_bar, on_validation)
     trainer.fit(
         module,
-        DataLoader(batches, batch_size=None),
-        DataLoader(range(len(tasks)), batch_size=None) if tasks else None,  # type: ignore[arg-type]
+        _loader(batches),
+        _loader(range(len(tasks))) if tasks else None,
         ckpt_path=last if last.exists() else None,
     )
     if trainer.interrupted:
@@ -169,9 +167,9 @@ def pretrain(
     model = module.model.cpu().eval()
     if settings.model.head == "quantile_block":
         rho = estimate_block_correlation(model, batches, tokens)
-        tuned = LagLlama(replace(settings.model, block_correlation=rho))
-        tuned.load_state_dict(model.state_dict())
-        model = tuned.eval()
+        calibrated = _initialise(replace(settings.model, block_correlation=rho), settings.seed)
+        calibrated.load_state_dict(model.state_dict())
+        model = calibrated.eval()
     save_checkpoint(model, out / "checkpoint")
     return model
 
@@ -214,13 +212,36 @@ def _normal_scores(model: LagLlama, batch: dict[str, Tensor], tokens: int) -> tu
     values, inputs = batch["values"], batch["inputs_observed"]
     facts = model.series_facts(values[:, :end], inputs[:, :end])
     scaled = model.standardise(values[:, :end], inputs[:, :end], facts)
-    raw = model.decode(
-        model.tokens(scaled, inputs[:, :end], facts, batch["time_feat"], tokens)
-    )[:, -1]
+    raw = model.decode(model.tokens(scaled, inputs[:, :end], facts, batch["time_feat"], tokens))[
+        :, -1
+    ]
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
     target = model.standardise(values[:, end:], batch["observed"][:, end:], facts)
     level = model.head.distribution(model.head.constrain(raw)).cdf(target)
     return torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4)), observed
+
+
+def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:
+    # torch's initialisers know only the global generator, whose state comes back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(seed)
+        return LagLlama(config)
+
+
+def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
+    """Exponential moving average whose decay rises to its value, so that short runs forget too."""
+
+    @torch.no_grad()
+    def update(averaged: Any, current: Any, count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - now)
+
+    return update
+
+
+def _loader(items: Any) -> DataLoader[Any]:
+    # A loader without a generator of its own draws a seed from torch's global one.
+    return DataLoader(items, batch_size=None, generator=torch.Generator())
 
 
 def _trainer(
@@ -232,7 +253,7 @@ def _trainer(
     on_validation: Callable[[int, list[TaskScore]], None] | None,
 ) -> L.Trainer:
     callbacks: list[L.Callback] = [
-        EMAWeightAveraging(decay=settings.ema_decay),
+        WeightAveraging(use_buffers=False, multi_avg_fn=_average(settings.ema_decay)),
         ModelCheckpoint(
             dirpath=out,
             filename="last",
@@ -254,7 +275,7 @@ def _trainer(
         limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        logger=CSVLogger(out, name="", version=""),
+        logger=CSVLogger(out, name="logs"),  # a new version per start: none is overwritten
         log_every_n_steps=50,
         enable_progress_bar=progress_bar,
         enable_model_summary=False,

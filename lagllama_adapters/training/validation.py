@@ -26,10 +26,8 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 QUANTILE_LEVELS = tuple(q / 10 for q in range(1, 10))
-_NORMAL_SCORES = np.array(
-    [-1.2815516, -0.8416212, -0.5244005, -0.2533471, 0.0]
-    + [0.2533471, 0.5244005, 0.8416212, 1.2815516]
-)
+_UPPER_SCORES = (0.2533471, 0.5244005, 0.8416212, 1.2815516)  # standard normal at 0.6 ... 0.9
+_NORMAL_SCORES = np.array([*(-score for score in reversed(_UPPER_SCORES)), 0.0, *_UPPER_SCORES])
 # Horizon per frequency band (minutely ... yearly), as in the M competitions and GIFT-Eval.
 _HORIZON = (48, 48, 48, 14, 13, 12, 8, 4)
 _MAX_HISTORY = 4096
@@ -138,14 +136,18 @@ def _cut(
 
 def _step(calendar: Calendar, steps: int) -> Any:
     """Time stamp ``steps`` after the start (offsets such as month begin first roll forward)."""
-    return calendar.freq.rollforward(calendar.start) + steps * calendar.freq if steps else calendar.start
+    return (
+        calendar.freq.rollforward(calendar.start) + steps * calendar.freq
+        if steps
+        else calendar.start
+    )
 
 
 def seasonal_naive_quantiles(past: Floats, season: int, horizon: int) -> Floats:
     """Last season repeated, Gaussian around it.
 
-    The spread is the root mean square of the in-sample seasonal differences, growing with the square
-    root of the number of seasons ahead. Missing values take the last observed one.
+    The spread is the root mean square of the in-sample seasonal differences, growing with the
+    square root of the number of seasons ahead. Missing values take the last observed one.
 
     Returns
     -------

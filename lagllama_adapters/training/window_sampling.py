@@ -28,8 +28,8 @@ class WindowSettings:
     max_rollout : int
         The forecast start lies up to this many tokens before the last token, so that the network
         also learns to go on from loc and scale that are some steps old.
-    sign_flip, freq_mask, freq_mix, truncate, hide, decimate, drop_calendar : float
-        Probability per window of each augmentation (frequency ones: per batch, on a share of rows).
+    sign_flip, freq_mask, freq_mix, flatten, truncate, hide, decimate, drop_calendar : float
+        Probability per window of each augmentation; flattened windows are constant.
     freq_mask_rate, freq_mix_rate : float
         Largest share of frequencies changed.
     min_history : int
@@ -55,8 +55,9 @@ class WindowSettings:
     freq_mask_rate: float = 0.5
     freq_mix: float = 0.1
     freq_mix_rate: float = 0.25
+    flatten: float = 0.01
     truncate: float = 0.3
-    min_history: int = 4
+    min_history: int = 1
     hide: float = 0.1
     decimate: float = 0.15
     drop_calendar: float = 0.2
@@ -223,6 +224,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             rate = s.freq_mix_rate * rng.random()
             mixed = augmentation.freq_mix(values, observed, rate, rng)
             values = np.where(chosen > 1 - s.freq_mix, mixed, values)
+        values = augmentation.flatten(values, observed, rng.random(n) < s.flatten)
         span = np.log(self.max_lag + self.steps) - np.log(s.min_history)
         kept = np.exp(np.log(s.min_history) + span * rng.random(n)).astype(np.int64)
         kept = np.where(rng.random(n) < s.truncate, kept, values.shape[1])

@@ -330,7 +330,11 @@ class TestHorizons:
     @pytest.mark.parametrize("fh", [[0, 1], [-3], DAYS[[30]], pd.RangeIndex(-2, 2)])
     def test_horizon_in_the_sample_is_refused_by_the_hosts_error(self, forecaster, make_series, fh):
         forecaster.fit(make_series(DAYS))
-        for predict in (forecaster.predict, forecaster.predict_interval, forecaster.predict_samples):
+        for predict in (
+            forecaster.predict,
+            forecaster.predict_interval,
+            forecaster.predict_samples,
+        ):
             with pytest.raises(NotImplementedError, match="can not perform in-sample prediction"):
                 predict(fh)
 

@@ -1,0 +1,40 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
+
+ONE_STEP = LagLlamaConfig(n_layer=1, n_head=2, n_embd_per_head=8, mlp_multiple_of=16)
+BLOCK = replace(
+    ONE_STEP,
+    lags_seq=(0, 1, 2, 6, 11, 23),
+    scale_floor="cascade",
+    imputation="scaled_zero",
+    observed_indicators=True,
+    input_transform="asinh",
+    scale_features="relative",
+    max_context_length=64,
+    head="quantile_block",
+    block_length=5,
+    quantile_levels=(0.1, 0.5, 0.9),
+    block_correlation=0.5,
+)
+CONFIGS = {"one_step": ONE_STEP, "block": BLOCK}
+
+
+def _make(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(0)
+        return LagLlamaPredictor(LagLlama(CONFIGS[name]).eval())
+
+
+@pytest.fixture(params=CONFIGS)
+def predictor(request):
+    return _make(request.param)
+
+
+@pytest.fixture
+def block_predictor():
+    return _make("block")

@@ -1,0 +1,227 @@
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.model import LagLlama
+
+HORIZON, PATHS = 8, 30
+
+
+@pytest.fixture
+def series():
+    rng = np.random.default_rng(0)
+    lengths = (1500, 7, 300, 40)
+    many = [rng.normal(size=n).cumsum() + 20 for n in lengths]
+    many[2][50:120] = np.nan
+    return many
+
+
+def _predict(predictor, past, **kwargs):
+    kwargs = {"prediction_length": HORIZON, "num_samples": PATHS, "seed": 1} | kwargs
+    return predictor.predict(past, **kwargs).samples
+
+
+def _assert_same(got, expected):
+    np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+
+
+def test_shapes_names_and_dtype(predictor, series):
+    forecast = predictor.predict(series, HORIZON, PATHS, item_id=["a", "b", "c", "d"])
+    assert forecast.samples.shape == (4, PATHS, HORIZON)
+    assert forecast.samples.dtype == np.float64
+    assert forecast.item_id == ("a", "b", "c", "d")
+    single = [s.astype(np.float32) for s in series]
+    assert _predict(predictor, single).dtype == np.float32
+    assert _predict(predictor, [single[0], series[1]]).dtype == np.float64
+
+
+@pytest.mark.parametrize("past", [[1.0, 2.0, 4.0], (1, 2, 4), np.array([1.0, 2.0, 4.0])])
+def test_one_series_may_come_without_a_list(past, predictor):
+    assert _predict(predictor, past).shape == (1, PATHS, HORIZON)
+
+
+def test_the_rows_of_a_matrix_are_series(predictor):
+    matrix = np.arange(12.0).reshape(3, 4)
+    _assert_same(_predict(predictor, matrix), _predict(predictor, list(matrix)))
+
+
+def test_a_series_does_not_depend_on_neighbours_order_or_batching(predictor, series):
+    together = _predict(predictor, series)
+    backwards = _predict(predictor, series[::-1])[::-1]
+    alone = np.concatenate([_predict(predictor, [s]) for s in series])
+    capped = _predict(predictor, series, max_paths=7)
+    for other in (backwards, alone, capped):
+        _assert_same(other, together)
+
+
+def test_a_chunk_boundary_changes_nothing(predictor, series, monkeypatch):
+    whole = _predict(predictor, series)
+    monkeypatch.setattr("lagllama_adapters.inference.predictor._SERIES_AT_ONCE", 3)
+    _assert_same(_predict(predictor, series), whole)
+
+
+def test_names_key_the_paths(predictor):
+    twins = [np.arange(30.0)] * 2
+    named = _predict(predictor, twins, item_id=["x", "y"])
+    assert not np.allclose(named[0], named[1])
+    swapped = _predict(predictor, twins, item_id=["y", "x"])
+    _assert_same(swapped, named[::-1])
+
+
+def test_the_same_seed_repeats_and_none_does_not(predictor, series):
+    np.testing.assert_array_equal(_predict(predictor, series), _predict(predictor, series))
+    assert not np.allclose(_predict(predictor, series), _predict(predictor, series, seed=2))
+    fresh = [_predict(predictor, series, seed=None) for _ in range(2)]
+    assert not np.allclose(*fresh)
+
+
+def test_a_longer_horizon_extends_the_paths_of_a_shorter_one(predictor, series):
+    _assert_same(
+        _predict(predictor, series, prediction_length=3), _predict(predictor, series)[..., :3]
+    )
+
+
+def test_the_global_random_state_is_not_touched(predictor, series):
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    _predict(predictor, series)
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_only_the_recent_past_matters_so_callers_may_trim(predictor, series):
+    keep = predictor.past_length()
+    long = series[0]
+    start, freq = "2020-01-01 05:00", "h"
+    import pandas as pd
+
+    later = pd.Timestamp(start) + (len(long) - keep) * pd.Timedelta("1h")
+    whole = _predict(predictor, [long], start=start, freq=freq)
+    trimmed = _predict(predictor, [long[-keep:]], start=later, freq=freq)
+    _assert_same(trimmed, whole)
+    padded = np.concatenate([np.full(5, np.nan), series[3]])
+    _assert_same(_predict(predictor, [padded]), _predict(predictor, [series[3]]))
+
+
+def test_the_calendar_matters_and_needs_both_start_and_frequency(predictor, series):
+    plain = _predict(predictor, series)
+    dated = _predict(predictor, series, start="2024-03-05", freq="D")
+    assert not np.allclose(plain, dated)
+    _assert_same(_predict(predictor, series, start="2024-03-05"), plain)
+    _assert_same(_predict(predictor, series, freq="D"), plain)
+    mixed = _predict(predictor, series, start=["2024-03-05", None, None, None], freq="D")
+    _assert_same(mixed[0], dated[0])
+    _assert_same(mixed[1:], plain[1:])
+
+
+def test_context_length_is_an_argument(predictor, series):
+    short = _predict(predictor, [series[0]], context_length=4)
+    assert not np.allclose(short, _predict(predictor, [series[0]]))
+    assert predictor.past_length(4) == 4 + predictor.config.max_lag
+
+
+def test_a_large_level_keeps_its_small_changes(block_predictor):
+    past = np.random.default_rng(1).normal(size=200).round(3)
+    plain = _predict(block_predictor, past)
+    lifted = _predict(block_predictor, past + 2.0**30)
+    assert 0.01 * np.ptp(plain) < np.ptp(lifted) < 100 * np.ptp(plain)
+
+
+@pytest.mark.parametrize("factor", [2.0**-40, 2.0**40])
+def test_forecasts_follow_the_unit_of_the_series(factor, block_predictor, series):
+    names = ["a", "b", "c", "d"]
+    plain = _predict(block_predictor, series, item_id=names)
+    scaled = _predict(block_predictor, [factor * s for s in series], item_id=names)
+    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-5)
+
+
+def test_rescaling_at_each_step_is_the_published_procedure(predictor):
+    past = [np.random.default_rng(2).normal(size=60).cumsum()]
+    frozen = _predict(predictor, past)
+    rescaled = _predict(predictor, past, rescale_each_step=True)
+    block = predictor.config.block_length
+    _assert_same(rescaled[..., :block], frozen[..., :block])
+    assert not np.allclose(rescaled, frozen)
+    capped = _predict(predictor, past, rescale_each_step=True, max_paths=7)
+    _assert_same(capped, rescaled)
+
+
+def test_parameters_describe_the_samples(predictor, series):
+    block = predictor.config.block_length
+    names = ["a", "b", "c", "d"]
+    params = predictor.predict_parameters(series, block, item_id=names)
+    samples = _predict(
+        predictor, series, prediction_length=block, num_samples=20_000, item_id=names
+    )
+    if predictor.config.head == "quantile_block":
+        assert list(params) == ["q0.100", "q0.500", "q0.900"]
+        for name, values in params.items():
+            share = (samples <= values[:, None]).mean(1)
+            np.testing.assert_allclose(share, float(name[1:]), atol=0.015)
+    else:
+        t = torch.distributions.StudentT(*(torch.tensor(p) for p in params.values()))
+        assert list(params) == ["df", "loc", "scale"]
+        np.testing.assert_allclose(np.median(samples, 1), params["loc"], atol=0.3)
+        assert (np.std(samples, 1) < 3 * t.stddev.numpy()).all()
+
+
+def test_a_network_may_be_given(series):
+    from lagllama_adapters.model import LagLlamaConfig
+
+    network = LagLlama(LagLlamaConfig(n_layer=1, n_head=1, n_embd_per_head=4, mlp_multiple_of=8))
+    assert LagLlamaPredictor(network).model is network
+
+
+BAD = [
+    ({"prediction_length": 0}, "prediction_length: got 0, expected a positive integer"),
+    ({"prediction_length": 2.5}, "prediction_length: got 2.5"),
+    ({"num_samples": -1}, "num_samples: got -1, expected a positive integer"),
+    ({"num_samples": True}, "num_samples: got True"),
+    ({"max_paths": 0}, "max_paths: got 0"),
+    ({"context_length": 0}, "context_length: got 0"),
+    ({"context_length": 5000}, "context_length: got 5000, expected at most"),
+    ({"freq": "moonly", "start": "2020"}, "series 0: freq: got 'moonly'"),
+    ({"freq": "D", "start": "someday"}, "series 0: start: got 'someday'"),
+    ({"start": ["2020", "2021"], "freq": "D"}, "start: got a list of 2 for 1 series"),
+    ({"item_id": ["a", "b"]}, r"item_id: got 2 names \(2 distinct\) for 1 series"),
+]
+
+
+@pytest.mark.parametrize(("kwargs", "message"), BAD)
+def test_bad_arguments_are_refused_with_a_remedy(kwargs, message, predictor):
+    with pytest.raises(ValueError, match=message):
+        _predict(predictor, [np.arange(9.0)], **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.array([]), "empty series"),
+        (np.full(4, np.nan), "all NaN"),
+        (np.array([1.0, np.inf]), "infinite values, the first at step 1"),
+        (np.ones((2, 3)), "expected one dimension"),
+    ],
+)
+def test_a_bad_series_is_named(bad, message, predictor):
+    with pytest.raises(ValueError, match=f"series 'lynx': got .*{message}"):
+        _predict(predictor, [np.arange(9.0), bad], item_id=["hare", "lynx"])
+    with pytest.raises(ValueError, match="series 1: got"):
+        _predict(predictor, [np.arange(9.0), bad])
+
+
+def test_no_series_and_equal_names_are_refused(predictor):
+    with pytest.raises(ValueError, match="got no series"):
+        _predict(predictor, [])
+    with pytest.raises(ValueError, match="1 distinct"):
+        _predict(predictor, [np.arange(9.0)] * 2, item_id=["a", "a"])
+
+
+def test_parameters_beyond_what_a_token_emits_are_refused(predictor, series):
+    block = predictor.config.block_length
+    with pytest.raises(ValueError, match=f"got {block + 1}, expected at most {block}"):
+        predictor.predict_parameters(series, block + 1)
+
+
+def test_an_unknown_checkpoint_is_refused():
+    with pytest.raises(ValueError, match=r"bass.*base"):
+        LagLlamaPredictor("bass")

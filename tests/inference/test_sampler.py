@@ -1,0 +1,147 @@
+"""The cached sampler against the one that re-encodes everything."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
+
+CONTEXT, HORIZON, PATHS, SERIES = 20, 23, 5, 3
+PUBLISHED = LagLlamaConfig(
+    lags_seq=(0, 1, 5, 11, 30), n_layer=2, n_head=2, n_embd_per_head=8, mlp_multiple_of=16
+)
+BLOCK = replace(
+    PUBLISHED,
+    scale_floor="cascade",
+    imputation="scaled_zero",
+    observed_indicators=True,
+    input_transform="asinh",
+    scale_features="relative",
+    attention_window=17,
+    head="quantile_block",
+    block_length=7,
+    quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
+    block_correlation=0.6,
+    lag_experts=3,
+)
+CONFIGS = {
+    "one step, Student-t": PUBLISHED,
+    "one step, normal": replace(PUBLISHED, head="normal"),
+    "linear rotary scaling": replace(PUBLISHED, rope_scaling={"type": "linear", "factor": 2.0}),
+    "dynamic rotary scaling in action": replace(
+        PUBLISHED,
+        rope_scaling={"type": "dynamic", "factor": 2.0},
+        context_length=16,
+        max_context_length=16,
+    ),
+    "blocks beyond the attention window": BLOCK,
+    "blocks that divide the horizon": replace(BLOCK, block_length=23),
+    "no calendar": replace(BLOCK, time_feat=False),
+}
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda name: name.replace(" ", "_"))
+def model(request):
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(1)
+        network = LagLlama(CONFIGS[request.param]).double().eval()
+        for parameter in network.parameters():  # far from the identity, so that mistakes show
+            parameter.data.mul_(1.5)
+    return network
+
+
+@pytest.fixture
+def history():
+    generator = torch.Generator().manual_seed(2)
+    shape = (SERIES, CONTEXT + 30)
+    values = torch.randn(shape, generator=generator, dtype=torch.float64)
+    observed = torch.rand(shape, generator=generator) > 0.2
+    observed[1, :35] = False  # a short series
+    calendar = torch.rand(SERIES, CONTEXT + HORIZON, 6, generator=generator) - 0.5
+    return History(values * observed, observed, calendar)
+
+
+def _noise(model):
+    return torch.stack(
+        [
+            model.head.draw_noise(PATHS, HORIZON, torch.Generator().manual_seed(row))
+            for row in range(SERIES)
+        ]
+    )
+
+
+def _assert_same(got, expected):
+    scale = expected.abs().max()
+    torch.testing.assert_close(got / scale, expected / scale, rtol=0, atol=1e-9)
+
+
+def test_cached_paths_equal_reencoded_paths(model, history):
+    noise = _noise(model)
+    with torch.inference_mode():
+        _assert_same(
+            sample_paths(model, history, noise), sample_paths_uncached(model, history, noise)
+        )
+
+
+def test_a_batch_equals_a_loop_over_series(model, history):
+    noise = _noise(model)
+    with torch.inference_mode():
+        looped = [
+            sample_paths(model, history[row : row + 1], noise[row : row + 1])
+            for row in range(SERIES)
+        ]
+        _assert_same(sample_paths(model, history, noise), torch.cat(looped))
+
+
+@pytest.mark.parametrize("max_paths", [1, 2, 7])
+def test_the_cap_on_paths_does_not_change_them(max_paths, model, history):
+    noise = _noise(model)
+    with torch.inference_mode():
+        _assert_same(
+            sample_paths(model, history, noise, max_paths=max_paths),
+            sample_paths(model, history, noise),
+        )
+
+
+def test_a_shared_prefix_equals_a_repeated_one(model, history):
+    noise = _noise(model)
+    repeated = History(
+        *(x.repeat_interleave(PATHS, 0) for x in (history.values, history.observed)),
+        history.time_feat.repeat_interleave(PATHS, 0),
+    )
+    with torch.inference_mode():
+        alone = sample_paths(model, repeated, noise.flatten(0, 1)[:, None])
+        shared = sample_paths(model, history, noise)
+    _assert_same(shared, alone.view(shared.shape))
+
+
+def test_the_prefix_is_never_copied(model, history, monkeypatch):
+    from lagllama_adapters.model.kv_cache import KVCache
+
+    caches = []
+    original = KVCache.select
+
+    def spy(self, rows):
+        caches.append((self, original(self, rows)))
+        return caches[-1][1]
+
+    monkeypatch.setattr(KVCache, "select", spy)
+    with torch.inference_mode():
+        sample_paths(model, history, _noise(model))
+    (mine, theirs), *_ = caches
+    for a, b in zip(mine.layers, theirs.layers, strict=True):
+        assert a.prefix_key.data_ptr() == b.prefix_key.data_ptr()
+        assert a.prefix_key.shape[0] == SERIES
+
+
+def test_rescaling_at_each_step_changes_the_paths_but_not_the_first_block(model, history):
+    noise, block = _noise(model), model.head.block_length
+    with torch.inference_mode():
+        frozen = sample_paths_uncached(model, history, noise)
+        rescaled = sample_paths_uncached(model, history, noise, rescale_each_step=True)
+    if model.config.rope_scaling is None or model.config.rope_scaling["type"] == "linear":
+        _assert_same(rescaled[..., :block], frozen[..., :block])
+    if block < HORIZON:
+        assert not torch.allclose(rescaled, frozen)

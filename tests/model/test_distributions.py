@@ -1,0 +1,94 @@
+"""Own distributions against closed forms, quadrature and Monte Carlo."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.model.distributions import PiecewiseQuantile, StudentT
+
+LEVELS = torch.tensor([0.1, 0.3, 0.5, 0.8, 0.95], dtype=torch.float64)
+VALUES = torch.tensor([[-1.0, -0.2, 0.1, 0.9, 1.0], [2.0, 2.5, 2.6, 4.0, 4.5]]).double()
+
+
+@pytest.fixture
+def piecewise():
+    return PiecewiseQuantile(VALUES, LEVELS)
+
+
+def _t(df):
+    one = torch.ones(1, dtype=torch.float64)
+    return StudentT(df * one, 3 * one, 2 * one)
+
+
+@pytest.mark.parametrize(
+    ("df", "level", "standard"),  # closed forms: df = 1 (Cauchy), 2, and the normal limit
+    [
+        (1.0, 0.9, math.tan(math.pi * 0.4)),
+        (2.0, 0.9, 0.8 * math.sqrt(2 / (1 - 0.8**2))),
+        (2.0, 0.001, -0.998 * math.sqrt(2 / (1 - 0.998**2))),
+        (1e7, 0.975, 1.959963984540054),
+    ],
+)
+def test_student_t_quantiles_match_closed_forms(df, level, standard):
+    got = _t(df).icdf(torch.tensor([level], dtype=torch.float64))
+    np.testing.assert_allclose(got.item(), 3 + 2 * standard, rtol=1e-6)
+
+
+@pytest.mark.parametrize("df", [2.1, 7.0, 300.0])
+def test_student_t_cdf_inverts_its_quantiles(df):
+    levels = torch.tensor([0.001, 0.2, 0.5, 0.77, 0.999], dtype=torch.float64)
+    np.testing.assert_allclose(_t(df).cdf(_t(df).icdf(levels)), levels, atol=1e-12)
+
+
+def test_student_t_cdf_is_the_integral_of_its_density():
+    x = torch.linspace(-400, 5, 2_000_001, dtype=torch.float64)
+    mass = torch.trapezoid(_t(4.0).log_prob(x).exp(), x)
+    np.testing.assert_allclose(mass, _t(4.0).cdf(torch.tensor([5.0]).double()), atol=1e-7)
+
+
+def test_piecewise_quantiles_pass_through_the_given_values(piecewise):
+    got = torch.stack([piecewise.icdf(q.expand(2)) for q in LEVELS], -1)
+    torch.testing.assert_close(got, VALUES)
+
+
+def test_piecewise_cdf_inverts_the_quantile_function_everywhere(piecewise):
+    levels = torch.linspace(0.001, 0.999, 97, dtype=torch.float64)[:, None].expand(97, 2)
+    torch.testing.assert_close(piecewise.cdf(piecewise.icdf(levels)), levels)
+
+
+def test_piecewise_density_integrates_to_its_cdf(piecewise):
+    x = torch.linspace(-8, 12, 400_001, dtype=torch.float64)
+    density = piecewise.log_prob(x[:, None].expand(-1, 2)).exp()
+    mass = torch.cumulative_trapezoid(density, x, dim=0)
+    at = [100_000, 200_000, 300_000]
+    expected = piecewise.cdf(x[1:, None].expand(-1, 2))
+    torch.testing.assert_close(mass[at], expected[at], rtol=0, atol=1e-4)
+
+
+def test_piecewise_mean_is_the_integral_of_the_quantile_function(piecewise):
+    u = (torch.arange(400_000, dtype=torch.float64) + 0.5) / 400_000
+    expected = piecewise.icdf(u[:, None].expand(-1, 2)).mean(0)
+    torch.testing.assert_close(piecewise.mean, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_tails_are_capped():
+    wide = PiecewiseQuantile(torch.tensor([[0.0, 100.0, 200.0]]), torch.tensor([0.1, 0.5, 0.9]))
+    assert wide.icdf(torch.tensor([0.9 + 0.1 * (1 - math.exp(-1))])) == pytest.approx(200.25)
+
+
+def test_coinciding_quantiles_stay_finite():
+    point = PiecewiseQuantile(torch.full((1, 5), 3.0), LEVELS.float())
+    levels = torch.tensor([1e-6, 0.3, 0.9999])
+    np.testing.assert_allclose(point.icdf(levels), 3.0)
+    assert torch.isfinite(point.log_prob(torch.tensor([3.0, 2.0, 4.0]))).all()
+
+
+def test_samples_follow_torch_global_generator(piecewise):
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(0)
+        draws = piecewise.sample((20_000,))
+    assert draws.shape == (20_000, 2)
+    share = (draws[..., None] <= VALUES).double().mean(0)
+    torch.testing.assert_close(share, LEVELS.expand(2, 5), rtol=0, atol=0.015)

@@ -1,0 +1,110 @@
+"""Heads: noise becomes samples with the right marginals and dependence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.model import LagLlamaConfig
+from lagllama_adapters.model.heads import make_head
+
+SMALL = LagLlamaConfig(lags_seq=tuple(range(13)), n_layer=1, n_head=2, n_embd_per_head=4)
+BLOCK = replace(
+    SMALL,
+    head="quantile_block",
+    block_length=6,
+    quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95),
+    block_correlation=0.8,
+)
+HEADS = {"student_t": SMALL, "normal": replace(SMALL, head="normal"), "quantile_block": BLOCK}
+PATHS = 40_000
+
+
+@pytest.fixture(params=HEADS)
+def head(request):
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(3)
+        return make_head(HEADS[request.param]).double()
+
+
+@pytest.fixture
+def params(head):
+    generator = torch.Generator().manual_seed(4)
+    hidden = torch.randn(1, 1, 8, generator=generator, dtype=torch.float64)
+    lags = torch.randn(1, 1, 13, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        return head.constrain(head(hidden, lags))
+
+
+def _samples(head, params):
+    steps = head.block_length
+    noise = head.draw_noise(PATHS, steps, torch.Generator().manual_seed(5))[None]
+    return head.sample_from(params, noise)[0]
+
+
+def test_samples_follow_the_distribution_of_the_parameters(head, params):
+    samples, distribution = _samples(head, params), head.distribution(params)
+    shape = (1, 1, head.block_length) if head.block_length > 1 else (1, 1)
+    for level in (0.02, 0.1, 0.5, 0.9, 0.98):
+        quantile = distribution.icdf(torch.full(shape, level, dtype=torch.float64))
+        share = (samples <= quantile.reshape(-1)).double().mean(0)
+        np.testing.assert_allclose(share, level, atol=4 * (level * (1 - level) / PATHS) ** 0.5)
+
+
+def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
+    samples, mean = _samples(head, params), head.distribution(params).mean.reshape(-1)
+    error = samples.std(0) / PATHS**0.5
+    assert ((samples.mean(0) - mean).abs() < 5 * error).all()
+
+
+def test_the_same_generator_gives_the_same_noise_and_longer_horizons_extend_shorter_ones(head):
+    def draw(steps):
+        return head.draw_noise(9, steps, torch.Generator().manual_seed(6))
+
+    torch.testing.assert_close(draw(5), draw(5), rtol=0, atol=0)
+    torch.testing.assert_close(draw(14)[:, :5], draw(5), rtol=0, atol=0)
+
+
+def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not():
+    head = make_head(BLOCK).double()
+    noise = head.draw_noise(PATHS, 12, torch.Generator().manual_seed(7))[..., 0]
+    correlation = np.corrcoef(torch.special.ndtri(noise).numpy().T)
+    step = np.arange(12)
+    same_block = step[:, None] // 6 == step[None] // 6
+    expected = np.where(same_block, 0.8 ** np.abs(step[:, None] - step), 0.0)
+    np.testing.assert_allclose(correlation, expected, atol=0.03)
+
+
+def test_pinball_loss_is_twice_the_mean_over_levels():
+    head = make_head(BLOCK).double()
+    raw, target = torch.randn(2, 3, 6, 5).double(), torch.randn(2, 3, 6).double()
+    got = head.loss(raw, target, torch.zeros(2, 1, 1))
+    error = target.numpy()[..., None] - raw.numpy()
+    q = np.array(BLOCK.quantile_levels)
+    expected = 2 * np.where(error > 0, q * error, (q - 1) * error).mean(-1)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_density_losses_are_negative_log_likelihoods_in_data_units():
+    for name in ("student_t", "normal"):
+        head = make_head(HEADS[name]).double()
+        raw = head(torch.randn(2, 3, 8).double(), torch.zeros(2, 3, 13).double())
+        target, scale = torch.randn(2, 3, 1).double(), torch.tensor([2.0, 5.0]).double()
+        scaled = head.distribution(head.constrain(raw))
+        transformed = torch.distributions.TransformedDistribution(
+            scaled, [torch.distributions.AffineTransform(1.0, scale[:, None])]
+        )
+        expected = -transformed.log_prob(1.0 + scale[:, None] * target[..., 0])
+        got = head.loss(raw, target, scale.log()[:, None, None])
+        torch.testing.assert_close(got[..., 0], expected)
+
+
+def test_experts_start_as_seasonal_naive_forecasts():
+    head = make_head(replace(BLOCK, lag_experts=5))
+    lags = torch.arange(13.0)  # the value at lag l is l
+    maps = head.experts.detach().round().view(13, 5, 6)
+    copies = torch.einsum("l,lkp->kp", lags, maps)
+    torch.testing.assert_close(copies[0], torch.zeros(6))  # season 1: the last value
+    torch.testing.assert_close(copies[1], torch.arange(11.0, 5.0, -1))  # season 12
+    torch.testing.assert_close(copies[3], torch.arange(6.0, 0.0, -1))  # season 7

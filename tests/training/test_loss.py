@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from lagllama_adapters.training.loss import training_loss, window_loss
+
+
+@pytest.fixture
+def window(make_model):
+    generator = torch.Generator().manual_seed(0)
+    time = make_model().config.max_lag + 10 + 6
+    values = torch.randn(3, time, generator=generator) * 4 + 2
+    observed = torch.rand(3, time, generator=generator) > 0.25
+    return values, observed
+
+
+def _slow_window_loss(model, values, observed, history, steps, discount):
+    """One window and one token at a time, straight from the definition."""
+    max_lag, block = model.config.max_lag, model.head.block_length
+    total = weights = 0.0
+    for row in range(len(values)):
+        v, o, h = values[row : row + 1], observed[row : row + 1], int(history[row])
+        past = o.clone()
+        past[:, h:] = False
+        facts = model.series_facts(v, past)
+        end = max_lag + steps
+        scaled = model.standardise(v, o, facts)
+        raw = model.decode(model.tokens(scaled[:, :end], o[:, :end], facts, None, steps))
+        for token in range(steps):
+            position = max_lag + token
+            seen = int(past[0, : position + 1].sum())
+            weight = (seen / max(int(past.sum()), 1)) ** discount
+            for step in range(block):
+                at = position + 1 + step
+                if at < v.shape[1] and o[0, at]:
+                    target = scaled[:, at].view(1, 1, 1).expand(1, 1, block)
+                    loss = model.head.loss(
+                        raw[:, token : token + 1], target, facts.scale.log()[..., None]
+                    )
+                    total, weights = total + weight * loss[0, 0, step], weights + weight
+    return total / weights
+
+
+@pytest.mark.parametrize("head", ["quantile_block", "student_t"])
+@pytest.mark.parametrize("discount", [0.0, 2.0])
+def test_window_loss_equals_its_definition(head, discount, make_model, window):
+    model = make_model(head)
+    values, observed = window
+    history = torch.tensor([33, 30, 27])
+    got = window_loss(
+        model,
+        values,
+        observed,
+        inputs_observed=observed,
+        history=history,
+        steps=10,
+        time_feat=None,
+        discount=discount,
+    )
+    expected = _slow_window_loss(model, values, observed, history, 10, discount)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_inputs_still_serve_as_targets(make_model, window):
+    model, (values, _) = make_model(), window
+    observed = torch.ones_like(values, dtype=torch.bool)
+    hidden = observed.clone()
+    hidden[:, 20:25] = False
+    kwargs = {"history": torch.tensor([33, 33, 33]), "steps": 10, "time_feat": None}
+    one = window_loss(model, values, observed, inputs_observed=hidden, **kwargs)
+    changed = values.clone()
+    changed[:, 24] += 100  # hidden from the inputs, and at or after the first token's target
+    other = window_loss(model, changed, observed, inputs_observed=hidden, **kwargs)
+    assert one != other
+
+
+def test_a_batch_without_observations_gives_zero_and_no_nan(make_model, window):
+    values, observed = window
+    nothing = torch.zeros_like(observed)
+    model = make_model()
+    loss = window_loss(
+        model,
+        values,
+        nothing,
+        inputs_observed=nothing,
+        history=torch.tensor([33] * 3),
+        steps=10,
+        time_feat=None,
+    )
+    loss.backward()
+    assert loss == 0
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_training_loss_takes_missing_targets_from_nan_or_mask(make_model):
+    model = make_model()
+    generator = torch.Generator().manual_seed(1)
+    past = torch.randn(2, 23 + 16, generator=generator)
+    future = torch.randn(2, 6, generator=generator)
+    mask = torch.ones_like(future)
+    mask[0, 2] = 0
+    nan = future.clone()
+    nan[0, 2] = torch.nan
+    by_mask = training_loss(model, past, torch.ones_like(past), future, mask)
+    by_nan = training_loss(model, past, torch.ones_like(past), nan)
+    torch.testing.assert_close(by_mask, by_nan)
+    assert torch.isfinite(by_nan)

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.training.window_sampling import (
+    WindowBatches,
+    WindowSettings,
+    series_probabilities,
+)
+
+MAX_LAG, STEPS, BLOCK = 23, 24, 6
+PLAIN = WindowSettings(
+    sign_flip=0, freq_mask=0, freq_mix=0, flatten=0, truncate=0, hide=0, decimate=0, drop_calendar=0
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_folder):
+    return Corpus.from_parquet(corpus_folder)
+
+
+@pytest.fixture
+def make_batches(corpus):
+    def make(settings=PLAIN, batch_size=64, seed=0):
+        sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK}
+        return WindowBatches(corpus, settings, batch_size=batch_size, seed=seed, **sizes)
+
+    return make
+
+
+def test_bands_share_windows_by_weight_and_sets_by_root_of_size(corpus):
+    weights = {"hourly": 3.0, "monthly": 1.0}
+    settings = replace(PLAIN, band_weights=weights, min_observed=10)
+    p = series_probabilities(corpus, settings)
+    by_set = {name: p[np.array(corpus.dataset) == name] for name in ("hourly", "monthly")}
+    np.testing.assert_allclose([by_set["hourly"].sum(), by_set["monthly"].sum()], [0.75, 0.25])
+    np.testing.assert_allclose(by_set["monthly"], [0, *[0.25 / 4] * 4])  # one is too short
+
+
+def test_windows_are_stretches_of_real_series(make_batches, corpus):
+    batch = make_batches().batch(3)
+    values, observed = batch["values"].numpy(), batch["observed"].numpy()
+    everything = [corpus[i] for i in range(len(corpus))]
+    for row in range(12):
+        at = np.flatnonzero(observed[row])
+        stretch = values[row, at[0] : at[-1] + 1]
+        found = any(
+            np.array_equal(np.nan_to_num(s[i : i + len(stretch)]), stretch)
+            for s in everything
+            for i in range(len(s) - len(stretch) + 1)
+        )
+        assert found
+
+
+def test_every_window_has_history_and_a_target(make_batches):
+    for index in range(20):
+        batch = make_batches().batch(index)
+        before = torch.arange(batch["values"].shape[1]) < batch["history"][:, None]
+        assert ((batch["inputs_observed"] & before).sum(1) >= 1).all()
+        assert (batch["history"] <= MAX_LAG + STEPS).all()
+        assert (batch["history"] > MAX_LAG).all()
+
+
+def test_a_batch_depends_on_seed_and_index_alone(make_batches):
+    settings = WindowSettings()
+    one, other = make_batches(settings), make_batches(settings)
+    for _ in range(3):
+        next(iter(other))
+    for name, tensor in one.batch(7).items():
+        torch.testing.assert_close(tensor, other.batch(7)[name], rtol=0, atol=0)
+    assert not torch.equal(one.batch(7)["values"], one.batch(8)["values"])
+    assert not torch.equal(
+        one.batch(7)["values"], make_batches(settings, seed=1).batch(7)["values"]
+    )
+
+
+def test_iteration_begins_where_it_is_told(corpus):
+    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 4, "seed": 0}
+    batches = WindowBatches(corpus, PLAIN, **sizes, first_batch=lambda: 5)
+    torch.testing.assert_close(next(iter(batches))["values"], batches.batch(5)["values"])
+
+
+def test_augmented_batches_are_finite_and_inputs_are_a_subset(make_batches):
+    everything = WindowSettings(
+        freq_mask=0.5, freq_mix=0.5, flatten=0.2, truncate=1, hide=1, decimate=1, min_observed=4
+    )
+    for index in range(10):
+        batch = make_batches(everything).batch(index)
+        assert torch.isfinite(batch["values"]).all()
+        assert torch.isfinite(batch["time_feat"]).all()
+        assert not (batch["inputs_observed"] & ~batch["observed"]).any()
+
+
+def test_the_calendar_belongs_to_the_tokens(make_batches, corpus):
+    batches = make_batches()
+    batch = batches.batch(0)
+    assert batch["time_feat"].shape == (64, STEPS, 6)
+    hour = (batch["time_feat"][..., 2] + 0.5) * 23
+    hourly = (hour > 0).any(1)
+    steps = hour[hourly].diff(dim=1)
+    full = (batch["time_feat"][hourly] != 0).any(2).all(1)
+    assert (((steps[full] - 1).abs() < 1e-3) | ((steps[full] + 23).abs() < 1e-3)).all()
+    dropped = make_batches(replace(PLAIN, drop_calendar=1.0)).batch(0)
+    assert (dropped["time_feat"] == 0).all()
+
+
+def test_unknown_bands_and_unusable_corpora_are_refused(corpus):
+    with pytest.raises(ValueError, match=r"band_weights: got .*'fortnightly'"):
+        series_probabilities(corpus, replace(PLAIN, band_weights={"fortnightly": 1.0}))
+    with pytest.raises(ValueError, match="no series with at least 9999 observations"):
+        series_probabilities(corpus, replace(PLAIN, min_observed=9999))
