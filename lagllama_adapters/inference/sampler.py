@@ -145,9 +145,8 @@ def sample_paths_uncached(
     model, history, noise
         As in `sample_paths`.
     rescale_each_step : bool
-        Re-estimate loc and scale on the window grown by the samples and keep the context at its
-        length by dropping its oldest token, as the published procedure does. Otherwise loc and
-        scale stay and the context grows, which is what `sample_paths` computes.
+        Re-estimate loc and scale for each block on the window grown by the samples, as the
+        published procedure does. Otherwise they stay, which is what `sample_paths` computes.
 
     Returns
     -------
@@ -169,20 +168,17 @@ def sample_paths_uncached(
     capacity = (horizon - 1) // block * block
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
-        first = start if rescale_each_step else 0
-        steps = context + start - first
-        window, mask = values[:, first:], observed[:, first:]
+        steps = context + start
         if rescale_each_step:
-            facts = model.series_facts(window, mask)
+            facts = model.series_facts(values, observed)
         tokens = model.tokens(
-            model.standardise(window, mask, facts),
-            mask,
+            model.standardise(values, observed, facts),
+            observed,
             facts,
-            None if calendar is None else calendar[:, first : context + start],
+            None if calendar is None else calendar[:, :steps],
             steps,
         )
-        length = steps if rescale_each_step else context + capacity
-        cos, sin = model.rotary(length)
+        cos, sin = model.rotary(steps if rescale_each_step else context + capacity)
         raw = model.decode(tokens, (cos[:steps], sin[:steps]))[:, -1]
         drawn = model.head.sample_from(model.head.constrain(raw[:, None]), noise[:, :, start:stop])
         new = model.unstandardise(drawn[:, 0], facts)
