@@ -79,7 +79,8 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     >>> from lagllama_adapters.darts import LagLlamaModel
     >>> from statsmodels.datasets import sunspots
     >>> series = TimeSeries.from_values(sunspots.load_pandas().data["SUNACTIVITY"].to_numpy())
-    >>> forecast = LagLlamaModel().fit(series).predict(12, num_samples=100)
+    >>> model = LagLlamaModel(random_state=0).fit(series, verbose=False)
+    >>> forecast = model.predict(12, num_samples=100, verbose=False)
     >>> forecast.n_samples
     100
     """

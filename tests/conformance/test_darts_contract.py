@@ -26,12 +26,6 @@ from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
-]
-
 QUIET = {
     "accelerator": "cpu",
     "logger": False,

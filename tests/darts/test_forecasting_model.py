@@ -19,12 +19,6 @@ from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.training.loss import training_loss
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
-]
-
 QUIET = {
     "accelerator": "cpu",
     "logger": False,

@@ -10,12 +10,6 @@ from lagllama_adapters.darts.likelihood import head_likelihood
 from lagllama_adapters.model.config import LagLlamaConfig
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
-]
-
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
 
 

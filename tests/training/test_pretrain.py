@@ -12,13 +12,6 @@ from lagllama_adapters.training.lightning_module import OptimizerSettings, Pretr
 from lagllama_adapters.training.pretrain import estimate_block_correlation, pretrain
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers", "ignore:.*validation_step.*no.*val_dataloader",
-    "ignore:Checkpoint directory .* exists",
-    "ignore:.*isinstance.treespec, LeafSpec", "ignore:.*lr_scheduler.step",
-    "ignore:GPU available but not used",
-)  # fmt: skip
-
 
 def _run(corpus_folder, out, settings, **kwargs):
     kwargs = {"device": "cpu", "progress_bar": False} | kwargs
