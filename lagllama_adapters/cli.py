@@ -1,11 +1,14 @@
 """Command line: ``lagllama``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _console = Console()
+_errors = Console(stderr=True)
 
 
 @app.command()
@@ -32,7 +36,7 @@ def evaluate(
     forecasts: Annotated[
         Path | None, typer.Option(help="Write the quantiles 0.1 ... 0.9 here (.npz).")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Score zero-shot forecasts of held-out data against the seasonal naive forecast."""
     import numpy as np
@@ -40,9 +44,10 @@ def evaluate(
     from lagllama_adapters.inference import LagLlamaPredictor
     from lagllama_adapters.training.validation import build_tasks, score_task
 
-    predictor = LagLlamaPredictor(checkpoint, device)
+    with _errors_as_messages():
+        predictor, tasks = LagLlamaPredictor(checkpoint, device), build_tasks(data)
     scores, quantiles = [], {}
-    for task in build_tasks(data):
+    for task in tasks:
         score, quantiles[task.name] = score_task(
             predictor, task, num_samples=num_samples, context_length=context_length, seed=seed
         )
@@ -68,7 +73,7 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Seed of initial weights and windows.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 200,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 1_000,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     progress_bar: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
     """Train weights from a corpus; run it again to go on after an interruption."""
@@ -96,15 +101,16 @@ def pretrain(
     def report(step: int, scores: list["TaskScore"]) -> None:
         _console.print(_score_table(scores, f"step {step}"))
 
-    run(
-        corpus,
-        validation,
-        out,
-        settings,
-        device=device,
-        progress_bar=progress_bar,
-        on_validation=report,
-    )
+    with _errors_as_messages():
+        run(
+            corpus,
+            validation,
+            out,
+            settings,
+            device={"cuda": "gpu"}.get(device, device),  # Lightning's word
+            progress_bar=progress_bar,
+            on_validation=report,
+        )
     _console.print(f"weights in {out / 'checkpoint'}")
 
 
@@ -116,23 +122,34 @@ def convert(
     """Convert an original checkpoint to config.json and model.safetensors, executing nothing."""
     from lagllama_adapters.checkpoints import convert_published_checkpoint
 
-    convert_published_checkpoint(source, folder)
+    with _errors_as_messages():
+        convert_published_checkpoint(source, folder)
     _console.print(f"wrote {folder}")
+
+
+@contextmanager
+def _errors_as_messages() -> Iterator[None]:
+    """End with the message alone where the input is at fault."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        _errors.print(f"[red]error:[/red] {escape(str(error))}")
+        raise typer.Exit(code=1) from error
 
 
 def _score_table(scores: list["TaskScore"], title: str) -> Table:
     from lagllama_adapters.training.validation import geometric_mean
 
-    table = Table(title=title)
-    for name in ("task", "windows", "WQL", "seasonal naive", "relative", "in 80 % band"):
-        table.add_column(name, justify="left" if name == "task" else "right")
+    below = sum(score.relative_wql < 1 for score in scores)
+    table = Table(
+        title=title,
+        caption=f"geometric mean of relative {geometric_mean(scores):.4f}, "
+        f"below 1 on {below} of {len(scores)}",
+    )
+    table.add_column("task", no_wrap=True)
+    for name in ("windows", "WQL", "naive", "relative", "80 % band"):
+        table.add_column(name, justify="right")
     for s in scores:
         row = (s.wql, s.naive_wql, s.relative_wql, s.coverage_80)
         table.add_row(s.name, str(s.windows), *(f"{x:.4f}" for x in row))
-    below = sum(score.relative_wql < 1 for score in scores)
-    table.add_section()
-    table.add_row(
-        f"geometric mean; {below} of {len(scores)} below 1",
-        *("", "", "", f"{geometric_mean(scores):.4f}", ""),
-    )
     return table

@@ -70,7 +70,7 @@ def load_pretrained(
     ------
     ValueError
         If `checkpoint` is neither a known name nor an existing checkpoint (the message lists the
-        known names), or its content is not valid.
+        known names), its content is not valid, or torch does not know the device.
     UnsafeCheckpointError
         If a ``.ckpt`` asks for more than tensors and plain containers.
     FileNotFoundError
@@ -123,7 +123,17 @@ def _resolve(checkpoint: str | os.PathLike[str]) -> Path:
 def _resolve_device(device: str | torch.device | None) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    target = torch.device("cpu" if device is None else device)
+    try:
+        target = torch.device("cpu" if device is None else device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device: got {device!r}, expected None, 'auto', 'cpu', 'cuda', 'cuda:1', ..."
+        ) from error
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device: got {str(device)!r}, but torch finds no CUDA device here; give 'auto' to use "
+            "one where there is one"
+        )
     if target.type == "cuda" and target.index is None:
         target = torch.device("cuda", torch.cuda.current_device())
     return target

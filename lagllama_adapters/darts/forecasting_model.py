@@ -34,9 +34,10 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
-    point forecast. ``predict(..., random_state=seed)`` samples with that seed; otherwise each call
-    draws its seed from the model's ``random_state``. For one seed, the paths of a series do not
-    depend on the other series, their order or ``batch_size``.
+    point forecast. ``predict(..., random_state=seed)`` samples with that seed, and gives the paths
+    of ``LagLlamaPredictor.predict(..., seed=seed)``; otherwise each call draws its seed from the
+    model's ``random_state``, so successive forecasts differ. For one seed, the paths of a series do
+    not depend on the other series, their order or ``batch_size``.
 
     Parameters
     ----------

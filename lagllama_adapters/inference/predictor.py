@@ -111,7 +111,8 @@ class LagLlamaPredictor:
         seed : int, optional
             Seed of the paths; None: a fresh one each time. The paths of a series depend on the seed
             and on its own name (``item_id``) or, without names, the values that the forecast reads:
-            not on the series beside it, their order, or how they are batched.
+            not on the series beside it, their order, or how they are batched (but for the rounding
+            of float32 arithmetic).
         context_length : int, optional
             Tokens of context; None: what the checkpoint was trained with.
         item_id : sequence of hashable, optional

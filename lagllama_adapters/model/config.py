@@ -77,8 +77,9 @@ class LagLlamaConfig:
         Future steps that one token emits; more than 1 only with ``"quantile_block"``.
     quantile_levels : tuple of float
         Levels of the ``"quantile_block"`` head, ascending, in (0, 1).
-    block_correlation : float
-        Lag-one correlation in [0, 1) of the Gaussian copula that joins the steps of a block.
+    block_copula : tuple of (float, float, float)
+        ``(share, slow, fast)``: steps of a block at distance d are joined by a Gaussian copula with
+        correlation ``share * slow**d + (1 - share) * fast**d``.
     lag_experts : int
         Linear maps from lag values to the block among which the head mixes; 0: none.
 
@@ -108,12 +109,13 @@ class LagLlamaConfig:
     head: HeadName = "student_t"
     block_length: int = 1
     quantile_levels: tuple[float, ...] = ()
-    block_correlation: float = 0.0
+    block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lag_experts: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lags_seq", tuple(int(lag) for lag in self.lags_seq))
         object.__setattr__(self, "quantile_levels", tuple(float(q) for q in self.quantile_levels))
+        object.__setattr__(self, "block_copula", tuple(float(x) for x in self.block_copula))
         if self.rope_scaling is not None:
             object.__setattr__(self, "rope_scaling", dict(self.rope_scaling))
         for name, allowed in _CHOICES.items():
@@ -170,8 +172,9 @@ class LagLlamaConfig:
             _require(levels == (), "quantile_levels", levels, expected)
             _require(block == 1, "block_length", block, f"1 with head {self.head!r}")
             _require(self.lag_experts == 0, "lag_experts", self.lag_experts, "0 with this head")
-        rho = self.block_correlation
-        _require(0.0 <= rho < 1.0, "block_correlation", rho, "a number in [0, 1)")
+        copula = self.block_copula
+        valid = len(copula) == 3 and all(0 <= x <= 1 for x in copula) and max(copula[1:]) < 1
+        _require(valid, "block_copula", copula, "a share in [0, 1] and two numbers in [0, 1)")
         _require(self.lag_experts >= 0, "lag_experts", self.lag_experts, "0 or more")
 
     @property

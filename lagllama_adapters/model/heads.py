@@ -184,8 +184,8 @@ class NormalHead(Head):
 class QuantileBlockHead(Head):
     """Quantiles of the next ``block_length`` steps, trained with the pinball loss.
 
-    The steps of a block are joined by a Gaussian copula with correlation ``rho ** |i - j|``: the
-    marginals are exactly the emitted ones, and neighbouring steps move together.
+    The steps of a block are joined by a Gaussian copula: the marginals are exactly the emitted
+    ones, and steps move together the more the nearer they are.
 
     Parameters
     ----------
@@ -197,8 +197,10 @@ class QuantileBlockHead(Head):
         Future steps per token.
     quantile_levels : tuple of float
         Ascending, in (0, 1).
-    block_correlation : float
-        ``rho`` in [0, 1).
+    block_copula : tuple of (float, float, float)
+        ``(share, slow, fast)``: the normal scores of steps at distance d have the correlation
+        ``share * slow**d + (1 - share) * fast**d``, that of a sum of two AR(1) processes. Errors of
+        real forecasts are like that: a level that is off for long, and passing disturbances.
     lag_experts : int
         0, or the number of linear maps from the token's lag values to the block. The state chooses
         a convex mixture of them, added to every quantile: seasonal copies and local trends need not
@@ -215,13 +217,13 @@ class QuantileBlockHead(Head):
         lags_seq: tuple[int, ...],
         block_length: int,
         quantile_levels: tuple[float, ...],
-        block_correlation: float = 0.0,
+        block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0),
         lag_experts: int = 0,
     ) -> None:
         super().__init__()
         self.block_length = block_length
         self.quantile_levels = quantile_levels
-        self.block_correlation = block_correlation
+        self.block_copula = block_copula
         self.proj = nn.Linear(d_model, block_length * len(quantile_levels))
         self.expert_gate = nn.Linear(d_model, lag_experts) if lag_experts else None
         self.experts = (
@@ -267,14 +269,16 @@ class QuantileBlockHead(Head):
         return 2 * torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
 
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Uniforms whose normal scores follow an AR(1) that starts anew with each block."""
-        z = _step_by_step(torch.randn, num_samples, steps, 1, generator)
-        rho, innovation = self.block_correlation, (1 - self.block_correlation**2) ** 0.5
+        """Uniforms with the copula of `block_copula`, which starts anew with each block."""
+        share, slow, fast = self.block_copula
+        shocks = _step_by_step(torch.randn, num_samples, steps, 2, generator)
+        decay = shocks.new_tensor([slow, fast])
+        innovation = (1 - decay.square()).sqrt()
         for step in range(1, steps):
             if step % self.block_length:
-                z[:, step] = rho * z[:, step - 1] + innovation * z[:, step]
-        uniform: Tensor = torch.special.ndtr(z)
-        return uniform
+                shocks[:, step] = decay * shocks[:, step - 1] + innovation * shocks[:, step]
+        uniform: Tensor = torch.special.ndtr(shocks @ shocks.new_tensor([share, 1 - share]).sqrt())
+        return uniform[..., None]
 
     def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """Invert the quantile function at the noise."""
@@ -321,6 +325,6 @@ def make_head(config: LagLlamaConfig) -> Head:
         config.lags_seq,
         config.block_length,
         config.quantile_levels,
-        config.block_correlation,
+        config.block_copula,
         config.lag_experts,
     )

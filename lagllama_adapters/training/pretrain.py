@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import BLOCK_LAGS, LagLlama, LagLlamaConfig
+from lagllama_adapters.training.copula import estimate_block_copula
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
 from lagllama_adapters.training.validation import TaskScore, build_tasks
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
-__all__ = ["PRESETS", "PretrainSettings", "estimate_block_correlation", "pretrain"]
+__all__ = ["PRESETS", "PretrainSettings", "pretrain"]
 
 _LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
@@ -166,59 +167,12 @@ def pretrain(
         raise KeyboardInterrupt(f"pretraining stopped; run it again to go on from {last}")
     model = module.model.cpu().eval()
     if settings.model.head == "quantile_block":
-        rho = estimate_block_correlation(model, batches, tokens)
-        calibrated = _initialise(replace(settings.model, block_correlation=rho), settings.seed)
+        copula = estimate_block_copula(model, batches, tokens)
+        calibrated = _initialise(replace(settings.model, block_copula=copula), settings.seed)
         calibrated.load_state_dict(model.state_dict())
         model = calibrated.eval()
     save_checkpoint(model, out / "checkpoint")
     return model
-
-
-def estimate_block_correlation(
-    model: LagLlama, batches: WindowBatches, tokens: int, n_batches: int = 20
-) -> float:
-    """Lag-one correlation of the normal scores of forecast errors inside a block.
-
-    Parameters
-    ----------
-    model : LagLlama
-        With a block quantile head.
-    batches : WindowBatches
-        Training windows; batches far beyond any trained on are used.
-    tokens : int
-        Tokens of a window.
-    n_batches : int
-        How many.
-
-    Returns
-    -------
-    float
-        In [0, 0.99].
-    """
-    products = squares = 0.0
-    for index in range(n_batches):
-        batch = batches.batch(10**9 + index)
-        scores, observed = _normal_scores(model, batch, tokens)
-        both = observed[:, 1:] & observed[:, :-1]
-        products += float((scores[:, 1:] * scores[:, :-1])[both].sum())
-        squares += float((scores[:, 1:].square() + scores[:, :-1].square())[both].sum() / 2)
-    return min(0.99, max(0.0, round(products / max(squares, 1e-9), 4)))
-
-
-@torch.inference_mode()
-def _normal_scores(model: LagLlama, batch: dict[str, Tensor], tokens: int) -> tuple[Tensor, Tensor]:
-    """Normal scores of what followed the last token of each window, and where it was observed."""
-    end = model.config.max_lag + tokens
-    values, inputs = batch["values"], batch["inputs_observed"]
-    facts = model.series_facts(values[:, :end], inputs[:, :end])
-    scaled = model.standardise(values[:, :end], inputs[:, :end], facts)
-    raw = model.decode(model.tokens(scaled, inputs[:, :end], facts, batch["time_feat"], tokens))[
-        :, -1
-    ]
-    observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
-    target = model.standardise(values[:, end:], batch["observed"][:, end:], facts)
-    level = model.head.distribution(model.head.constrain(raw)).cdf(target)
-    return torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4)), observed
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:

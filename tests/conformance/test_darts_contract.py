@@ -50,7 +50,7 @@ def checkpoint(tmp_path_factory):
         head="quantile_block",
         block_length=OUT,
         quantile_levels=(0.1, 0.5, 0.9),
-        block_correlation=0.8,
+        block_copula=(0.6, 0.9, 0.3),
         scale_floor="cascade",
         imputation="scaled_zero",
         observed_indicators=True,

@@ -19,7 +19,7 @@ BLOCK = replace(
     head="quantile_block",
     block_length=5,
     quantile_levels=(0.1, 0.5, 0.9),
-    block_correlation=0.5,
+    block_copula=(0.6, 0.9, 0.3),
 )
 CONFIGS = {"one_step": ONE_STEP, "block": BLOCK}
 

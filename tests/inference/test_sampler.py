@@ -23,7 +23,7 @@ BLOCK = replace(
     head="quantile_block",
     block_length=7,
     quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
-    block_correlation=0.6,
+    block_copula=(0.6, 0.9, 0.3),
     lag_experts=3,
 )
 CONFIGS = {

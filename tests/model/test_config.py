@@ -44,7 +44,7 @@ def test_unknown_and_missing_keys_are_named():
         ("rope_scaling", {"type": "yarn", "factor": 2}),
         ("rope_scaling", {"type": "linear"}),
         ("block_length", 4),
-        ("block_correlation", 1.0),
+        ("block_copula", (0.5, 1.0, 0.0)),
         ("attention_window", 0),
     ],
 )

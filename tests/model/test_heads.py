@@ -15,7 +15,7 @@ BLOCK = replace(
     head="quantile_block",
     block_length=6,
     quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95),
-    block_correlation=0.8,
+    block_copula=(0.6, 0.9, 0.3),
 )
 HEADS = {"student_t": SMALL, "normal": replace(SMALL, head="normal"), "quantile_block": BLOCK}
 PATHS = 40_000
@@ -72,7 +72,8 @@ def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not
     correlation = np.corrcoef(torch.special.ndtri(noise).numpy().T)
     step = np.arange(12)
     same_block = step[:, None] // 6 == step[None] // 6
-    expected = np.where(same_block, 0.8 ** np.abs(step[:, None] - step), 0.0)
+    distance = np.abs(step[:, None] - step)
+    expected = np.where(same_block, 0.6 * 0.9**distance + 0.4 * 0.3**distance, 0.0)
     np.testing.assert_allclose(correlation, expected, atol=0.03)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
-from lagllama_adapters.training.pretrain import estimate_block_correlation, pretrain
+from lagllama_adapters.training.pretrain import pretrain
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
 
@@ -26,7 +26,7 @@ def test_weights_settings_and_metrics_are_written(corpus_folder, tmp_path, setti
     saved = json.loads((tmp_path / "pretrain.json").read_text())
     assert saved["model"] == settings.model.to_dict()
     assert saved["optimizer"]["steps"] == 14
-    assert 0 <= model.config.block_correlation < 1
+    assert model.config.block_copula != settings.model.block_copula
     assert not model.training
 
 
@@ -120,32 +120,6 @@ def test_the_schedule_warms_up_stays_and_decays():
     assert factors[9] == factors[50] == factors[80] == 1.0
     np.testing.assert_allclose(np.diff(factors[80:]), -0.05)
     assert factors[100] == 0.0
-
-
-def test_block_correlation_is_found_in_data_that_has_it(make_model):
-    """Random walks judged by a persistence forecast have errors that move together."""
-    from lagllama_adapters.data.corpus import Corpus
-
-    rng = np.random.default_rng(0)
-
-    def corpus(values):
-        n, length = values.shape
-        names = tuple(str(i) for i in range(n))
-        return Corpus(
-            values.astype(np.float32).ravel(),
-            np.arange(n + 1) * length,
-            names, ("x",) * n, ("D",) * n, (None,) * n,
-        )  # fmt: skip
-
-    noise = rng.normal(size=(40, 200))
-    rho = {}
-    for name, values in (("walk", noise.cumsum(1)), ("white", noise)):
-        batches = WindowBatches(
-            corpus(values), WindowSettings(), max_lag=23, steps=24, block=6, batch_size=64, seed=0
-        )
-        rho[name] = estimate_block_correlation(make_model(), batches, 24, n_batches=5)
-    assert rho["walk"] > 0.7
-    assert rho["white"] < rho["walk"] - 0.2
 
 
 def test_training_leaves_the_global_random_state_alone(corpus_folder, tmp_path, settings):

@@ -1,0 +1,76 @@
+"""The command line, end to end on small data."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from lagllama_adapters.cli import app
+from lagllama_adapters.training.validation import build_tasks, weighted_quantile_loss
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng, t = np.random.default_rng(0), np.arange(200)
+    series = [np.sin(t / 2) + 0.1 * rng.normal(size=200) + 3 for _ in range(8)]
+    table = {
+        "item_id": [str(i) for i in range(8)],
+        "freq": ["MS"] * 8,
+        "start": ["2001-01-01"] * 8,
+        "target": pa.array([s.tolist() for s in series], type=pa.list_(pa.float32())),
+    }
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pq.write_table(pa.table(table), folder / "waves.parquet")
+    return folder
+
+
+def _run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_evaluate_prints_the_scores_of_the_forecasts_that_it_writes(data, tmp_path):
+    result = _run("evaluate", "--data", data, "--forecasts", tmp_path / "quantiles.npz")
+    assert result.exit_code == 0, result.output
+    (task,) = build_tasks(data)
+    with np.load(tmp_path / "quantiles.npz") as file:
+        loss = weighted_quantile_loss(file["waves"], task.future)
+    assert f"{loss:.4f}" in result.output
+    assert "geometric mean" in result.output
+
+
+def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
+    out = tmp_path / "run"
+    result = _run(
+        *("pretrain", "--corpus", data, "--validation", data, "--out", out, "--preset", "tiny"),
+        *("--steps", 3, "--batch-size", 2, "--validate-every", 2, "--no-progress-bar"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "step 2" in result.output
+    assert json.loads((out / "pretrain.json").read_text())["batch_size"] == 2
+    result = _run("evaluate", "--data", data, "--checkpoint", out / "checkpoint")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "--data", "DATA", "--checkpoint", "bass"), "known names"),
+        (("evaluate", "--data", "EMPTY"), "no *.parquet file"),
+        (("evaluate", "--data", "DATA", "--device", "gpu"), "device: got 'gpu'"),
+        (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet file"),
+        (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--preset", "huge"), "'huge'"),
+        (("convert", "nothing.ckpt", "EMPTY"), "nothing.ckpt"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_no_traceback(arguments, message, data, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    places = {"DATA": data, "EMPTY": empty}
+    result = _run(*(places.get(argument, argument) for argument in arguments))
+    assert result.exit_code in (1, 2)
+    assert isinstance(result.exception, SystemExit)
+    assert message in " ".join(result.output.split())
