@@ -19,7 +19,7 @@ def check_series(series: Any, name: str) -> Floats:
     Parameters
     ----------
     series : array-like
-        1-D, NaN = missing. Integers and booleans become float64; float32 stays float32.
+        1-D, NaN or masked = missing. Integers and booleans become float64; float32 stays float32.
     name : str
         What errors call it.
 
@@ -28,6 +28,8 @@ def check_series(series: Any, name: str) -> Floats:
     ValueError
         If it is not 1-D or not numeric, is empty, has infinite values or no observed value.
     """
+    if isinstance(series, np.ma.MaskedArray):
+        series = np.ma.filled(series.astype(np.float64), np.nan)
     values = np.asarray(series)
     if values.ndim != 1:
         raise ValueError(
@@ -35,12 +37,7 @@ def check_series(series: Any, name: str) -> Floats:
             "the components of a multivariate series as separate series"
         )
     if values.dtype not in (np.float32, np.float64):
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name}: got values of dtype {values.dtype}, expected numbers (NaN = missing)"
-            ) from error
+        values = _as_float64(values, name)
     if values.size == 0:
         raise ValueError(f"{name}: got an empty series, expected at least one observed value")
     infinite = np.isinf(values)
@@ -55,6 +52,18 @@ def check_series(series: Any, name: str) -> Floats:
             "value; drop the series"
         )
     return values
+
+
+def _as_float64(values: npt.NDArray[Any], name: str) -> Floats:
+    texts = values.dtype == object and any(isinstance(value, str) for value in values)
+    try:
+        if values.dtype.kind not in "biufO" or texts:
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: got values of dtype {values.dtype}, expected numbers (NaN = missing)"
+        ) from error
 
 
 def left_pad(series: Sequence[Floats], length: int) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -13,14 +13,14 @@ __all__ = ["SampleForecast"]
 Floats = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampleForecast:
     """Sample paths of one or more series.
 
     Parameters
     ----------
     samples : ndarray
-        ``[series, sample, step]`` in data units.
+        ``[series, sample, step]`` in data units; kept as a read-only view.
     item_id : tuple or None
         Names of the series, if the caller gave any.
 
@@ -34,6 +34,9 @@ class SampleForecast:
     item_id: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
+        samples = np.asarray(self.samples).view()
+        samples.setflags(write=False)
+        object.__setattr__(self, "samples", samples)
         if self.samples.ndim != 3 or 0 in self.samples.shape[1:]:
             raise ValueError(
                 f"samples: got shape {self.samples.shape}, expected [series, sample, step] with at "
@@ -41,7 +44,6 @@ class SampleForecast:
             )
         if self.item_id is not None and len(self.item_id) != len(self.samples):
             raise ValueError(f"item_id: got {len(self.item_id)} names for {len(self)} series")
-        self.samples.setflags(write=False)
 
     def __len__(self) -> int:
         """Number of series."""

@@ -1,5 +1,6 @@
 """The one door to forecasts: arrays in, sample paths out."""
 
+import copy
 import hashlib
 import operator
 import os
@@ -23,6 +24,7 @@ __all__ = ["LagLlamaPredictor"]
 Floats = npt.NDArray[np.floating[Any]]
 
 _SERIES_AT_ONCE = 256  # bounds the memory of contexts; paths have their own cap
+_HUGE, _SAFE_UNIT = 1e290, 2.0**64
 
 
 class LagLlamaPredictor:
@@ -32,7 +34,8 @@ class LagLlamaPredictor:
     ----------
     checkpoint : str, path or LagLlama, default "base"
         "base" (the weights inside the package), "published" (the official Lag-Llama, from its hub),
-        a checkpoint folder, a ``.ckpt`` of the original project, or a network, used as it is.
+        a checkpoint folder, a ``.ckpt`` of the original project, or a network, used as it is (or a
+        copy of it, if it is on another device).
     device : str or torch.device, optional
         Where to compute; None: the CPU, or where the given network is.
 
@@ -61,7 +64,8 @@ class LagLlamaPredictor:
         device: str | torch.device | None = None,
     ) -> None:
         if isinstance(checkpoint, LagLlama):
-            self.model = checkpoint if device is None else checkpoint.to(device)
+            elsewhere = device is not None and torch.device(device) != checkpoint.device
+            self.model = copy.deepcopy(checkpoint).to(device) if elsewhere else checkpoint
         else:
             self.model = load_pretrained(checkpoint, device)
 
@@ -147,22 +151,21 @@ class LagLlamaPredictor:
         if item_id is None:
             keys = [_content_key(s[-self.config.past_length(context) :]) for s in series]
         else:
-            keys = [repr(name).encode() for name in item_id]
+            keys = [_name_key(name) for name in item_id]
 
-        parts = []
-        for rows in _chunks(len(series), _SERIES_AT_ONCE):
-            history = self._history(series[rows], calendars[rows], context, horizon)
+        dtype = np.result_type(*(s.dtype for s in series))
+        samples = np.empty((len(series), num_samples, horizon), dtype=dtype)
+        at_once = min(max(1, max_paths // num_samples), _SERIES_AT_ONCE)
+        for rows in _chunks(len(series), at_once):
+            units, scaled = _safe_units(series[rows])
+            history = self._history(scaled, calendars[rows], context, horizon)
             noise = self._noise(seed, keys[rows], num_samples, horizon)
             with torch.inference_mode():
                 if rescale_each_step:
-                    sampled = _uncached_in_chunks(self.model, history, noise, max_paths)
+                    drawn = _uncached_in_chunks(self.model, history, noise, max_paths)
                 else:
-                    sampled = sample_paths(self.model, history, noise, max_paths=max_paths)
-            parts.append(sampled.numpy())
-        samples = np.concatenate(parts)
-        if all(s.dtype == np.float32 for s in series):
-            limit = float(np.finfo(np.float32).max)
-            samples = samples.clip(-limit, limit).astype(np.float32)
+                    drawn = sample_paths(self.model, history, noise, max_paths=max_paths)
+            samples[rows] = _in_range(drawn.numpy(), units, dtype)
         return SampleForecast(samples, None if item_id is None else tuple(item_id))
 
     def predict_parameters(
@@ -333,10 +336,19 @@ def _per_series(name: str, value: Any, count: int) -> list[Any]:
     return list(value)
 
 
+def _name_key(name: Hashable) -> bytes:
+    """Bytes of a name; numpy's scalars count as the Python values that they equal."""
+    if isinstance(name, tuple):
+        return b"(" + b",".join(_name_key(part) for part in name) + b")"
+    return repr(name.item() if isinstance(name, np.generic) else name).encode()
+
+
 def _content_key(recent: Floats) -> bytes:
     """Bytes of what a forecast reads of a series, so that trimming it changes nothing."""
-    first = int(np.isfinite(recent).argmax())
-    return np.ascontiguousarray(recent[first:], dtype=np.float64).tobytes()
+    observed = np.isfinite(recent)
+    # Adding 0.0 makes -0.0 and 0.0 one; missing is missing whatever the bits of its NaN.
+    plain = np.where(observed, recent.astype(np.float64) + 0.0, np.nan)
+    return plain[int(observed.argmax()) :].tobytes()
 
 
 def _chunks(count: int, size: int) -> Iterator[slice]:
@@ -346,14 +358,24 @@ def _chunks(count: int, size: int) -> Iterator[slice]:
 def _uncached_in_chunks(
     model: LagLlama, history: History, noise: torch.Tensor, max_paths: int
 ) -> torch.Tensor:
-    series_at_once = max(1, max_paths // noise.shape[1])
-    rows = []
-    for chunk in _chunks(len(history), series_at_once):
-        columns = [
-            sample_paths_uncached(
-                model, history[chunk], noise[chunk, paths], rescale_each_step=True
-            )
-            for paths in _chunks(noise.shape[1], max_paths)
-        ]
-        rows.append(torch.cat(columns, dim=1))
-    return torch.cat(rows)
+    columns = [
+        sample_paths_uncached(model, history, noise[:, paths], rescale_each_step=True)
+        for paths in _chunks(noise.shape[1], max_paths)
+    ]
+    return torch.cat(columns, dim=1)
+
+
+def _safe_units(series: list[Floats]) -> tuple[Floats, list[Floats]]:
+    """Series near the end of float64 in a unit in which differences cannot overflow."""
+    largest = np.array([np.nanmax(np.abs(s)) for s in series], dtype=np.float64)
+    units = np.where(largest > _HUGE, _SAFE_UNIT, 1.0)
+    return units, [
+        s if u == 1 else s.astype(np.float64) / u for s, u in zip(series, units, strict=True)
+    ]
+
+
+def _in_range(samples: Floats, units: Floats, dtype: Any) -> Floats:
+    """Back in the caller's unit, at most the largest number of the caller's dtype."""
+    limit = float(np.finfo(dtype).max)
+    bound = (limit / units)[:, None, None]
+    return np.asarray(samples.clip(-bound, bound) * units[:, None, None])

@@ -67,7 +67,7 @@ def sample_paths(
     """
     paths = noise.shape[1]
     series_at_once = max(1, max_paths // paths)
-    out = torch.empty(noise.shape[:3], dtype=torch.float64)
+    out = torch.empty(noise.shape[:3], dtype=torch.float64, device="cpu")
     for start in range(0, len(history), series_at_once):
         rows = slice(start, start + series_at_once)
         encoded = _EncodedHistory(model, history[rows], horizon=noise.shape[2])
@@ -100,7 +100,7 @@ class _EncodedHistory:
     def extend(self, noise: Tensor) -> Tensor:
         """Paths for ``noise`` ``[series, path, step, k]``; data units, in the history's dtype."""
         model, block, horizon = self.model, self.model.head.block_length, noise.shape[2]
-        noise = noise.to(device=model.device, dtype=model.dtype)
+        noise = noise.to(device=model.device, dtype=_sample_dtype(model))
         cache = self.cache.select(slice(None))
         sampled = noise.new_empty(noise.shape[:3])  # in the network's space
         raw = self.first_raw[:, None]
@@ -121,7 +121,7 @@ class _EncodedHistory:
         is_past = where < known
         in_past, in_path = where.clamp(max=known - 1), (where - known).clamp(min=0)
         past = self.scaled[:, in_past][:, None]  # gathered once per series, shared by its paths
-        lagged = torch.where(is_past, past, sampled[:, :, in_path])
+        lagged = torch.where(is_past, past, sampled[:, :, in_path].to(past.dtype))
         indicators = None
         if model.config.observed_indicators:
             observed = self.observed[:, in_past] | ~is_past
@@ -133,6 +133,10 @@ class _EncodedHistory:
         return model.assemble_tokens(
             lagged, indicators, self.facts.features[:, None, None], calendar
         )
+
+
+def _sample_dtype(model: LagLlama) -> torch.dtype:
+    return torch.promote_types(model.dtype, torch.float32)  # half precision has too few levels
 
 
 def sample_paths_uncached(
@@ -163,7 +167,7 @@ def sample_paths_uncached(
 
     values, observed = per_path(history.values), per_path(history.observed)
     calendar = None if history.time_feat is None else per_path(history.time_feat)
-    noise = noise.to(device=device, dtype=model.dtype).flatten(0, 1)[:, None]
+    noise = noise.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
     facts = model.series_facts(values, observed)
     capacity = (horizon - 1) // block * block
     for start in range(0, horizon, block):

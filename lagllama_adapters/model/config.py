@@ -1,7 +1,10 @@
 """Frozen facts of a set of weights."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
+from reprlib import repr as short_repr
 from typing import Any, Literal, Self, get_args
 
 from lagllama_adapters.model.lags import PUBLISHED_LAGS
@@ -26,6 +29,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "head": get_args(HeadName),
 }
 _POSITIVE = ("n_layer", "n_head", "n_embd_per_head", "mlp_multiple_of", "context_length")
+_INTEGERS = (*_POSITIVE, "max_context_length", "block_length", "lag_experts")
+_BOOLEANS = ("time_feat", "observed_indicators")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,7 @@ class LagLlamaConfig:
     Raises
     ------
     ValueError
-        If a value is outside its domain; the message names the field.
+        If a value is of another type or outside its domain; the message names the field.
     """
 
     lags_seq: tuple[int, ...] = PUBLISHED_LAGS
@@ -113,11 +118,7 @@ class LagLlamaConfig:
     lag_experts: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lags_seq", tuple(int(lag) for lag in self.lags_seq))
-        object.__setattr__(self, "quantile_levels", tuple(float(q) for q in self.quantile_levels))
-        object.__setattr__(self, "block_copula", tuple(float(x) for x in self.block_copula))
-        if self.rope_scaling is not None:
-            object.__setattr__(self, "rope_scaling", dict(self.rope_scaling))
+        self._check_types()
         for name, allowed in _CHOICES.items():
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
         for name in _POSITIVE:
@@ -150,15 +151,48 @@ class LagLlamaConfig:
         self._check_rope()
         self._check_head()
 
+    def _check_types(self) -> None:
+        for name in _BOOLEANS:
+            value = getattr(self, name)
+            _require(isinstance(value, bool), name, value, "True or False")
+        for name in _INTEGERS:
+            self._convert(name, _is_integer, int, "an integer")
+        if self.attention_window is not None:
+            self._convert("attention_window", _is_integer, int, "None or a positive integer")
+        self._convert_all("lags_seq", _is_integer, int, "integers")
+        self._convert_all("quantile_levels", _is_finite, float, "numbers")
+        self._convert_all("block_copula", _is_finite, float, "numbers")
+
+    def _convert(
+        self, name: str, is_valid: Callable[[Any], bool], to: Callable[[Any], Any], expected: str
+    ) -> None:
+        value = getattr(self, name)
+        _require(is_valid(value), name, value, expected)
+        object.__setattr__(self, name, to(value))  # such as an integer of numpy, for JSON
+
+    def _convert_all(
+        self, name: str, is_valid: Callable[[Any], bool], to: Callable[[Any], Any], expected: str
+    ) -> None:
+        values = getattr(self, name)
+        valid = isinstance(values, Sequence) and all(is_valid(value) for value in values)
+        _require(valid, name, values, f"a sequence of {expected}")
+        object.__setattr__(self, name, tuple(to(value) for value in values))
+
     def _check_rope(self) -> None:
         rope = self.rope_scaling
-        valid = rope is None or (
-            set(rope) == {"type", "factor"}
+        if rope is None:
+            return
+        valid = (
+            isinstance(rope, Mapping)
+            and set(rope) == {"type", "factor"}
             and rope["type"] in ("linear", "dynamic")
-            and float(rope["factor"]) >= 1.0
+            and _is_finite(rope["factor"])
+            and rope["factor"] >= 1
         )
         expected = 'None or {"type": "linear" or "dynamic", "factor": number >= 1}'
         _require(valid, "rope_scaling", rope, expected)
+        converted = {"type": rope["type"], "factor": float(rope["factor"])}
+        object.__setattr__(self, "rope_scaling", converted)
 
     def _check_head(self) -> None:
         levels, block = self.quantile_levels, self.block_length
@@ -248,6 +282,16 @@ class LagLlamaConfig:
         return cls(**lists)
 
 
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    # A comparison, which NaN fails too and which integers of any size survive.
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type, operator]
+
+
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
-    if not condition:
-        raise ValueError(f"LagLlamaConfig.{name}: got {got!r}, expected {expected}")
+    if not condition:  # a value from a damaged or hostile file may be of any size
+        raise ValueError(f"LagLlamaConfig.{name}: got {short_repr(got)}, expected {expected}")

@@ -209,7 +209,6 @@ class QuantileBlockHead(Head):
     """
 
     param_names = ("quantiles",)
-    levels: Tensor
 
     def __init__(
         self,
@@ -231,7 +230,6 @@ class QuantileBlockHead(Head):
             if lag_experts
             else None
         )
-        self.register_buffer("levels", torch.tensor(quantile_levels), persistent=False)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -261,12 +259,13 @@ class QuantileBlockHead(Head):
 
     def distribution(self, params: tuple[Tensor, ...]) -> Distribution:
         """`PiecewiseQuantile` over ``[..., block_length]``."""
-        return PiecewiseQuantile(params[0], self.levels)
+        return PiecewiseQuantile(params[0], self._levels(params[0]))
 
     def loss(self, raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
         """Pinball loss, twice its mean over the levels (an estimate of the CRPS)."""
         error = target[..., None] - raw
-        return 2 * torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
+        levels = self._levels(error)
+        return 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
     def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
         """Uniforms with the copula of `block_copula`, which starts anew with each block."""
@@ -283,7 +282,12 @@ class QuantileBlockHead(Head):
     def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """Invert the quantile function at the noise."""
         values = params[0][..., : noise.shape[-2], :]
-        return PiecewiseQuantile(values, self.levels).icdf(noise[..., 0])
+        return PiecewiseQuantile(values, self._levels(values)).icdf(noise[..., 0])
+
+    def _levels(self, like: Tensor) -> Tensor:
+        # Not a buffer: casting the network to half precision must not round them.
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        return torch.tensor(self.quantile_levels, dtype=dtype, device=like.device)
 
 
 def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: int) -> Tensor:
@@ -306,7 +310,8 @@ def _step_by_step(
     generator: torch.Generator,
 ) -> Tensor:
     # One tensor of all steps would not do: torch orders a draw by its whole size.
-    each = [draw(num_samples, size, generator=generator, dtype=torch.float64) for _ in range(steps)]
+    options = {"generator": generator, "dtype": torch.float64, "device": generator.device}
+    each = [draw(num_samples, size, **options) for _ in range(steps)]
     return torch.stack(each, dim=1)
 
 

@@ -40,9 +40,11 @@ def test_the_mean_of_huge_float32_samples_does_not_overflow():
     assert np.isfinite(SampleForecast(samples).mean).all()
 
 
-def test_samples_cannot_be_changed(forecast):
+def test_samples_cannot_be_changed_and_the_callers_array_stays_writable():
+    mine = np.zeros((1, 2, 3))
     with pytest.raises(ValueError, match="read-only"):
-        forecast.samples[0] = 0
+        SampleForecast(mine).samples[0] = 0
+    mine[0] = 1
 
 
 @pytest.mark.parametrize("levels", [-0.1, [0.5, 1.1], np.nan])

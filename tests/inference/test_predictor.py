@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,50 @@ def test_names_key_the_paths(predictor):
     assert not np.allclose(named[0], named[1])
     swapped = _predict(predictor, twins, item_id=["y", "x"])
     _assert_same(swapped, named[::-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("a", np.str_("a")), (1, np.int64(1)), (("a", 2), (np.str_("a"), np.int32(2)))],
+)
+def test_equal_names_are_equal_keys_whatever_their_type(name, same, predictor):
+    past = [np.arange(30.0)]
+    np.testing.assert_array_equal(
+        _predict(predictor, past, item_id=[name]), _predict(predictor, past, item_id=[same])
+    )
+
+
+def test_bits_that_mean_nothing_do_not_key_the_paths(predictor):
+    past, other = np.array([[1.0, 0.0, np.nan, 2.0], [1.0, -0.0, -np.nan, 2.0]])
+    np.testing.assert_array_equal(_predict(predictor, past), _predict(predictor, other))
+
+
+def test_masked_values_are_missing(predictor):
+    values = np.arange(20.0)
+    hidden = values.copy()
+    hidden[5] = 1e9
+    missing = values.copy()
+    missing[5] = np.nan
+    masked = np.ma.masked_array(hidden, mask=hidden > 1e8)
+    np.testing.assert_array_equal(_predict(predictor, [masked]), _predict(predictor, [missing]))
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # torch: slower path
+def test_half_precision_still_samples_finely(block_predictor, series):
+    half = LagLlamaPredictor(copy.deepcopy(block_predictor.model).bfloat16())
+    full = _predict(block_predictor, series, num_samples=500)
+    got = _predict(half, series, num_samples=500)
+    assert len(np.unique(got[0, :, 0])) > 450
+    spread = full.std(1, keepdims=True)
+    assert np.median(np.abs(got - full) / spread) < 0.1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.isfinite(_predict(block_predictor, series)).all()
+
+
+def test_a_given_network_is_not_moved(block_predictor):
+    moved = LagLlamaPredictor(block_predictor.model, device="meta")
+    assert block_predictor.model.device.type == "cpu"
+    assert moved.model.device.type == "meta"
 
 
 def test_the_same_seed_repeats_and_none_does_not(predictor, series):
@@ -200,6 +246,9 @@ def test_bad_arguments_are_refused_with_a_remedy(kwargs, message, predictor):
         (np.full(4, np.nan), "all NaN"),
         (np.array([1.0, np.inf]), "infinite values, the first at step 1"),
         (np.ones((2, 3)), "expected one dimension"),
+        (np.array(["2020-01-01"], dtype="M8[ns]"), "expected numbers"),
+        (np.array([1 + 2j]), "expected numbers"),
+        (np.array(["1.5", "2"], dtype=object), "expected numbers"),
     ],
 )
 def test_a_bad_series_is_named(bad, message, predictor):

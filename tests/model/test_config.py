@@ -46,6 +46,25 @@ def test_unknown_and_missing_keys_are_named():
         ("block_length", 4),
         ("block_copula", (0.5, 1.0, 0.0)),
         ("attention_window", 0),
+        ("attention_window", 2.5),
+        ("lags_seq", (0.9, 1.2, 2.7)),
+        ("lags_seq", (0, True)),
+        ("lags_seq", "012"),
+        ("lags_seq", 3),
+        ("time_feat", "no"),
+        ("observed_indicators", 1),
+        ("n_layer", True),
+        ("n_layer", 1.0),
+        ("n_head", "2"),
+        ("block_length", 1.0),
+        ("lag_experts", 0.0),
+        ("max_context_length", float("inf")),
+        ("block_copula", (0.5, "0.5", 0.0)),
+        ("block_copula", (float("nan"), 0.0, 0.0)),
+        ("rope_scaling", {"type": "linear", "factor": float("inf")}),
+        ("rope_scaling", {"type": "linear", "factor": "2"}),
+        ("rope_scaling", {"type": "linear", "factor": 10**400}),
+        ("rope_scaling", "linear"),
     ],
 )
 def test_values_outside_their_domain_are_named(field, value):
@@ -53,7 +72,29 @@ def test_values_outside_their_domain_are_named(field, value):
         replace(LagLlamaConfig(), **{field: value})
 
 
-@pytest.mark.parametrize("levels", [(0.5,), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0)])
+def test_numbers_of_numpy_become_plain_ones():
+    numpy = pytest.importorskip("numpy")
+    lags = tuple(numpy.arange(3))
+    config = replace(LagLlamaConfig(), n_layer=numpy.int64(2), lags_seq=lags)
+    assert LagLlamaConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_configuration_file_with_a_float_for_an_integer_names_the_field():
+    values = json.loads(json.dumps(BLOCK.to_dict() | {"n_layer": 1.0}))
+    with pytest.raises(ValueError, match=r"LagLlamaConfig\.n_layer: got 1\.0, expected an integer"):
+        LagLlamaConfig.from_dict(values)
+
+
+def test_a_huge_value_is_named_in_a_short_message():
+    value = 0
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(ValueError, match="n_layer") as caught:
+        replace(LagLlamaConfig(), n_layer=value)
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("levels", [(0.5,), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), ("a", "b"), 0.5])
 def test_quantile_levels_are_checked(levels):
     with pytest.raises(ValueError, match="quantile_levels"):
         replace(BLOCK, quantile_levels=levels)
