@@ -18,6 +18,7 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
+html_sidebars = {"**": []}  # the pages have no sections that it could list
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
