@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import typer
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lagllama_adapters.training.validation import TaskScore
 
 __all__ = ["app"]
@@ -39,22 +42,22 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Score zero-shot forecasts of held-out data against the seasonal naive forecast."""
-    import numpy as np
-
     from lagllama_adapters.inference import LagLlamaPredictor
     from lagllama_adapters.training.validation import build_tasks, score_task
 
     with _errors_as_messages():
+        if forecasts is not None and (forecasts.is_dir() or not forecasts.parent.is_dir()):
+            raise ValueError(f"--forecasts: got {forecasts}, expected a file in an existing folder")
         predictor, tasks = LagLlamaPredictor(checkpoint, device), build_tasks(data)
-    scores, quantiles = [], {}
-    for task in tasks:
-        score, quantiles[task.name] = score_task(
-            predictor, task, num_samples=num_samples, context_length=context_length, seed=seed
-        )
-        scores.append(score)
-    _console.print(_score_table(scores, f"{checkpoint}, zero-shot"))
-    if forecasts is not None:
-        np.savez_compressed(forecasts, allow_pickle=False, **quantiles)
+        scores, quantiles = [], {}
+        for task in tasks:
+            score, quantiles[task.name] = score_task(
+                predictor, task, num_samples=num_samples, context_length=context_length, seed=seed
+            )
+            scores.append(score)
+        _console.print(_score_table(scores, f"{checkpoint}, zero-shot"))
+        if forecasts is not None:
+            _write_arrays(forecasts, quantiles)
 
 
 @app.command()
@@ -101,7 +104,7 @@ def pretrain(
     def report(step: int, scores: list["TaskScore"]) -> None:
         _console.print(_score_table(scores, f"step {step}"))
 
-    with _errors_as_messages():
+    with _errors_as_messages("stopped; run the same command again to go on"):
         run(
             corpus,
             validation,
@@ -128,13 +131,26 @@ def convert(
 
 
 @contextmanager
-def _errors_as_messages() -> Iterator[None]:
-    """End with the message alone where the input is at fault."""
+def _errors_as_messages(stopped: str = "stopped") -> Iterator[None]:
+    """End with the message alone where the input is at fault, or on Ctrl+C."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except KeyboardInterrupt as stop:
+        _errors.print(stopped)
+        raise typer.Exit(code=130) from stop
+    except (ValueError, OSError, FloatingPointError) as error:
         _errors.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(code=1) from error
+
+
+def _write_arrays(path: Path, arrays: "dict[str, npt.NDArray[Any]]") -> None:
+    """What np.savez_compressed writes, but of arrays of any name (also "file")."""
+    import numpy as np
+
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _score_table(scores: list["TaskScore"], title: str) -> Table:

@@ -61,6 +61,8 @@ def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
         (("evaluate", "--data", "DATA", "--checkpoint", "bass"), "known names"),
         (("evaluate", "--data", "EMPTY"), "no *.parquet file"),
         (("evaluate", "--data", "DATA", "--device", "gpu"), "device: got 'gpu'"),
+        (("evaluate", "--data", "DATA", "--num-samples", "0"), "num_samples"),
+        (("evaluate", "--data", "DATA", "--forecasts", "nowhere/q.npz"), "--forecasts: got"),
         (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet file"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--preset", "huge"), "'huge'"),
         (("convert", "nothing.ckpt", "EMPTY"), "nothing.ckpt"),
@@ -74,3 +76,38 @@ def test_bad_input_ends_with_a_message_and_no_traceback(arguments, message, data
     assert result.exit_code in (1, 2)
     assert isinstance(result.exception, SystemExit)
     assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle"])
+def test_forecasts_keep_the_names_of_any_data_set(name, data, tmp_path):
+    (data / "waves.parquet").rename(data / f"{name}.parquet")
+    path = tmp_path / "quantiles.npz"
+    result = _run("evaluate", "--data", data, "--num-samples", 5, "--forecasts", path)
+    assert result.exit_code == 0, result.output
+    with np.load(path) as file:
+        assert file.files == [name]
+        assert file[name].shape[1:] == (9, 12)
+
+
+def _pretrain(monkeypatch, data, tmp_path, run, *arguments):
+    monkeypatch.setattr("lagllama_adapters.training.pretrain.pretrain", run)
+    return _run("pretrain", "--corpus", data, "--out", tmp_path, *arguments)
+
+
+def test_pretrain_says_on_ctrl_c_how_to_go_on(monkeypatch, data, tmp_path):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    result = _pretrain(monkeypatch, data, tmp_path, stop)
+    assert result.exit_code == 130
+    assert "run the same command again to go on" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("device", "lightning"), [("cuda", "gpu"), ("cpu", "cpu")])
+def test_devices_have_the_names_of_torch(device, lightning, monkeypatch, data, tmp_path):
+    seen = {}
+    result = _pretrain(
+        monkeypatch, data, tmp_path, lambda *_, **kwargs: seen.update(kwargs), "--device", device
+    )
+    assert result.exit_code == 0, result.output
+    assert seen["device"] == lightning

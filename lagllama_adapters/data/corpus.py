@@ -85,8 +85,9 @@ class Corpus:
         Raises
         ------
         ValueError
-            If the folder holds no parquet file, or a file lacks a column or has an empty, an
-            infinite or an unparsable entry; the message names file and series.
+            If the folder holds no parquet file, or a file lacks a column, names a series twice, or
+            has a missing, an empty, an infinite or an unparsable entry; the message names file
+            and series. A missing ``start`` is no error: it is not known.
         """
         import pyarrow.parquet as pq
 
@@ -121,8 +122,9 @@ def _read(path: Path, table: Any) -> dict[str, Any]:
         )
     lists = table.column("target").combine_chunks()
     values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     columns = {name: table.column(name).to_pylist() for name in _COLUMNS[:3]}
+    _check_names(path, columns["item_id"], lists.is_null().to_pylist())
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     infinite = np.isinf(values)
     if infinite.any() or (lengths == 0).any():
         at = np.searchsorted(np.cumsum(lengths), np.argmax(infinite), side="right")
@@ -131,9 +133,31 @@ def _read(path: Path, table: Any) -> dict[str, Any]:
             f"{path}: series {columns['item_id'][int(bad)]!r} is empty or has infinite values; "
             "remove it or mark missing values by NaN"
         )
-    for freq in set(columns["freq"]):
-        frequency_band(freq)  # an unparsable frequency fails here, before any training
     known = table.column("start_known").to_pylist() if "start_known" in table.column_names else None
     if known is not None:
         columns["start"] = [s if k else None for s, k in zip(columns["start"], known, strict=True)]
+    _check_calendars(path, columns)
     return {"values": values, "lengths": lengths, **columns}
+
+
+def _check_names(path: Path, item_id: list[Any], null: list[bool]) -> None:
+    seen = set()
+    for name, lacking in zip(item_id, null, strict=True):
+        if lacking:
+            raise ValueError(f"{path}: series {name!r} has no target (null); remove it")
+        if name in seen:
+            raise ValueError(f"{path}: item_id {name!r} occurs twice; give each series its own")
+        seen.add(name)
+
+
+def _check_calendars(path: Path, columns: dict[str, Any]) -> None:
+    """Parse each pair of start and frequency once, so that none fails in the midst of training."""
+    rows = zip(columns["start"], columns["freq"], columns["item_id"], strict=True)
+    first = {(start, freq): name for start, freq, name in reversed(list(rows))}
+    for (start, freq), name in first.items():
+        try:
+            frequency_band(freq)
+            if start is not None:
+                Calendar(start, freq)
+        except ValueError as error:
+            raise ValueError(f"{path}: series {name!r}: {error}") from error

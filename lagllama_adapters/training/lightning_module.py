@@ -30,7 +30,13 @@ class OptimizerSettings:
         Optimizer steps in all. Because the rate is constant until the decay, a run may be resumed
         with fewer or more steps than it was started with.
     warmup_steps, decay_steps : int
-        Length of the two ramps.
+        Length of the two ramps; in short runs the warm-up takes at most 10 % and the decay at most
+        30 % of ``steps``, so that the peak rate is reached.
+
+    Raises
+    ------
+    ValueError
+        If ``steps`` is not positive.
     """
 
     learning_rate: float = 2e-3
@@ -40,10 +46,14 @@ class OptimizerSettings:
     warmup_steps: int = 200
     decay_steps: int = 3_000
 
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps: got {self.steps}, expected at least 1")
+
     def factor(self, step: int) -> float:
         """Learning rate at a step over the peak rate."""
-        rise = (step + 1) / max(self.warmup_steps, 1)
-        fall = (self.steps - step) / max(self.decay_steps, 1)
+        rise = (step + 1) / max(min(self.warmup_steps, self.steps // 10), 1)
+        fall = (self.steps - step) / max(min(self.decay_steps, self.steps * 3 // 10), 1)
         return max(0.0, min(1.0, rise, fall))
 
 
@@ -75,6 +85,18 @@ class PretrainingModule(L.LightningModule):
         self.steps_per_window = steps_per_window
         self.tasks = tasks or []
         self.scores: list[TaskScore] = []
+        self.scored_step = -1  # to which step `scores` belong
+
+    def on_train_start(self) -> None:
+        """Let the settings prevail over the rates, betas and decays of a resumed run."""
+        settings = self.optimizer_settings
+        optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0]
+        assert isinstance(schedule.scheduler, torch.optim.lr_scheduler.LambdaLR)
+        schedule.scheduler.base_lrs = [settings.learning_rate] * len(optimizer.param_groups)
+        for group, decay in zip(optimizer.param_groups, (settings.weight_decay, 0.0), strict=True):
+            group["lr"] = settings.learning_rate * settings.factor(self.global_step)
+            group["initial_lr"] = settings.learning_rate
+            group["betas"], group["weight_decay"] = settings.betas, decay
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch of `WindowBatches`."""
@@ -101,6 +123,7 @@ class PretrainingModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the geometric mean of the relative losses."""
+        self.scored_step = self.global_step
         self.log("val_relative_wql", geometric_mean(self.scores), prog_bar=True)
 
     def configure_optimizers(self) -> Any:

@@ -76,7 +76,8 @@ def window_loss(
 
     Loc and scale come from the first ``history`` values of each row. Positions before that point
     would see, through them, a little of their own future, which matters for short series: their
-    weight is ``(observations so far / observations of the history) ** discount``.
+    weight is ``(observations so far / observations of the history) ** discount``. Rows without an
+    observation in their history have no loc and scale: their weight is 0.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def window_loss(
     Returns
     -------
     Tensor
-        Scalar; 0 if no target was observed.
+        Scalar; 0 if no target with a history was observed.
     """
     max_lag, block = model.config.max_lag, model.head.block_length
     index = torch.arange(values.shape[1], device=values.device)
@@ -114,6 +115,7 @@ def window_loss(
     target = model.standardise(values, observed, facts)
     windows = _blocks(target, max_lag + 1, steps, block)
     weight = _blocks(observed.to(raw.dtype), max_lag + 1, steps, block)
+    weight = weight * in_history.any(1)[:, None, None]
     if discount:
         seen = in_history.cumsum(1)
         share = seen[:, max_lag:end] / seen[:, -1:].clamp_min(1)

@@ -1,7 +1,5 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -19,6 +17,12 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import BLOCK_LAGS, LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
+from lagllama_adapters.training.run_state import (
+    SaveState,
+    averaged_weights,
+    interrupts,
+    settings_of_the_run,
+)
 from lagllama_adapters.training.validation import TaskScore, build_tasks
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
@@ -104,7 +108,9 @@ def pretrain(
     """Train a network and write it to ``out``.
 
     If ``out`` holds the state of an interrupted run, training goes on from it and reaches what the
-    uninterrupted run would have reached (same batches, optimizer, schedule and averages).
+    uninterrupted run would have reached (same batches, optimizer, schedule and averages). A
+    finished run can be extended with more steps; run again as it is, it trains nothing and gives
+    the same weights.
 
     Parameters
     ----------
@@ -120,7 +126,8 @@ def pretrain(
     progress_bar : bool
         Whether to show one.
     on_validation : callable, optional
-        Called with the step and the scores after each validation.
+        Called with the step and the scores after each validation; the last one is that of the
+        final weights.
 
     Returns
     -------
@@ -130,15 +137,18 @@ def pretrain(
     Raises
     ------
     ValueError
-        If the corpus cannot be used, or ``out`` holds a run of another architecture.
+        If corpus or validation data cannot be used, or ``out`` holds a run whose architecture,
+        windows, batch size or seed differ.
     FloatingPointError
         If the gradient stops being finite.
+    KeyboardInterrupt
+        On Ctrl+C; the state stays as it was last saved.
     """
     settings = settings or PretrainSettings()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
-    _check_resumable(out, last, settings)
+    settings_of_the_run(out, asdict(settings) | {"model": settings.model.to_dict()})
     corpus = Corpus.from_parquet(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
@@ -155,16 +165,14 @@ def pretrain(
         seed=settings.seed,
         first_batch=lambda: module.global_step,
     )
-    _write_json(out / "pretrain.json", asdict(settings) | {"model": settings.model.to_dict()})
     trainer = _trainer(out, settings, bool(tasks), device, progress_bar, on_validation)
-    trainer.fit(
-        module,
-        _loader(batches),
-        _loader(range(len(tasks))) if tasks else None,
-        ckpt_path=last if last.exists() else None,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt(f"pretraining stopped; run it again to go on from {last}")
+    validation, resumed = _loader(range(len(tasks))), last if last.exists() else None
+    with interrupts():
+        trainer.fit(module, _loader(batches), validation if tasks else None, ckpt_path=resumed)
+        # From the file: where nothing was left to train, Lightning never swaps the average in.
+        module.load_state_dict(averaged_weights(last))
+        if tasks and module.scored_step != trainer.global_step:
+            trainer.validate(module, validation, verbose=False)
     model = module.model.cpu().eval()
     if settings.model.head == "quantile_block":
         copula = estimate_block_copula(model, batches, tokens)
@@ -208,13 +216,7 @@ def _trainer(
 ) -> L.Trainer:
     callbacks: list[L.Callback] = [
         WeightAveraging(use_buffers=False, multi_avg_fn=_average(settings.ema_decay)),
-        ModelCheckpoint(
-            dirpath=out,
-            filename="last",
-            every_n_train_steps=settings.checkpoint_every,
-            enable_version_counter=False,
-            save_on_train_epoch_end=False,
-        ),
+        SaveState(out / "last.ckpt", settings.checkpoint_every),
     ]
     if on_validation is not None:
         callbacks.append(_ValidationReport(on_validation))
@@ -243,22 +245,3 @@ class _ValidationReport(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, PretrainingModule)
         self.report(trainer.global_step, pl_module.scores)
-
-
-def _check_resumable(out: Path, last: Path, settings: PretrainSettings) -> None:
-    saved = out / "pretrain.json"
-    if not (last.exists() and saved.exists()):
-        return
-    before, now = json.loads(saved.read_text())["model"], settings.model.to_dict()
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise ValueError(
-            f"{out}: holds a run of another architecture (differing: {changed}); give another "
-            "folder, or remove it to start anew"
-        )
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)

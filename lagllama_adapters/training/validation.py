@@ -1,5 +1,6 @@
 """Scores of zero-shot forecasts on real series, relative to the seasonal naive forecast."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,14 @@ def build_tasks(folder: str | Path) -> list[Task]:
     -------
     list of Task
         The last horizon of each series; of data sets with fewer than 50 series the last ten.
-        Windows with fewer than 8 observations before or none after their start are left out.
+        Windows with fewer than 8 observations before or none after their start are left out, and,
+        with a warning, data sets that have no relative loss: all truths are zero, or the seasonal
+        naive forecast is without error (constant series).
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be read or no data set is left.
     """
     corpus = Corpus.from_parquet(folder)
     tasks = []
@@ -115,7 +123,31 @@ def build_tasks(folder: str | Path) -> list[Task]:
         item_id, start, past, future, freq = (list(column) for column in zip(*cut, strict=True))
         season = season_length(freq[0])
         tasks.append(Task(name, horizon, season, past, np.stack(future), item_id, start, freq))
-    return tasks
+    scorable = [task for task in tasks if _has_relative_loss(task)]
+    if len(scorable) < len(tasks):
+        names = sorted({task.name for task in tasks} - {task.name for task in scorable})
+        warnings.warn(
+            f"{folder}: {names} left out: the truths are all zero, or the seasonal naive forecast "
+            "is exact, so that no relative loss is defined",
+            stacklevel=2,
+        )
+    if not scorable:
+        raise ValueError(
+            f"{folder}: got no usable window, expected series with a horizon and at least "
+            f"{_MIN_OBSERVED} observations before it, not all constant"
+        )
+    return scorable
+
+
+def _naive_quantiles(task: Task) -> Floats:
+    return np.stack([seasonal_naive_quantiles(p, task.season, task.horizon) for p in task.past])
+
+
+def _has_relative_loss(task: Task) -> bool:
+    return bool(
+        np.nansum(np.abs(task.future)) > 0
+        and weighted_quantile_loss(_naive_quantiles(task), task.future) > 0
+    )
 
 
 def _cut(
@@ -221,13 +253,12 @@ def score_task(
         item_id=task.item_id,
     )
     quantiles = forecast.quantile(QUANTILE_LEVELS).astype(np.float64)
-    naive = np.stack([seasonal_naive_quantiles(p, task.season, task.horizon) for p in task.past])
     inside = (task.future >= quantiles[:, 0]) & (task.future <= quantiles[:, -1])
     score = TaskScore(
         name=task.name,
         windows=len(task.past),
         wql=weighted_quantile_loss(quantiles, task.future),
-        naive_wql=weighted_quantile_loss(naive, task.future),
+        naive_wql=weighted_quantile_loss(_naive_quantiles(task), task.future),
         coverage_80=float(inside[np.isfinite(task.future)].mean()),
     )
     return score, quantiles

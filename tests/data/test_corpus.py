@@ -10,7 +10,7 @@ def _write(folder, name, targets, freq="MS", **columns):
     n = len(targets)
     table = {
         "item_id": [f"{name}{i}" for i in range(n)],
-        "freq": [freq] * n,
+        "freq": [freq] * n if isinstance(freq, str) else freq,
         "start": ["2000-01-01"] * n,
         "target": pa.array(targets, type=pa.list_(pa.float32())),
     }
@@ -73,3 +73,24 @@ def test_an_unparsable_frequency_is_refused(folder):
     _write(folder, "c", [[1.0]], freq="now and then")
     with pytest.raises(ValueError, match="freq: got 'now and then'"):
         Corpus.from_parquet(folder)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item_id": ["x", "y", "x"]}, "item_id 'x' occurs twice"),
+        ({"target": pa.array([[1.0], None, [2.0]])}, "series 'c1' has no target"),
+        ({"start": ["2000-01-01", "2000-01-01", "soon"]}, "series 'c2': start: got 'soon'"),
+        ({"freq": ["MS", None, "MS"]}, "series 'c1': freq: got None"),
+        ({"freq": ["MS", "MS", "often"]}, "series 'c2': freq: got 'often'"),
+    ],
+)
+def test_bad_rows_are_refused_with_file_and_series(columns, message, folder):
+    _write(folder, "c", [[1.0]] * 3, **columns)
+    with pytest.raises(ValueError, match=f"c.parquet: {message}"):
+        Corpus.from_parquet(folder)
+
+
+def test_a_start_that_is_not_known_need_not_parse(folder):
+    _write(folder, "c", [[1.0]] * 2, start=["soon", None], start_known=[False, True])
+    assert Corpus.from_parquet(folder).start[-2:] == (None, None)

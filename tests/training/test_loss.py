@@ -104,3 +104,22 @@ def test_training_loss_takes_missing_targets_from_nan_or_mask(make_model):
     by_nan = training_loss(model, past, torch.ones_like(past), nan)
     torch.testing.assert_close(by_mask, by_nan)
     assert torch.isfinite(by_nan)
+
+
+@pytest.mark.parametrize("discount", [0.0, 2.0])
+def test_rows_without_an_observed_history_do_not_count(discount, make_model, window):
+    values, observed = window
+    values, observed = values.clone(), observed.clone()
+    values[0] *= 1e6
+    observed[0, :33] = False
+    kwargs = {"steps": 10, "time_feat": None, "discount": discount}
+
+    def loss(rows):
+        o, history = observed[rows], torch.tensor([33] * 3)[rows]
+        return window_loss(
+            make_model(), values[rows], o, inputs_observed=o, history=history, **kwargs
+        )
+
+    assert observed[0].any()
+    torch.testing.assert_close(loss(slice(0, 3)), loss(slice(1, 3)))
+    assert loss(slice(0, 1)) == 0

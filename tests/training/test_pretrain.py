@@ -1,9 +1,12 @@
 """Pretraining end to end, on one thread in seconds."""
 
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -126,3 +129,157 @@ def test_training_leaves_the_global_random_state_alone(corpus_folder, tmp_path, 
     before = torch.random.get_rng_state()
     _run(corpus_folder, tmp_path, settings)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def _saved(out):
+    return torch.load(out / "last.ckpt", weights_only=True)
+
+
+def _assert_same(one, other):
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def _with_steps(settings, steps, **changes):
+    return replace(settings, optimizer=replace(settings.optimizer, steps=steps, **changes))
+
+
+def test_the_saved_weights_are_the_average(corpus_folder, tmp_path, settings, monkeypatch):
+    """Redone from the raw weights of each step, with the decay min(0.8, (1 + n) / (10 + n))."""
+    raw = []
+
+    def record(self, *_):
+        raw.append(self.model.token_embedding.weight.detach().clone())
+
+    monkeypatch.setattr(PretrainingModule, "on_train_batch_end", record)
+    got = _run(corpus_folder, tmp_path, settings).token_embedding.weight.detach()
+    average = raw[0]
+    for n, weight in enumerate(raw[1:], 1):
+        average = torch.lerp(average, weight, 1 - min(0.8, (1 + n) / (10 + n)))
+    assert len(raw) == 14
+    assert not torch.allclose(got, raw[-1], rtol=1e-2)
+    torch.testing.assert_close(got, average)
+
+
+@pytest.mark.parametrize("steps", [14, 9])
+def test_a_finished_run_run_again_gives_the_same_checkpoint(
+    steps, corpus_folder, tmp_path, settings
+):
+    _run(corpus_folder, tmp_path, settings)
+    before = (tmp_path / "checkpoint" / "model.safetensors").read_bytes()
+    _run(corpus_folder, tmp_path, _with_steps(settings, steps))
+    assert (tmp_path / "checkpoint" / "model.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_is_extended_to_what_a_longer_one_reaches(corpus_folder, tmp_path, settings):
+    """Also one that was shorter than the interval of saved states."""
+    longer = _with_steps(settings, 6, decay_steps=0, warmup_steps=0)
+    whole = _run(corpus_folder, tmp_path / "whole", longer)
+    _run(corpus_folder, tmp_path / "short", _with_steps(longer, 3))
+    assert _saved(tmp_path / "short")["global_step"] == 3
+    _assert_same(whole, _run(corpus_folder, tmp_path / "short", longer))
+
+
+def test_resuming_takes_the_new_optimizer_settings_from_the_first_step_on(
+    corpus_folder, tmp_path, settings, monkeypatch
+):
+    _run(corpus_folder, tmp_path, _with_steps(settings, 6))
+    rates = []
+    original = PretrainingModule.on_before_optimizer_step
+
+    def record(self, optimizer):
+        rates.append([(g["lr"], g["betas"], g["weight_decay"]) for g in optimizer.param_groups])
+        original(self, optimizer)
+
+    monkeypatch.setattr(PretrainingModule, "on_before_optimizer_step", record)
+    changed = {"learning_rate": 5e-4, "weight_decay": 0.3, "betas": (0.8, 0.9), "decay_steps": 1}
+    _run(corpus_folder, tmp_path, _with_steps(settings, 9, **changed))
+    assert rates == [[(5e-4, (0.8, 0.9), 0.3), (5e-4, (0.8, 0.9), 0.0)]] * 3
+
+
+def test_resuming_with_other_windows_is_refused_by_name(corpus_folder, tmp_path, settings):
+    _run(corpus_folder, tmp_path, _with_steps(settings, 2))
+    windows = replace(settings.windows, hide=0.5)
+    other = replace(settings, seed=1, batch_size=4, windows=windows, validate_every=3)
+    with pytest.raises(ValueError, match=r"\['batch_size', 'seed', 'windows.hide'\]"):
+        _run(corpus_folder, tmp_path, other)
+    assert json.loads((tmp_path / "pretrain.json").read_text())["seed"] == 0
+
+
+def test_the_final_weights_are_validated_once_whatever_the_interval(
+    corpus_folder, tmp_path, settings
+):
+    seen = []
+    kwargs = {"device": "cpu", "progress_bar": False, "on_validation": lambda *a: seen.append(a)}
+    for steps in (3, 3, 8):
+        pretrain(*(corpus_folder, corpus_folder, tmp_path, _with_steps(settings, steps)), **kwargs)
+    assert [step for step, _ in seen] == [3, 3, 7, 8]
+    assert seen[0][1] == seen[1][1] != seen[3][1]
+    logged = (tmp_path / "logs" / "version_2" / "metrics.csv").read_text()
+    assert "val_relative_wql" in logged
+
+
+def test_validation_data_without_a_window_are_refused_before_training(
+    corpus_folder, tmp_path, settings
+):
+    row = {"item_id": ["short"], "freq": ["MS"], "start": [None], "target": [[1.0, 2.0]]}
+    pq.write_table(pa.table(row), tmp_path / "short.parquet")
+    with pytest.raises(ValueError, match="got no usable window"):
+        pretrain(corpus_folder, tmp_path, tmp_path / "out", settings, device="cpu")
+    assert not (tmp_path / "out" / "logs").exists()
+
+
+def test_ctrl_c_passes_on_and_leaves_its_handler(corpus_folder, tmp_path, settings, monkeypatch):
+    def stop(self, batch, batch_idx):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PretrainingModule, "training_step", stop)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="run it again to go on"):
+        _run(corpus_folder, tmp_path, settings)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("steps", [10, 100, 1000])
+def test_short_runs_reach_the_peak_rate(steps):
+    schedule = OptimizerSettings(steps=steps)
+    factors = np.array([schedule.factor(step) for step in range(steps)])
+    assert (factors == 1).mean() >= 0.6
+
+
+def test_the_default_schedule_has_the_ramps_that_it_names():
+    schedule = OptimizerSettings(steps=10_000, warmup_steps=200, decay_steps=3_000)
+    for step in range(10_001):
+        expected = max(0.0, min(1.0, (step + 1) / 200, (10_000 - step) / 3_000))
+        assert schedule.factor(step) == expected
+
+
+def test_only_matrices_decay(make_model):
+    module = PretrainingModule(make_model(), OptimizerSettings(weight_decay=0.5), 24)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    for name, parameter in module.named_parameters():
+        assert decay[id(parameter)] == (0.0 if "bias" in name or "norm" in name else 0.5), name
+
+
+def test_gradients_are_clipped(corpus_folder, tmp_path, settings, monkeypatch):
+    norms = []
+
+    def record(self, optimizer):
+        grads = [p.grad for p in self.parameters() if p.grad is not None]
+        norms.append(float(torch.nn.utils.get_total_norm(grads)))
+
+    monkeypatch.setattr(PretrainingModule, "on_before_zero_grad", record)
+    tight = replace(_with_steps(settings, 3), gradient_clip=1e-3)
+    _run(corpus_folder, tmp_path, tight)
+    assert max(norms) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(make_model):
+    module = PretrainingModule(make_model(), OptimizerSettings(), 24)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    module.on_before_optimizer_step(None)
+    parameter.grad.view(-1)[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="the gradient is not finite"):
+        module.on_before_optimizer_step(None)

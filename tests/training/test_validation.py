@@ -1,6 +1,8 @@
 """The scorer against plain loops and known answers."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lagllama_adapters.inference import LagLlamaPredictor
@@ -72,3 +74,25 @@ def test_a_perfect_forecast_scores_zero_and_scores_aggregate(corpus_folder):
     assert quantiles.shape == (len(task.past), 9, 48)
     assert 0 < score.relative_wql < 1.5
     assert geometric_mean([score, score]) == pytest.approx(score.relative_wql)
+
+
+def _write(folder, name, series):
+    n = len(series)
+    columns = {"item_id": [str(i) for i in range(n)], "freq": ["MS"] * n, "start": [None] * n}
+    pq.write_table(pa.table(columns | {"target": series}), folder / f"{name}.parquet")
+
+
+def test_data_sets_without_a_relative_loss_are_left_out_by_name(tmp_path):
+    _write(tmp_path, "wave", [[float(i % 7) for i in range(60)]])
+    _write(tmp_path, "constant", [[3.0] * 60])
+    _write(tmp_path, "silent", [[float(i % 7) for i in range(48)] + [0.0] * 300])
+    with pytest.warns(UserWarning, match=r"\['constant', 'silent'\] left out"):
+        (task,) = build_tasks(tmp_path)
+    score, _ = score_task(LagLlamaPredictor("base"), task, num_samples=5)
+    assert np.isfinite(geometric_mean([score]))
+
+
+def test_a_folder_without_a_usable_window_is_refused(tmp_path):
+    _write(tmp_path, "short", [[1.0, 2.0, 3.0]])
+    with pytest.raises(ValueError, match="got no usable window"):
+        build_tasks(tmp_path)

@@ -112,3 +112,36 @@ def test_unknown_bands_and_unusable_corpora_are_refused(corpus):
         series_probabilities(corpus, replace(PLAIN, band_weights={"fortnightly": 1.0}))
     with pytest.raises(ValueError, match="no series with at least 9999 observations"):
         series_probabilities(corpus, replace(PLAIN, min_observed=9999))
+
+
+def test_two_sets_of_a_band_share_by_the_root_of_their_sizes():
+    values, names = np.random.default_rng(0).normal(size=(5, 20)), tuple("abcde")
+    corpus = Corpus(
+        values.astype(np.float32).ravel(), np.arange(6) * 20,
+        names, ("one", *["four"] * 4), ("D",) * 5, (None,) * 5,
+    )  # fmt: skip
+    np.testing.assert_allclose(series_probabilities(corpus, PLAIN), [1 / 3, *[1 / 6] * 4])
+
+
+def _ramp():
+    values, names = np.arange(1, 2001, dtype=np.float32), ("ramp",)
+    return Corpus(values, np.array([0, 2000]), names, names, ("D",), (None,))
+
+
+def _batch_of_the_ramp(settings):
+    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 200, "seed": 0}
+    batch = WindowBatches(_ramp(), settings, **sizes).batch(0)
+    return batch["values"].numpy(), batch["observed"].numpy()
+
+
+def test_decimated_windows_stride_through_the_series():
+    values, observed = _batch_of_the_ramp(replace(PLAIN, decimate=1.0))
+    strides = {frozenset(np.diff(v[o])) for v, o in zip(values, observed, strict=True)}
+    assert strides == {frozenset([stride]) for stride in (2.0, 3.0, 4.0, 5.0, 6.0)}
+
+
+def test_signs_flip_for_whole_windows_at_their_probability():
+    values, _ = _batch_of_the_ramp(replace(PLAIN, sign_flip=0.5))
+    negative, positive = (values < 0).any(1), (values > 0).any(1)
+    assert (negative ^ positive).all()
+    assert 0.35 < negative.mean() < 0.65

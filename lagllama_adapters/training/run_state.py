@@ -1,0 +1,108 @@
+"""What a pretraining run leaves on disk between starts, and how it stops."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+__all__ = ["SaveState", "averaged_weights", "interrupts", "settings_of_the_run"]
+
+# What decides initial weights and batches: a change would mix two runs.
+_FIXED = ("windows", "batch_size", "rollout_length", "seed")
+
+
+class SaveState(Checkpoint):
+    """Write the state every so many steps and at the last one, replacing the one before.
+
+    Parameters
+    ----------
+    path : Path
+        File.
+    every : int
+        Steps between states.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path = path
+        self.every = every
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Save where due; not at the end of training, where the raw weights are gone."""
+        if trainer.global_step % self.every == 0 or trainer.global_step >= trainer.max_steps:
+            trainer.save_checkpoint(self.path, weights_only=False)
+
+
+def averaged_weights(path: Path) -> dict[str, Tensor]:
+    """Averaged weights of a state that `SaveState` wrote (the raw ones lie beside them)."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    assert isinstance(state, dict)
+    return state
+
+
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Pass Ctrl+C on, which Lightning answers with ``sys.exit(1)``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With a message that says how to go on.
+    """
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt(
+            "pretraining stopped; run it again to go on from the last saved state"
+        ) from stop
+
+
+def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
+    """Write ``pretrain.json``; of a run to be resumed, first compare it.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run.
+    settings : dict
+        JSON-able.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds the state of a run whose architecture, windows or seed differ.
+    """
+    path = out / "pretrain.json"
+    if path.exists() and (out / "last.ckpt").exists():
+        before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
+        architecture = _differing(before["model"], now["model"])
+        other = _differing(before, {key: now[key] for key in _FIXED})
+        if architecture or other:
+            what = "of another architecture" if architecture else "with other settings"
+            raise ValueError(
+                f"{out}: holds a run {what} (differing: {architecture or other}); give another "
+                "folder, or remove it to start anew"
+            )
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Sorted names of the entries that differ, nested ones with dots."""
+    names = []
+    for key, value in sorted(now.items()):
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            names += _differing(old, value, f"{prefix}{key}.")
+        elif old != value:
+            names.append(prefix + key)
+    return names
