@@ -7,7 +7,7 @@ saves is recognised, and a save replaces each file in one step.
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +60,7 @@ def save_checkpoint(
     Raises
     ------
     ValueError
-        If `dtype` is unknown, or a weight is too large for it.
+        If `dtype` is unknown, or a weight is not finite or too large for it.
     """
     config = {"format_version": FORMAT_VERSION, "config": model.config.to_dict()}
     header = {_HEADER_KEY: json.dumps(config["config"], sort_keys=True)}
@@ -84,10 +84,11 @@ def _stored_tensors(model: LagLlama, dtype: str) -> dict[str, Tensor]:
     for key, tensor in model.state_dict().items():
         kept = tensor.detach().to("cpu")
         if kept.is_floating_point():
-            cast = kept.to(_STORAGE_DTYPES[dtype])
-            if bool((cast.isinf() & kept.isfinite()).any()):
+            if not bool(kept.isfinite().all()):
+                raise ValueError(f"{key} has a value that is not finite")
+            kept = kept.to(_STORAGE_DTYPES[dtype])
+            if not bool(kept.isfinite().all()):
                 raise ValueError(f"{key} has a value beyond the range of {dtype}")
-            kept = cast
         stored[key] = kept.contiguous()
     return stored
 
@@ -137,8 +138,8 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
         If one of the two files is absent.
     ValueError
         If a file is damaged or of another format version, if a configuration key or a tensor is
-        unknown, missing or of the wrong shape (the message names it, with got and expected), or if
-        the two files are not from the same save.
+        unknown, missing or of the wrong shape, or a weight is not finite (the message names it,
+        with got and expected), or if the two files are not from the same save.
     """
     target = Path(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
@@ -225,7 +226,8 @@ def model_from_tensors(
     Raises
     ------
     ValueError
-        If a tensor is unknown, missing or of the wrong shape; the message names it.
+        If a tensor is unknown, missing or of the wrong shape, or has a value that is not finite in
+        float32; the message names it.
     """
     # The caller's random state, inference mode, default device and dtype neither leak in nor out.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
@@ -241,12 +243,7 @@ def model_from_tensors(
 def _check_tensors(
     tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str
 ) -> None:
-    unknown, missing = sorted({*tensors} - {*expected}), sorted({*expected} - {*tensors})
-    if unknown or missing:
-        raise ValueError(
-            f"{source}: the weights do not fit the configuration: unknown tensors {unknown}, "
-            f"missing tensors {missing}"
-        )
+    check_keys(tensors, expected, f"{source}: the weights do not fit the configuration")
     for key, target in expected.items():
         if tensors[key].shape != target.shape:
             raise ValueError(
@@ -257,3 +254,27 @@ def _check_tensors(
             raise ValueError(
                 f"{source}: {key}: got dtype {tensors[key].dtype}, expected {target.dtype}"
             )
+        if not bool(tensors[key].to(target.dtype).isfinite().all()):
+            raise ValueError(f"{source}: {key}: got values that are not finite, expected weights")
+
+
+def check_keys(
+    got: Iterable[str], expected: Iterable[str], where: str, kind: str = "tensors"
+) -> None:
+    """Require exactly the expected names.
+
+    Parameters
+    ----------
+    got, expected : iterable of str
+        Names there are, and names there should be.
+    where, kind : str
+        Where the names stand, and what they name, in the message.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or missing; the message lists them.
+    """
+    unknown, missing = sorted({*got} - {*expected}), sorted({*expected} - {*got})
+    if unknown or missing:
+        raise ValueError(f"{where}: unknown {kind} {unknown}, missing {kind} {missing}")

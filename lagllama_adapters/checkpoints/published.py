@@ -4,12 +4,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lagllama_adapters.checkpoints.format import model_from_tensors, save_checkpoint
+from lagllama_adapters.checkpoints.format import check_keys, model_from_tensors, save_checkpoint
 from lagllama_adapters.checkpoints.torch_archive import Inert, StoredTensor, TorchArchive
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
@@ -79,12 +80,6 @@ def _count(keys: Mapping[str, Tensor], pattern: str) -> int:
     return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
-def _check_keys(got: set[str], expected: set[str], source: str) -> None:
-    unknown, missing = sorted(got - expected), sorted(expected - got)
-    if unknown or missing:
-        raise ValueError(f"{source}: unknown tensors {unknown}, missing tensors {missing}")
-
-
 def from_published_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename and join the tensors of the published network.
 
@@ -111,7 +106,7 @@ def from_published_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         n_params=_count(state, r"model\.param_proj\.proj\.(\d+)\."),
     )
     expected = {name for parts in key_map.values() for name in parts}
-    _check_keys(set(state), expected, "published weights")
+    check_keys(state, expected, "published weights")
     return {ours: _join(state, parts) for ours, parts in key_map.items()}
 
 
@@ -137,7 +132,7 @@ def to_published_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         n_layer=_count(state, r"decoder\.blocks\.(\d+)\."),
         n_params=len(state["head.proj.bias"]) if "head.proj.bias" in state else 0,
     )
-    _check_keys(set(state), set(key_map), "weights without a published form")
+    check_keys(state, key_map, "weights without a published form")
     return {
         name: part
         for ours, parts in key_map.items()
@@ -176,13 +171,11 @@ def config_from_model_kwargs(model_kwargs: Mapping[str, Any]) -> LagLlamaConfig:
     ValueError
         If a key is unknown or missing, or its value is one that ``LagLlama`` does not have.
     """
-    required = (*_REQUIRED, "scaling", "distr_output")
-    unknown = sorted(set(model_kwargs) - {*_REQUIRED, *_OPTIONAL, *_TRANSLATED, *_IGNORED})
-    missing = sorted(set(required) - set(model_kwargs))
-    if unknown or missing:
-        raise ValueError(f"model_kwargs: unknown keys {unknown}, missing keys {missing}")
+    required = {*_REQUIRED, "scaling", "distr_output"}
+    optional = {*_OPTIONAL, *_TRANSLATED, *_IGNORED} & set(model_kwargs)
+    check_keys(model_kwargs, required | optional, "model_kwargs", "keys")
     if (size := model_kwargs.get("input_size", 1)) != 1:
-        raise ValueError(f"model_kwargs['input_size']: got {size!r}, expected 1 (one series)")
+        raise ValueError(f"model_kwargs['input_size']: got {short_repr(size)}, expected 1")
     head = _translate(_HEADS, type(model_kwargs["distr_output"]).__name__, "distr_output")
     scaling = _translate(_SCALINGS, model_kwargs["scaling"], "scaling")
     facts = {key: model_kwargs[key] for key in (*_REQUIRED, *_OPTIONAL) if key in model_kwargs}
@@ -191,7 +184,8 @@ def config_from_model_kwargs(model_kwargs: Mapping[str, Any]) -> LagLlamaConfig:
 
 def _translate(table: Mapping[Any, str], value: Any, key: str) -> Any:
     if not isinstance(value, str | None) or value not in table:
-        raise ValueError(f"model_kwargs[{key!r}]: got {value!r}, expected one of {[*table]}")
+        got = short_repr(value)  # from an untrusted file: of any size when written out
+        raise ValueError(f"model_kwargs[{key!r}]: got {got}, expected one of {[*table]}")
     return table[value]
 
 
@@ -213,14 +207,15 @@ def read_published_checkpoint(path: str | os.PathLike[str]) -> LagLlama:
     UnsafeCheckpointError
         If the file asks for more than tensors and plain containers; the message names the global.
     ValueError
-        If it is damaged, is not such a checkpoint, or has an unknown or missing key.
+        If it is damaged, is not such a checkpoint, has an unknown or missing key, or a weight is
+        not finite.
     """
     with TorchArchive(path, _STAND_INS) as archive:
         content = archive.content()
         model_kwargs = _entry(_entry(content, "hyper_parameters", path), "model_kwargs", path)
         stored = _entry(content, "state_dict", path)
         for key, value in stored.items():
-            if not isinstance(key, str) or not isinstance(value, StoredTensor):
+            if not isinstance(value, StoredTensor):
                 raise ValueError(f"{os.fspath(path)}: state_dict[{key!r}] is not a tensor")
         tensors = {key: archive.tensor(value) for key, value in stored.items()}
     config = config_from_model_kwargs(model_kwargs)
@@ -229,7 +224,7 @@ def read_published_checkpoint(path: str | os.PathLike[str]) -> LagLlama:
 
 def _entry(content: Any, key: str, path: str | os.PathLike[str]) -> dict[Any, Any]:
     value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"{os.fspath(path)} is not a Lag-Llama checkpoint: it has no {key!r}")
     return value
 

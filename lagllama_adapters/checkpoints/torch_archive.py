@@ -3,6 +3,10 @@
 A pickle can only import what ``find_class`` returns and call what it has imported. Here that is a
 closed list of stand-ins which record their arguments; no torch object takes part, so even the
 tensors are built afterwards, from checked records.
+
+Nor may a small file cost much time or memory. What pickle shares (a tuple of twice the same tuple,
+and so on) is exponential work for whatever walks it, which hashing does: keys are texts and small
+integers, sets are stood for too, and calls copy little.
 """
 
 import os
@@ -10,12 +14,12 @@ import pickle
 import pickletools
 import sys
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from math import prod
+from reprlib import repr as short_repr
 from types import TracebackType
-from typing import Any, Self, TypeGuard
+from typing import Any, ClassVar, NamedTuple, Self, TypeGuard
 
 import torch
 from torch import Tensor
@@ -32,6 +36,9 @@ _DTYPES = {
     "LongStorage": torch.int64,
     "ShortStorage": torch.int16,
 }
+_MAX_PICKLE = 2**21  # bytes; the original checkpoint has a fiftieth of that
+_MAX_COPIED = 1024  # arguments of a call, and characters or dimensions that it copies
+_MAX_INTEGER = 2**63 - 1
 
 
 class UnsafeCheckpointError(ValueError):
@@ -56,12 +63,17 @@ class Inert:
 class _Dict(dict[Any, Any]):
     """Stands for OrderedDict and other dict classes, without attributes of its own."""
 
+    def __init__(self) -> None:
+        super().__init__()  # from pairs it would hash keys that nothing has checked
+
+    def __repr__(self) -> str:
+        return f"<dictionary with {len(self)} keys>"
+
     def __setstate__(self, state: object) -> None:
         pass
 
 
-@dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):  # which pickle's BUILD cannot change
     dtype: torch.dtype
     key: str
     numel: int
@@ -97,16 +109,23 @@ class _LatinBytes(Inert):
     """How protocol 2 spells bytes: ``_codecs.encode(text, "latin1")``."""
 
     def __new__(cls, text: str, encoding: str) -> Any:
-        if encoding != "latin1":
-            raise ValueError(f"bytes encoded as {encoding!r}")
+        if encoding != "latin1" or len(text) > _MAX_COPIED:
+            raise ValueError(f"{len(text)} bytes encoded as {short_repr(encoding)}")
         return str.encode(text, "latin1")
+
+
+class _Size(Inert):
+    def __new__(cls, dimensions: Any = ()) -> Any:
+        if len(dimensions) > _MAX_COPIED or not all(_is_size(size) for size in dimensions):
+            raise ValueError(f"a torch.Size of {len(dimensions)} values")
+        return tuple(dimensions)
 
 
 _STAND_INS: dict[str, type] = {
     "collections.OrderedDict": _Dict,
-    "builtins.set": set,
-    "builtins.frozenset": frozenset,
-    "torch.Size": tuple,
+    "builtins.set": Inert,
+    "builtins.frozenset": Inert,
+    "torch.Size": _Size,
     "torch.device": Inert,
     "torch._utils._rebuild_tensor_v2": StoredTensor,
     "torch._utils._rebuild_parameter": _Parameter,
@@ -115,7 +134,14 @@ _STAND_INS: dict[str, type] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+_PLAIN: Mapping[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+
+
+# Python's own interpreter of pickles: the one in C hashes keys before anyone has seen them.
+class _Unpickler(pickle._Unpickler):
+    stack: list[Any]  # since the last mark
+    pop_mark: Callable[[], list[Any]]
+
     def __init__(self, content: bytes, stand_ins: Mapping[str, type], source: str) -> None:
         super().__init__(BytesIO(content))
         self._stand_ins = stand_ins
@@ -132,8 +158,59 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _location, numel = pid
         if kind != "storage" or not isinstance(key, str) or not isinstance(numel, int):
-            raise ValueError(f"a reference of unknown form: {kind!r}")
+            raise ValueError(f"a reference of unknown form: {short_repr(kind)}")
         return _Storage(storage_type.dtype, key, numel)
+
+    def _check_keys(self, keys: Iterable[Any]) -> None:
+        for key in keys:
+            if not (type(key) is str or (type(key) is int and abs(key) <= _MAX_INTEGER)):
+                raise _refusal(self._source, f"a dictionary key of type {type(key).__name__!r}")
+
+    def _check_size(self, arguments: Any) -> None:
+        if len(arguments) > _MAX_COPIED:
+            raise _refusal(self._source, f"a call with {len(arguments)} arguments")
+
+    def _load_setitem(self) -> None:
+        self._check_keys(self.stack[-2:-1])
+        _PLAIN[pickle.SETITEM[0]](self)
+
+    def _load_setitems(self) -> None:
+        self._check_keys(self.stack[::2])
+        _PLAIN[pickle.SETITEMS[0]](self)
+
+    def _load_dict(self) -> None:
+        self._check_keys(self.stack[::2])
+        _PLAIN[pickle.DICT[0]](self)
+
+    def _load_reduce(self) -> None:
+        self._check_size(self.stack[-1])
+        _PLAIN[pickle.REDUCE[0]](self)
+
+    def _load_newobj(self) -> None:
+        self._check_size(self.stack[-1])
+        _PLAIN[pickle.NEWOBJ[0]](self)
+
+    def _load_empty_set(self) -> None:
+        self.stack.append(Inert())
+
+    def _load_additems(self) -> None:
+        self.pop_mark()
+
+    def _load_frozenset(self) -> None:
+        self.pop_mark()
+        self.stack.append(Inert())
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **_PLAIN,
+        pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems,
+        pickle.DICT[0]: _load_dict,
+        pickle.REDUCE[0]: _load_reduce,
+        pickle.NEWOBJ[0]: _load_newobj,
+        pickle.EMPTY_SET[0]: _load_empty_set,
+        pickle.ADDITEMS[0]: _load_additems,
+        pickle.FROZENSET[0]: _load_frozenset,
+    }
 
 
 class TorchArchive:
@@ -218,6 +295,11 @@ class TorchArchive:
             If it cannot be read.
         """
         pickled = self._read("data.pkl")
+        if len(pickled) > _MAX_PICKLE:
+            raise ValueError(
+                f"{self.source} has a data.pkl of {len(pickled)} bytes, expected at most "
+                f"{_MAX_PICKLE}: tensors, which lie elsewhere, and some settings"
+            )
         try:
             _check_opcodes(pickled, self.source)
             return _Unpickler(pickled, self._stand_ins, self.source).load()
@@ -278,24 +360,28 @@ class TorchArchive:
 
 
 def _is_size(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and value >= 0
+    return isinstance(value, int) and 0 <= value <= _MAX_INTEGER
 
 
 def _are_sizes(values: object) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(values, tuple) and all(_is_size(value) for value in values)
+    return (
+        isinstance(values, tuple) and len(values) <= 64 and all(_is_size(value) for value in values)
+    )
 
 
 def _check_opcodes(pickled: bytes, source: str) -> None:
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name.startswith("EXT"):  # resolved by copyreg, possibly without find_class
             raise _refusal(source, f"the copyreg extension {argument}")
+        if opcode.name == "NEWOBJ_EX":  # would copy its keywords
+            raise _refusal(source, f"the pickle operation {opcode.name}")
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(pickled):
             raise ValueError(f"memo index {argument}")  # makes the C unpickler allocate for it
 
 
 def _refusal(source: str, request: str) -> UnsafeCheckpointError:
     return UnsafeCheckpointError(
-        f"{source} asks for {request}, which is neither a tensor nor a plain container; nothing of "
+        f"{source} asks for {request}, which is more than tensors and plain containers; nothing of "
         "it was imported or run. A Lag-Llama checkpoint does not need it: get the file from its "
         "original place, or ask whoever made it for a safetensors file"
     )

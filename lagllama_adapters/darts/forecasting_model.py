@@ -1,11 +1,12 @@
 """Lag-Llama as a foundation model of Darts."""
 
-import copy
 import fnmatch
+import operator
 import os
 from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from darts import TimeSeries
@@ -14,7 +15,7 @@ from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
 from darts.utils.data.torch_datasets.utils import TorchInferenceSample, TorchTrainingSample
 from darts.utils.serialization import add_safe_globals
 
-from lagllama_adapters.checkpoints.registry import load_pretrained
+from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import StudentTLikelihood, head_likelihood
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
@@ -22,6 +23,8 @@ from lagllama_adapters.data.calendar import FEATURE_NAMES
 from lagllama_adapters.model.config import LagLlamaConfig
 
 __all__ = ["LagLlamaModel"]
+
+_is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
 
 
 class LagLlamaModel(FoundationModel):  # type: ignore[misc]
@@ -71,8 +74,9 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     Raises
     ------
     ValueError
-        If ``context_length`` is not positive or beyond the checkpoint's limit, the checkpoint is
-        unknown, or a parameter is unknown to Darts or cannot work with this model.
+        If ``context_length`` is not positive or beyond the checkpoint's limit,
+        ``output_chunk_length`` is not positive, the checkpoint is unknown, or a parameter is
+        unknown to Darts or cannot work with this model.
 
     Examples
     --------
@@ -99,17 +103,17 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     ) -> None:
         _refuse_unsupported(kwargs)
         config = load_pretrained(checkpoint, device="cpu").config
-        _check_context_length(context_length, config)
+        context_length = _checked_context_length(context_length, config)
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.
         params = self.model_params
-        if not isinstance(checkpoint, str):  # and not one of the known names
-            checkpoint = str(Path(checkpoint).resolve())
+        if not isinstance(checkpoint, str) or checkpoint not in KNOWN_CHECKPOINTS:
+            checkpoint = str(Path(checkpoint).expanduser().resolve())
         params["checkpoint"] = checkpoint
+        params["context_length"] = context_length
         if input_chunk_length is None:
             params["input_chunk_length"] = (1, config.past_length(context_length))
-        if output_chunk_length is None:
-            params["output_chunk_length"] = config.block_length
+        params["output_chunk_length"] = _checked_output_length(output_chunk_length, config)
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
@@ -220,16 +224,37 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         )
         super()._validate_predict_ds_output(without_calendar, inference_sample)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # Darts leaves the network out of copies, as it does for pickling; a copy that says it is
-        # fitted must have it.
-        duplicate = type(self).__new__(type(self))
-        memo[id(self)] = duplicate
-        duplicate.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        if self.model is not None:
-            memo[id(self.model._trainer)] = None
-            duplicate.model = copy.deepcopy(self.model, memo)
-        return duplicate
+    def save(self, path: str | None = None, clean: bool = False) -> None:
+        """Save the model to a file, and its weights to ``path + ".ckpt"``; see Darts.
+
+        Parameters
+        ----------
+        path : str, optional
+            Where to save; a name made of class and time if None.
+        clean : bool
+            Whether to leave the training series and the trainer's settings out.
+        """
+        if self.model is not None and self.trainer is None and self.load_ckpt_path is None:
+            # A copy that has not predicted yet; Darts saves the weights through a trainer only.
+            trainer = self._init_trainer(self.trainer_params)
+            trainer.strategy.connect(self.model)
+            self.trainer: Any = trainer
+        token = _is_saving.set(True)
+        try:
+            super().save(path, clean)
+        finally:
+            _is_saving.reset(token)
+
+    # Darts leaves the network out of pickles and copies, and so makes models that say they are
+    # fitted and cannot predict. Only its own files have the weights beside them.
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state if _is_saving.get() else {**state, "model": self.model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        model = state.get("model")
+        super().__setstate__(state)
+        self.model = model
 
 
 def _refuse_unsupported(kwargs: dict[str, Any]) -> None:
@@ -246,14 +271,35 @@ def _refuse_unsupported(kwargs: dict[str, Any]) -> None:
             raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
 
 
-def _check_context_length(context_length: int | None, config: LagLlamaConfig) -> None:
-    limit = config.max_context_length
-    valid = isinstance(context_length, int) and 1 <= context_length <= limit
-    if context_length is not None and not valid:
+def _checked_context_length(context_length: int | None, config: LagLlamaConfig) -> int | None:
+    if context_length is None:
+        return None
+    length, limit = _as_integer(context_length), config.max_context_length
+    if length is None or not 1 <= length <= limit:
         raise ValueError(
             f"context_length: got {context_length!r}, expected 1 to {limit} tokens, the limit of "
             f"this checkpoint, or None for the {config.context_length} that it was trained with"
         )
+    return length
+
+
+def _checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
+    if output_chunk_length is None:
+        return config.block_length
+    length = _as_integer(output_chunk_length)
+    if length is None or length < 1:
+        raise ValueError(
+            f"output_chunk_length: got {output_chunk_length!r}, expected a positive integer, or "
+            f"None for the {config.block_length} that one token of this checkpoint emits"
+        )
+    return length
+
+
+def _as_integer(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def _check_dataset(sample: TorchTrainingSample) -> None:

@@ -289,7 +289,7 @@ def _is_integer(value: object) -> bool:
 def _is_finite(value: object) -> bool:
     # A comparison, which NaN fails too and which integers of any size survive.
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type, operator]
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:

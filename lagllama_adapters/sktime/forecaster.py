@@ -65,7 +65,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     ValueError
         From ``fit`` and ``update``: for parameters out of range, an unknown checkpoint, and series
         without observed or with infinite values. From predict methods: for time stamps that are
-        not evenly spaced.
+        not evenly spaced. From ``predict_var``: for ``cov=True``.
     NotImplementedError
         From predict methods, for horizons that are not after the end of the data.
 
@@ -230,6 +230,11 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _predict_var(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None, cov: bool = False
     ) -> pd.DataFrame:
+        if cov:
+            raise ValueError(
+                f"cov: got {cov!r}, expected False: predict_var gives the variance of every step; "
+                "for covariances between steps use the joint paths of predict_samples"
+            )
         forecast, index = self._forecast(fh)
         return self._frame(forecast.var, index, self._columns())
 
@@ -276,7 +281,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         n_variables = len(context.variables)
         lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
         steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
-        samples = np.take_along_axis(self._paths(context, lengths), steps[:, None] - 1, axis=2)
+        samples = self._paths(context, lengths)
+        # A strictly ascending horizon that has as many points as there are steps has them all.
+        if steps.shape[1] != samples.shape[2]:
+            samples = np.take_along_axis(samples, steps[:, None] - 1, axis=2)
         return SampleForecast(samples), forecast_index(context, horizons)
 
     def _paths(self, context: Context, lengths: Any) -> Any:

@@ -92,6 +92,15 @@ def test_a_weight_beyond_the_stored_range_is_an_error_that_names_it(make_model, 
     assert not (tmp_path / "saved").exists()
 
 
+def test_a_weight_that_is_not_finite_is_not_saved(make_model, tmp_path):
+    model = make_model()
+    with torch.no_grad():
+        model.token_embedding.bias[1] = torch.nan
+    with pytest.raises(ValueError, match=r"token_embedding\.bias.*not finite"):
+        save_checkpoint(model, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_an_unknown_storage_dtype_is_an_error(make_model, tmp_path):
     with pytest.raises(ValueError, match=r"'int8'.*float16"):
         save_checkpoint(make_model(), tmp_path / "saved", dtype="int8")
@@ -286,6 +295,8 @@ def test_weights_of_another_tool_load_when_the_tensors_fit(
             lambda t: t.update({"head.proj.bias": torch.ones(3, dtype=torch.int64)}),
             r"head\.proj\.bias.*torch\.int64.*torch\.float32",
         ),
+        (lambda t: t["head.proj.bias"].fill_(torch.nan), r"head\.proj\.bias.*not finite"),
+        (lambda t: t["head.proj.bias"][1:2].fill_(-torch.inf), r"head\.proj\.bias.*not finite"),
     ],
 )
 def test_tensors_that_do_not_fit_are_an_error_that_names_them(

@@ -176,6 +176,32 @@ def test_a_state_without_a_published_form_is_an_error(make_model):
         to_published_state_dict(state)
 
 
+@pytest.mark.parametrize("key", ["scaling", "input_size", "rope_scaling", "lags_seq", "n_layer"])
+def test_a_value_that_unfolds_to_any_size_gives_a_short_message(key, write_published):
+    value = 0
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(ValueError, match=key) as caught:
+        read_published_checkpoint(write_published(**{key: value}))
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_setting_named_by_a_number_is_an_error(write_published):
+    other = {"hyper_parameters": {"model_kwargs": {0: 1, "n_layer": 2}}}
+    with pytest.raises(ValueError, match="no 'model_kwargs'"):
+        read_published_checkpoint(write_published(other=other))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_a_weight_that_is_not_finite_is_an_error_that_names_it(
+    value, write_published, tiny_published_tensors
+):
+    state = {key: tensor.double() for key, tensor in tiny_published_tensors.items()}
+    state["model.transformer.ln_f.scale"][3] = value
+    with pytest.raises(ValueError, match=r"final_norm\.weight.*not finite"):
+        read_published_checkpoint(write_published(state=state))
+
+
 @pytest.mark.parametrize("missing", ["hyper_parameters", "state_dict"])
 def test_a_checkpoint_of_another_project_is_an_error(missing, tmp_path, write_published):
     content = {"state_dict": {}, "hyper_parameters": {"model_kwargs": {}}}

@@ -152,7 +152,7 @@ def test_a_stand_in_keeps_its_arguments_to_itself(write_archive):
 def test_containers_come_back_equal_under_every_protocol(protocol, tmp_path):
     content = {
         "list": [1, 2.5, None, True, "x", b"\x00\xff"],
-        "nested": OrderedDict(a=(1, 2), b={3}, c=frozenset({4})),
+        "nested": OrderedDict(a=(1, 2), b={3: None}),
         "size": torch.Size([2, 3]),
     }
     torch.save(content, tmp_path / "made.pt", pickle_protocol=protocol)
@@ -225,6 +225,8 @@ def test_a_tensor_pickle_made_by_hand_is_read(write_archive):
         (4, 0, (2, 2), (1,)),
         (8, 0, (8,), (1,)),
         (2, 0, (2,), (1,)),
+        (4, 0, (1,) * 65, (1,) * 65),
+        (4, 0, (2**64, 0), (1, 1)),
     ],
 )
 def test_a_layout_that_does_not_fit_its_storage_is_refused(
@@ -259,6 +261,67 @@ def test_a_compressed_record_is_refused_before_it_unfolds(write_archive):
 def test_a_memo_index_that_makes_an_unpickler_allocate_is_refused(write_archive):
     with pytest.raises(ValueError, match="memo index"):
         content_of(write_archive(b"\x80\x02Nr\xff\xff\xff\x7f."))
+
+
+def doubled(levels, start, join):
+    """A value that doubles when it is walked, once per level, in a few bytes per level."""
+    return b"\x80\x02" + start + b"".join(b"q%c" % i + join(i) for i in range(levels))
+
+
+# A tuple of twice the same tuple, and so on: hashing the last one takes 2**60 steps.
+TUPLES = doubled(60, b"K\x01\x85", lambda i: b"h%c\x86" % i)
+REFUSED_QUICKLY = {
+    "key of nested tuples by SETITEM": TUPLES + b"q\xff}h\xffNs.",
+    "key of nested tuples by SETITEMS": TUPLES + b"q\xff}(h\xffNK\x01Nu.",
+    "key of nested tuples by DICT": TUPLES + b"q\xff(h\xffNd.",
+    "key of nested tuples in OrderedDict": (
+        TUPLES + b"q\xffccollections\nOrderedDict\nh\xffN\x86\x85\x85R."
+    ),
+    "key of a huge integer": b"\x80\x02}\x8b" + struct.pack("<i", 99) + b"\x01" * 99 + b"Ns.",
+    "reference of a nested value": TUPLES + b"(h\x3bNNNNtQ.",
+    "encoding of a nested value": (
+        TUPLES + b"q\xffc_codecs\nencode\nX\x01\x00\x00\x00xh\xff\x86R."
+    ),
+    "long call": b"\x80\x02ctorch\ndevice\n(" + b"N" * 2000 + b"tR.",
+    "long construction": b"\x80\x02ctorch\ndevice\n(" + b"N" * 2000 + b"t\x81.",
+    "long bytes": b"\x80\x02c_codecs\nencode\nX" + struct.pack("<I", 2000) + b"x" * 2000
+    + b"X\x06\x00\x00\x00latin1\x86R.",
+    "size of nested tuples": TUPLES + b"q\xffctorch\nSize\nh\xff\x85R.",
+    "megabytes of nothing": b"\x80\x02" + b"N0" * 2**21 + b"N.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED_QUICKLY)
+def test_a_small_file_of_much_work_is_refused(kind, write_archive):
+    with pytest.raises(ValueError, match=r"archive\.ckpt") as caught:
+        content_of(write_archive(REFUSED_QUICKLY[kind]))
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [b"\x8f(h\xff\x90.", b"(h\xff\x91.", b"c__builtin__\nset\n(h\xff]h\xffatR."],
+    ids=["EMPTY_SET and ADDITEMS", "FROZENSET", "REDUCE"],
+)
+def test_sets_are_stood_for_and_their_members_not_hashed(pickled, write_archive):
+    assert type(content_of(write_archive(TUPLES + b"q\xff" + pickled))) is Inert
+
+
+def test_nested_dictionaries_have_a_short_text(write_archive):
+    nested = doubled(
+        60, b"ccollections\nOrderedDict\n)R", lambda i: b"ccollections\nOrderedDict\n)R"
+        b"(X\x01\x00\x00\x00ah%cX\x01\x00\x00\x00bh%cu" % (i, i)
+    )  # fmt: skip
+    assert repr(content_of(write_archive(nested + b"."))) == "<dictionary with 2 keys>"
+
+
+def test_a_pickle_cannot_change_a_storage(write_archive):
+    pickled = (
+        b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000NK\x04tQ"
+        b"}X\x05\x00\x00\x00numelX\x01\x00\x00\x00xsb."
+    )
+    with pytest.raises(ValueError, match="unpickled"):
+        content_of(write_archive(pickled))
 
 
 def test_the_format_of_before_zip_files_is_refused_with_the_way_out(tmp_path):

@@ -1,6 +1,8 @@
 import copy
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -462,6 +464,45 @@ def test_tuned_model_survives_saving(make, monthly, tmp_path):
     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("enable", [False, True])
+def test_pickled_and_copied_models_keep_their_weights(duplicate, enable, make, monthly, tmp_path):
+    model = tuned(make, monthly, enable_finetuning=enable, n_epochs=1)
+    expected = values_of(model.predict(5, num_samples=4, random_state=0))
+    again = duplicate(model)
+    actual = values_of(again.predict(5, num_samples=4, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
+    again.fit(monthly, max_samples_per_ts=64)
+    assert np.isfinite(values_of(again.predict(5, num_samples=4))).all()
+    actual = values_of(model.predict(5, num_samples=4, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_saved_file_holds_no_second_copy_of_the_network(clean, make, monthly, tmp_path):
+    model = tuned(make, monthly, n_epochs=1)
+    expected = values_of(model.predict(5, monthly, num_samples=4, random_state=0))
+    model.save(str(tmp_path / "model.pt"), clean=clean)
+    assert b"token_embedding" not in (tmp_path / "model.pt").read_bytes()
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"))
+    actual = values_of(loaded.predict(5, monthly, num_samples=4, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_pickled_model_can_be_saved_at_once(clean, make, monthly, tmp_path):
+    model = tuned(make, monthly, n_epochs=1)
+    pickle.loads(pickle.dumps(model)).save(str(tmp_path / "model.pt"), clean=clean)
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"))
+    both = [m.predict(5, monthly, num_samples=4, random_state=0) for m in (model, loaded)]
+    np.testing.assert_array_equal(values_of(both[0]), values_of(both[1]))
+
+
+def test_unfitted_model_can_be_pickled(make, monthly):
+    again = pickle.loads(pickle.dumps(make()))
+    assert len(again.fit(monthly).predict(2, num_samples=2)) == 2
+
+
 def test_unfreezing_trains_only_what_it_names(make, monthly):
     before = make().fit(monthly).model.state_dict()
     model = tuned(make, monthly, enable_finetuning={"unfreeze": ["network.head*"]})
@@ -573,10 +614,45 @@ def test_plain_dataset_of_darts_trains_without_calendar(make, monthly):
 # --- what is refused ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("context_length", [0, -1, 49, 2.5])
+@pytest.mark.parametrize("context_length", [0, -1, 49, 2.5, True, "16"])
 def test_impossible_context_is_refused(make, context_length):
     with pytest.raises(ValueError, match=r"context_length: got .* expected 1 to 48 tokens"):
         make(context_length=context_length)
+
+
+@pytest.mark.parametrize("output_chunk_length", [0, -1, 2.5, True])
+def test_impossible_output_length_is_refused(make, output_chunk_length):
+    with pytest.raises(
+        ValueError, match=r"output_chunk_length: got .* expected a positive integer"
+    ):
+        make(output_chunk_length=output_chunk_length)
+
+
+def test_integers_of_numpy_are_lengths(make, monthly, calls):
+    model = make(context_length=np.int64(16), output_chunk_length=np.int64(3)).fit(monthly)
+    model.predict(3, num_samples=2)
+    assert calls[0]["context_length"] == 16
+    assert type(model.model_params["context_length"]) is int
+
+
+@pytest.mark.parametrize("kind", [str, Path, "./{}".format])
+def test_relative_checkpoint_is_found_from_another_folder(
+    kind, make, monthly, block_checkpoint, tmp_path, monkeypatch
+):
+    folder = Path(block_checkpoint)
+    monkeypatch.chdir(folder.parent)
+    model = make(checkpoint=kind(folder.name))
+    monkeypatch.chdir(tmp_path)
+    assert len(model.fit(monthly).predict(2, num_samples=2)) == 2
+
+
+def test_known_name_stays_a_name_and_a_path_of_that_name_does_not(
+    block_checkpoint, tmp_path, monkeypatch
+):
+    (tmp_path / "base").symlink_to(block_checkpoint)
+    monkeypatch.chdir(tmp_path)
+    assert LagLlamaModel("base").checkpoint == "base"
+    assert LagLlamaModel("./base").checkpoint == str(Path(block_checkpoint).resolve())
 
 
 def test_unknown_checkpoint_is_refused():

@@ -122,6 +122,11 @@ class TestAgreement:
         var = paths_of(forecaster).var(axis=0)
         np.testing.assert_allclose(forecaster.predict_var(FH), var)
 
+    def test_covariances_are_refused_with_the_way_to_them(self, forecaster, make_series):
+        forecaster.fit(make_series(DAYS))
+        with pytest.raises(ValueError, match=r"cov: got True.*predict_samples"):
+            forecaster.predict_var(FH, cov=True)
+
     def test_quantiles_equal_those_of_the_distribution(self, forecaster, y):
         forecaster.fit(y)
         quantiles = forecaster.predict_quantiles(FH, alpha=ALPHA)
@@ -627,6 +632,17 @@ class TestState:
         y = make_series(pd.date_range("2000-01-01", periods=500, freq="D"))
         whole = forecaster.fit(y).predict(FH)
         pd.testing.assert_series_equal(forecaster.fit(y[-48:]).predict(FH), whole)
+
+    def test_paths_of_a_whole_horizon_are_kept_once(self, forecaster, y):
+        forecaster.fit(y).predict([1, 2, 3])
+        read = forecaster._live["forecast"][1].samples
+        assert np.shares_memory(read, forecaster._live["paths"][1])
+        whole = forecaster.predict_samples([1, 2, 3])
+        steps = np.arange(len(whole)) % 3
+        for fh, kept in (([1, 3], steps != 1), ([2, 3], steps != 0), ([3], steps == 2)):
+            pd.testing.assert_frame_equal(
+                forecaster.predict_samples(fh), whole[kept], check_freq=False
+            )
 
     def test_pickle_holds_neither_network_nor_paths(self, forecaster, make_series):
         forecaster.fit(make_series(DAYS))

@@ -1,0 +1,48 @@
+"""Tiny checkpoints with random weights, for the tests of every host; no host is imported here."""
+
+import pytest
+import torch
+
+from lagllama_adapters.checkpoints.format import save_checkpoint
+from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.lag_llama import LagLlama
+
+SIZES = {
+    "lags_seq": (*range(8), 11, 12, 13, 24),
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd_per_head": 8,
+    "mlp_multiple_of": 8,
+    "context_length": 24,
+    "max_context_length": 48,
+}
+
+
+def _save(folder, **fields):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_checkpoint(LagLlama(LagLlamaConfig(**SIZES, **fields)), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def block_checkpoint(tmp_path_factory):
+    """Our kind of weights: 6 steps per token, at 3 quantile levels; reads 48 points of a series."""
+    return _save(
+        tmp_path_factory.mktemp("block"),
+        head="quantile_block",
+        block_length=6,
+        quantile_levels=(0.1, 0.5, 0.9),
+        block_copula=(0.6, 0.9, 0.3),
+        scale_floor="cascade",
+        imputation="scaled_zero",
+        observed_indicators=True,
+        input_transform="asinh",
+        scale_features="relative",
+    )
+
+
+@pytest.fixture(scope="session")
+def student_t_checkpoint(tmp_path_factory):
+    """The published kind of weights: one step per token, Student-t."""
+    return _save(tmp_path_factory.mktemp("student_t"))
