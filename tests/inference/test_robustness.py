@@ -74,6 +74,7 @@ def test_all_at_once_gives_the_same_as_one_by_one(predictor):
     for row, name in enumerate(names):
         alone = predictor.predict([SERIES[name][0]], 10, 20, seed=0, item_id=[name]).samples[0]
         scale = np.abs(alone).max()
+        # Rounding is that of float32 in the network's unit, which may exceed the paths' own.
         np.testing.assert_allclose(
-            together[row] / max(scale, 1e-300), alone / max(scale, 1e-300), atol=1e-5
+            together[row] / max(scale, 1e-300), alone / max(scale, 1e-300), atol=1e-4
         )
