@@ -45,7 +45,7 @@ class History:
 
 
 def sample_paths(
-    model: LagLlama, history: History, noise: Tensor, *, max_paths: int = 4096
+    model: LagLlama, history: History, noise: Tensor, *, max_paths: int = 1024
 ) -> Tensor:
     """Draw paths by block-wise ancestral sampling over a shared, cached prefix.
 

@@ -36,6 +36,7 @@ class SaveState(Checkpoint):
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Save where due; not at the end of training, where the raw weights are gone."""
         if trainer.global_step % self.every == 0 or trainer.global_step >= trainer.max_steps:
+            # False: with optimizer, schedule and averages, which a resumed run needs.
             trainer.save_checkpoint(self.path, weights_only=False)
 
 

@@ -63,6 +63,11 @@ def test_a_chunk_boundary_changes_nothing(predictor, series, monkeypatch):
     _assert_same(_predict(predictor, series), whole)
 
 
+@pytest.mark.parametrize(("horizon", "expected"), [(5, 5000), (6, 1000)])
+def test_the_default_cap_counts_the_tokens_that_are_decoded(horizon, expected, block_predictor):
+    assert block_predictor._paths_at_once(horizon) == expected
+
+
 def test_names_key_the_paths(predictor):
     twins = [np.arange(30.0)] * 2
     named = _predict(predictor, twins, item_id=["x", "y"])
