@@ -19,7 +19,7 @@ SIZES = {
 
 
 def _save(folder, **fields):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # initialisers know only the global generator
         torch.manual_seed(0)
         save_checkpoint(LagLlama(LagLlamaConfig(**SIZES, **fields)), folder)
     return str(folder)

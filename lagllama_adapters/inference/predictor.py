@@ -16,7 +16,12 @@ from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.calendar import Calendar
 from lagllama_adapters.data.windows import calendar_windows, check_series, left_pad
 from lagllama_adapters.inference.forecast import SampleForecast
-from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
+from lagllama_adapters.inference.sampler import (
+    EncodedHistory,
+    History,
+    sample_paths,
+    sample_paths_uncached,
+)
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 
 __all__ = ["LagLlamaPredictor"]
@@ -228,16 +233,8 @@ class LagLlamaPredictor:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _parameters(self, history: History, horizon: int, is_quantile: bool) -> dict[str, Floats]:
-        model, device = self.model, self.model.device
-        values, observed = history.values.to(device), history.observed.to(device)
-        facts = model.series_facts(values, observed)
-        context = values.shape[1] - self.config.max_lag
-        calendar = None
-        if history.time_feat is not None:
-            calendar = history.time_feat[:, :context].to(device)
-        scaled = model.standardise(values, observed, facts)
-        raw = model.decode(model.tokens(scaled, observed, facts, calendar, context))[:, -1]
-        params = model.head.constrain(raw)
+        model, encoded = self.model, EncodedHistory(self.model, history, horizon)
+        params, facts = model.head.constrain(encoded.first_raw), encoded.facts
         if is_quantile:
             quantiles = model.unstandardise(params[0][:, :horizon], facts)
             levels = self.config.quantile_levels

@@ -15,7 +15,7 @@ from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.kv_cache import KVCache
 from lagllama_adapters.model.lag_tokens import lag_positions
 
-__all__ = ["History", "sample_paths", "sample_paths_uncached"]
+__all__ = ["EncodedHistory", "History", "sample_paths", "sample_paths_uncached"]
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,32 @@ def sample_paths(
     out = torch.empty(noise.shape[:3], dtype=torch.float64, device="cpu")
     for start in range(0, len(history), series_at_once):
         rows = slice(start, start + series_at_once)
-        encoded = _EncodedHistory(model, history[rows], horizon=noise.shape[2])
+        encoded = EncodedHistory(model, history[rows], horizon=noise.shape[2])
         for first in range(0, paths, max_paths):
             chunk = slice(first, first + max_paths)
             out[rows, chunk] = encoded.extend(noise[rows, chunk]).cpu()
     return out
 
 
-class _EncodedHistory:
-    """Context of some series, encoded once; `extend` draws any number of paths from it."""
+class EncodedHistory:
+    """Context of some series, encoded once; `extend` draws any number of paths from it.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Network on the device to compute on.
+    history : History
+        Of the series; may live on another device.
+    horizon : int
+        Steps ahead that the cache must have room for.
+
+    Attributes
+    ----------
+    facts : SeriesFacts
+        Loc and scale of each series.
+    first_raw : Tensor
+        ``[series, ...]``: the head's output at the last token, for the first block.
+    """
 
     def __init__(self, model: LagLlama, history: History, horizon: int) -> None:
         self.model = model

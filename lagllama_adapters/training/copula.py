@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lagllama_adapters.inference.sampler import EncodedHistory, History
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.window_sampling import WindowBatches
 
@@ -78,12 +79,9 @@ def _normal_scores(model: LagLlama, batch: dict[str, Tensor], tokens: int) -> tu
     """Normal scores of what followed the last token of each window, and where it was observed."""
     end = model.config.max_lag + tokens
     values, inputs = batch["values"], batch["inputs_observed"]
-    facts = model.series_facts(values[:, :end], inputs[:, :end])
-    scaled = model.standardise(values[:, :end], inputs[:, :end], facts)
-    raw = model.decode(model.tokens(scaled, inputs[:, :end], facts, batch["time_feat"], tokens))[
-        :, -1
-    ]
+    history = History(values[:, :end], inputs[:, :end], batch["time_feat"])
+    encoded = EncodedHistory(model, history, horizon=model.config.block_length)
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
-    target = model.standardise(values[:, end:], batch["observed"][:, end:], facts)
-    level = model.head.distribution(model.head.constrain(raw)).cdf(target)
+    target = model.standardise(values[:, end:], batch["observed"][:, end:], encoded.facts)
+    level = model.head.distribution(model.head.constrain(encoded.first_raw)).cdf(target)
     return torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4)), observed

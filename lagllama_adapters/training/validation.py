@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ class Task:
     item_id: list[str]
     start: list[Any]
     freq: list[str]
+
+    @cached_property
+    def naive_wql(self) -> float:
+        """Weighted quantile loss of the seasonal naive forecast, the same for every model."""
+        naive = [seasonal_naive_quantiles(p, self.season, self.horizon) for p in self.past]
+        return weighted_quantile_loss(np.stack(naive), self.future)
 
 
 @dataclass(frozen=True)
@@ -139,15 +146,8 @@ def build_tasks(folder: str | Path) -> list[Task]:
     return scorable
 
 
-def _naive_quantiles(task: Task) -> Floats:
-    return np.stack([seasonal_naive_quantiles(p, task.season, task.horizon) for p in task.past])
-
-
 def _has_relative_loss(task: Task) -> bool:
-    return bool(
-        np.nansum(np.abs(task.future)) > 0
-        and weighted_quantile_loss(_naive_quantiles(task), task.future) > 0
-    )
+    return bool(np.nansum(np.abs(task.future)) > 0 and task.naive_wql > 0)
 
 
 def _cut(
@@ -258,7 +258,7 @@ def score_task(
         name=task.name,
         windows=len(task.past),
         wql=weighted_quantile_loss(quantiles, task.future),
-        naive_wql=weighted_quantile_loss(_naive_quantiles(task), task.future),
+        naive_wql=task.naive_wql,
         coverage_80=float(inside[np.isfinite(task.future)].mean()),
     )
     return score, quantiles

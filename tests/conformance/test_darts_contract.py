@@ -55,7 +55,7 @@ def checkpoint(tmp_path_factory):
         imputation="scaled_zero",
         observed_indicators=True,
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # initialisers know only the global generator
         torch.manual_seed(0)
         save_checkpoint(LagLlama(config), folder)
     return str(folder)
