@@ -6,6 +6,7 @@ to rounding; the slow one states what the fast one must do, and also offers the 
 which re-estimates loc and scale on the window grown by the samples.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +78,11 @@ def sample_paths(
     return out
 
 
+def fed_back(start: int, stop: int, stride: int) -> list[int]:
+    """Which sampled steps of a block ``start .. stop - 1`` become tokens: each ``stride``-th."""
+    return list(range(stop - 1, start - 1, -stride))[::-1]
+
+
 class EncodedHistory:
     """Context of some series, encoded once; `extend` draws any number of paths from it.
 
@@ -87,7 +93,7 @@ class EncodedHistory:
     history : History
         Of the series; may live on another device.
     horizon : int
-        Steps ahead that the cache must have room for.
+        Most steps ahead that `extend` may be asked for.
 
     Attributes
     ----------
@@ -98,58 +104,81 @@ class EncodedHistory:
     """
 
     def __init__(self, model: LagLlama, history: History, horizon: int) -> None:
+        config, block = model.config, model.head.block_length
         self.model = model
         values = history.values.to(model.device)
-        self.observed = history.observed.to(model.device)
-        self.time_feat = None if history.time_feat is None else history.time_feat.to(model.device)
-        self.context = values.shape[1] - model.config.max_lag
-        self.facts = model.series_facts(values, self.observed)
-        self.scaled = model.standardise(values, self.observed, self.facts)
-        block = model.head.block_length
-        # The steps of the last block are never read again: they need no room.
-        capacity = (horizon - 1) // block * block
-        self.rotary = model.rotary(self.context + capacity)
-        self.cache = KVCache(model.config.n_layer, capacity)
-        calendar = None if self.time_feat is None else self.time_feat[:, : self.context]
-        tokens = model.tokens(self.scaled, self.observed, self.facts, calendar, self.context)
-        self.first_raw = model.prefill(tokens, self.rotary, self.cache)
+        observed = history.observed.to(model.device)
+        calendar = None if history.time_feat is None else history.time_feat.to(model.device)
+        context = values.shape[1] - config.max_lag
+        self.facts = model.series_facts(values, observed)
+        scaled = model.standardise(values, observed, self.facts)
+        # The steps of the last block are never read again.
+        self._fed = [
+            fed_back(stop - block, stop, config.path_stride)
+            for stop in range(block, horizon, block)
+        ]
+        steps = [step for fed in self._fed for step in fed]
+        # The length of the whole sequence, which dynamic rotary scaling reads.
+        cos, sin = model.rotary(context + (horizon - 1) // block * block)
+        positions = [context + step for step in steps]
+        self._rotary = cos[positions], sin[positions]
+        self.cache = KVCache(config.n_layer, len(steps))
+        past_calendar = None if calendar is None else calendar[:, :context]
+        tokens = model.tokens(scaled, observed, self.facts, past_calendar, context)
+        self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
+        self._known_tokens = self._tokens_without_path(
+            scaled, observed, None if calendar is None else calendar[:, positions], steps
+        )
+
+    def _tokens_without_path(
+        self, scaled: Tensor, observed: Tensor, time_feat: Tensor | None, steps: list[int]
+    ) -> Tensor:
+        """What all paths of a series share of the tokens that they will feed back.
+
+        ``[token, series, feature_size]``, with 0 for lags that reach into the path.
+        """
+        model, known = self.model, scaled.shape[1]
+        positions = known + torch.tensor(steps, dtype=torch.long, device=scaled.device)
+        where = lag_positions(model.config.lags_seq, positions)
+        is_past, in_past = where < known, where.clamp(max=known - 1)
+        indicators = None
+        if model.config.observed_indicators:
+            indicators = (observed[:, in_past] | ~is_past).to(scaled.dtype)
+        lagged = scaled[:, in_past] * is_past
+        tokens = model.assemble_tokens(lagged, indicators, self.facts.features[:, None], time_feat)
+        return tokens.transpose(0, 1).contiguous()
 
     def extend(self, noise: Tensor) -> Tensor:
         """Paths for ``noise`` ``[series, path, step, k]``; data units, in the history's dtype."""
-        model, block, horizon = self.model, self.model.head.block_length, noise.shape[2]
+        model, block = self.model, self.model.head.block_length
+        series, paths, horizon, _ = noise.shape
         noise = noise.to(device=model.device, dtype=_sample_dtype(model))
         cache = self.cache.select(slice(None))
-        sampled = noise.new_empty(noise.shape[:3])  # in the network's space
-        raw = self.first_raw[:, None]
+        sampled = noise.new_empty(horizon, series, paths)  # in the network's space
+        raw, done = self.first_raw[:, None], 0  # done: tokens decoded
         for start in range(0, horizon, block):
             stop = min(start + block, horizon)
             params = model.head.constrain(raw)
-            sampled[:, :, start:stop] = model.head.sample_from(params, noise[:, :, start:stop])
+            drawn = model.head.sample_from(params, noise[:, :, start:stop])
+            sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
-                tokens = self._tokens(sampled[:, :, :stop], start)
-                raw = model.extend(tokens, self.rotary, cache)
-        return model.unstandardise(sampled, self.facts)
+                fed = self._fed[start // block]
+                rows = slice(done, done + len(fed))
+                rotary = self._rotary[0][rows], self._rotary[1][rows]
+                tokens = self._tokens(sampled, fed, self._known_tokens[rows])
+                raw = model.extend(tokens, rotary, cache)
+                done += len(fed)
+        return model.unstandardise(sampled.permute(1, 2, 0), self.facts)
 
-    def _tokens(self, sampled: Tensor, start: int) -> Tensor:
-        """Tokens of the sampled steps from ``start`` on: ``[series, path, new, feature_size]``."""
-        model, known = self.model, self.scaled.shape[1]
-        new = sampled.shape[2] - start
-        where = lag_positions(model.config.lags_seq, known + start, new, sampled.device)
-        is_past = where < known
-        in_past, in_path = where.clamp(max=known - 1), (where - known).clamp(min=0)
-        past = self.scaled[:, in_past][:, None]  # gathered once per series, shared by its paths
-        lagged = torch.where(is_past, past, sampled[:, :, in_path].to(past.dtype))
-        indicators = None
-        if model.config.observed_indicators:
-            observed = self.observed[:, in_past] | ~is_past
-            indicators = observed.to(lagged.dtype)[:, None].expand_as(lagged)
-        calendar = None
-        if self.time_feat is not None:
-            first = self.context + start
-            calendar = self.time_feat[:, None, first : first + new]
-        return model.assemble_tokens(
-            lagged, indicators, self.facts.features[:, None, None], calendar
-        )
+    def _tokens(self, sampled: Tensor, fed: list[int], known: Tensor) -> Tensor:
+        """Tokens of the sampled steps ``fed``: ``[token, series, path, feature_size]``."""
+        lags_seq = self.model.config.lags_seq
+        tokens = known[:, :, None].repeat(1, 1, sampled.shape[2], 1)
+        for token, step in zip(tokens, fed, strict=True):
+            within = bisect_right(lags_seq, step)  # lags ascend: the first ones reach into the path
+            sources = [step - lag for lag in lags_seq[:within]]
+            token[..., :within] = sampled[sources].permute(1, 2, 0)
+        return tokens
 
 
 def _sample_dtype(model: LagLlama) -> torch.dtype:
@@ -186,7 +215,8 @@ def sample_paths_uncached(
     calendar = None if history.time_feat is None else per_path(history.time_feat)
     noise = noise.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
     facts = model.series_facts(values, observed)
-    capacity = (horizon - 1) // block * block
+    length = context + (horizon - 1) // block * block
+    positions = list(range(context))
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
         steps = context + start
@@ -199,8 +229,9 @@ def sample_paths_uncached(
             None if calendar is None else calendar[:, :steps],
             steps,
         )
-        cos, sin = model.rotary(steps if rescale_each_step else context + capacity)
-        raw = model.decode(tokens, (cos[:steps], sin[:steps]))[:, -1]
+        cos, sin = model.rotary(steps if rescale_each_step else length)
+        raw = model.decode(tokens[:, positions], (cos[positions], sin[positions]))[:, -1]
+        positions += [context + step for step in fed_back(start, stop, model.config.path_stride)]
         drawn = model.head.sample_from(model.head.constrain(raw[:, None]), noise[:, :, start:stop])
         new = model.unstandardise(drawn[:, 0], facts)
         values = torch.cat((values, new), dim=1)

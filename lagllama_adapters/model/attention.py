@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lagllama_adapters.model.kv_cache import LayerCache
+from lagllama_adapters.model.kv_cache import LayerCache, Scratch
+from lagllama_adapters.model.linear import Linear
 from lagllama_adapters.model.rotary import apply_rotary
 
 __all__ = ["CausalSelfAttention", "attention_mask"]
@@ -48,8 +49,8 @@ class CausalSelfAttention(nn.Module):
         super().__init__()
         self.n_head = n_head
         self.window = window
-        self.qkv_proj = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+        self.qkv_proj = Linear(d_model, 3 * d_model, bias=False)
+        self.out_proj = Linear(d_model, d_model, bias=False)
 
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache | None = None
@@ -84,49 +85,87 @@ class CausalSelfAttention(nn.Module):
         return self.out_proj(out.transpose(1, 2).reshape(batch, steps, width))  # type: ignore[no-any-return]
 
     def extend(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache, capacity: int
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        cache: LayerCache,
+        capacity: int,
+        scratch: Scratch,
     ) -> Tensor:
         """Attend from new steps of every path to the shared prefix and the path's own steps.
 
-        The prefix enters as one batched product over all paths of a series; one softmax runs over
-        prefix and suffix together.
+        The prefix enters as one matrix product over all paths of a series. The suffix is short and
+        differs by path: its products run elementwise, with the paths in the last dimension. Both
+        use the same maximum and normaliser, which makes them one softmax.
 
         Parameters
         ----------
         x : Tensor
-            ``[series, path, steps, d_model]``.
+            ``[step, series, path, d_model]``.
         rotary : tuple of Tensor
-            Cosines and sines ``[steps, head_dim]`` at the steps' absolute positions.
+            Cosines and sines ``[step, head_dim]`` at the steps' absolute positions.
         cache : LayerCache
             Holds the prefix; the new keys and values are appended.
         capacity : int
             Steps that the suffix buffer must hold in all.
+        scratch : Scratch
+            Memory for temporaries.
 
         Returns
         -------
         Tensor
-            ``[series, path, steps, d_model]``.
+            Like ``x``.
         """
-        prefix_key, prefix_value = cache.prefix_key, cache.prefix_value
-        if prefix_key is None or prefix_value is None:
+        if cache.prefix_key is None or cache.prefix_value is None:
             raise RuntimeError("the cache has no prefix yet: encode the context first")
-        series, paths, steps, width = x.shape
-        heads, context = self.n_head, prefix_key.shape[2]
-        qkv = self.qkv_proj(x).view(series, paths, steps, 3, heads, -1).permute(3, 0, 1, 4, 2, 5)
-        query, key = apply_rotary(qkv[0], *rotary), apply_rotary(qkv[1], *rotary)
+        steps, series, paths, width = x.shape
+        heads, context = self.n_head, cache.prefix_key.shape[2]
+        qkv = self.qkv_proj(x.view(-1, width)).t().contiguous()
+        qkv = qkv.view(3, heads, -1, steps, series * paths)
+        cos, sin = (table.t()[:, :, None] for table in rotary)
+        query, key = apply_rotary(qkv[:2], cos, sin, dim=2)
+        query = query * query.shape[1] ** -0.5  # [head, head_dim, step, row]
         first = context + cache.suffix_length
-        keys, values = cache.append(key, qkv[2], capacity)
-        query = query * query.shape[-1] ** -0.5
-        # [series, path, head, step, d] -> [series, head, path * step, d]: all paths in one product
-        folded = query.transpose(1, 2).reshape(series, heads, paths * steps, -1)
-        on_prefix = (folded @ prefix_key.transpose(-1, -2)).view(
-            series, heads, paths, steps, context
-        )
-        on_suffix = query @ keys.transpose(-1, -2)
-        scores = torch.cat((on_prefix.transpose(1, 2), on_suffix), dim=-1)
-        mask = attention_mask(first, steps, context + keys.shape[3], self.window, x.device)
-        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
-        to_prefix = weights[..., :context].transpose(1, 2).reshape(series, heads, -1, context)
-        out = (to_prefix @ prefix_value).view(series, heads, paths, steps, -1).transpose(1, 2)
-        out = out + weights[..., context:] @ values
-        return self.out_proj(out.transpose(2, 3).reshape(series, paths, steps, width))  # type: ignore[no-any-return]
+        keys, values = cache.append(key.permute(2, 0, 1, 3), qkv[2].permute(2, 0, 1, 3), capacity)
+        ends = range(first + 1, first + 1 + steps)
+        starts = [0 if self.window is None else max(0, end - self.window) for end in ends]
+        in_suffix = [
+            slice(max(0, start - context), end - context)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+        def times(suffix: Tensor, factor: Tensor) -> Tensor:
+            return torch.mul(suffix, factor, out=scratch.take("suffix", suffix.shape, suffix))
+
+        def by_series(x: Tensor) -> Tensor:
+            split = x.view(heads, -1, steps, series, paths).permute(3, 0, 1, 2, 4)
+            return split.reshape(series * heads, -1, steps * paths)
+
+        def by_row(x: Tensor) -> Tensor:
+            split = x.view(series, heads, -1, steps, paths).permute(1, 2, 3, 0, 4)
+            return split.reshape(heads, -1, steps, series * paths)
+
+        own = [times(keys[seen], query[:, :, i]).sum(2) for i, seen in enumerate(in_suffix)]
+        top = torch.stack([scores.amax(0) for scores in own], dim=1)[:, None]
+        out = total = torch.zeros_like(top)
+        low = starts[0]
+        if low < context:
+            prefix_key = cache.prefix_key[:, :, low:].flatten(0, 1)
+            shape = (series * heads, context - low, steps * paths)
+            scores = scratch.take("prefix", shape, query)
+            torch.bmm(prefix_key, by_series(query), out=scores)
+            for i, start in enumerate(starts):
+                if start > low:
+                    scores.unflatten(2, (steps, paths))[:, : start - low, i] = -torch.inf
+            top = torch.maximum(top, by_row(scores.amax(1)))
+            scores.sub_(by_series(top)).exp_()
+            total = by_row(scores.sum(1))
+            prefix_value = cache.prefix_value[:, :, low:].flatten(0, 1)
+            out = by_row(prefix_value.transpose(1, 2) @ scores)
+        pieces = []
+        for i, seen in enumerate(in_suffix):
+            weights = (own[i] - top[:, 0, i]).exp_()
+            mixed = times(values[seen], weights[:, :, None]).sum(0)
+            pieces.append((out[:, :, i] + mixed) / (total[:, :, i] + weights.sum(0)[:, None]))
+        joined = torch.stack(pieces, dim=2)
+        return self.out_proj(joined.view(width, -1).t().contiguous()).view(x.shape)  # type: ignore[no-any-return]

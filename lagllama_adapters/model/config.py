@@ -29,7 +29,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "head": get_args(HeadName),
 }
 _POSITIVE = ("n_layer", "n_head", "n_embd_per_head", "mlp_multiple_of", "context_length")
-_INTEGERS = (*_POSITIVE, "max_context_length", "block_length", "lag_experts")
+_INTEGERS = (*_POSITIVE, "max_context_length", "block_length", "lag_experts", "path_stride")
 _BOOLEANS = ("time_feat", "observed_indicators")
 
 
@@ -87,6 +87,10 @@ class LagLlamaConfig:
         correlation ``share * slow**d + (1 - share) * fast**d``.
     lag_experts : int
         Linear maps from lag values to the block among which the head mixes; 0: none.
+    path_stride : int
+        Every how many sampled steps a path reads its own samples back as a token, counted backwards
+        from the end of each block; 1: every step. A token's lags hold the steps between, so that
+        weights with dense lags lose nothing by a stride and sample long horizons faster.
 
     Raises
     ------
@@ -116,6 +120,7 @@ class LagLlamaConfig:
     quantile_levels: tuple[float, ...] = ()
     block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lag_experts: int = 0
+    path_stride: int = 1
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -210,6 +215,8 @@ class LagLlamaConfig:
         valid = len(copula) == 3 and all(0 <= x <= 1 for x in copula) and max(copula[1:]) < 1
         _require(valid, "block_copula", copula, "a share in [0, 1] and two numbers in [0, 1)")
         _require(self.lag_experts >= 0, "lag_experts", self.lag_experts, "0 or more")
+        stride = self.path_stride
+        _require(1 <= stride <= block, "path_stride", stride, f"1 to block_length ({block})")
 
     @property
     def max_lag(self) -> int:

@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lagllama_adapters.model.attention import CausalSelfAttention
-from lagllama_adapters.model.kv_cache import KVCache, LayerCache
+from lagllama_adapters.model.kv_cache import KVCache, LayerCache, Scratch
+from lagllama_adapters.model.linear import Linear
 
 __all__ = ["Decoder", "DecoderBlock", "SwiGLU"]
 
@@ -22,8 +23,8 @@ class SwiGLU(nn.Module):
 
     def __init__(self, d_model: int, hidden: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(d_model, 2 * hidden, bias=False)
-        self.down_proj = nn.Linear(hidden, d_model, bias=False)
+        self.gate_up_proj = Linear(d_model, 2 * hidden, bias=False)
+        self.down_proj = Linear(hidden, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., d_model]`` to the same shape."""
@@ -49,10 +50,15 @@ class DecoderBlock(nn.Module):
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
     def extend(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache, capacity: int
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        cache: LayerCache,
+        capacity: int,
+        scratch: Scratch,
     ) -> Tensor:
-        """Map ``[series, path, steps, d_model]`` likewise; see `CausalSelfAttention.extend`."""
-        x = x + self.attention.extend(self.attention_norm(x), rotary, cache, capacity)
+        """Map ``[step, series, path, d_model]`` likewise; see `CausalSelfAttention.extend`."""
+        x = x + self.attention.extend(self.attention_norm(x), rotary, cache, capacity, scratch)
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
 
@@ -100,8 +106,8 @@ class Decoder(nn.Module):
         return self.final_norm(x)  # type: ignore[no-any-return]
 
     def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
-        """Decode new steps ``[series, path, steps, d_model]`` of all paths over a shared prefix."""
+        """Decode new steps ``[step, series, path, d_model]`` of all paths over a shared prefix."""
         for block, layer in zip(self.blocks, cache.layers, strict=True):
             assert isinstance(block, DecoderBlock)
-            x = block.extend(x, rotary, layer, cache.capacity)
+            x = block.extend(x, rotary, layer, cache.capacity, cache.scratch)
         return self.final_norm(x)  # type: ignore[no-any-return]

@@ -5,7 +5,39 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["KVCache", "LayerCache"]
+__all__ = ["KVCache", "LayerCache", "Scratch"]
+
+
+class Scratch:
+    """Memory for large temporaries, reused by all layers and steps of a forecast.
+
+    A fresh tensor of some megabytes at each step costs more in page faults than the arithmetic done
+    in it, because the system's allocator returns it at once.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Contiguous tensor of any content, valid until the same name is taken again.
+
+        Parameters
+        ----------
+        name : str
+            Use of the buffer.
+        shape : tuple of int
+            Shape wanted.
+        like : Tensor
+            Gives dtype and device, the same at each call.
+        """
+        size = 1
+        for length in shape:
+            size *= length
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            # Suffixes grow by a token at a time: leave room, so that few calls allocate.
+            buffer = self._buffers[name] = like.new_empty(size + size // 2)
+        return buffer[:size].view(shape)
 
 
 @dataclass
@@ -13,12 +45,13 @@ class LayerCache:
     """Keys and values of one layer (rotated keys, as attention uses them).
 
     The prefix belongs to a series and is shared by all its paths; it is never copied. The suffix
-    holds what each path added, in a buffer allocated once.
+    holds what each path added, in buffers allocated once, with the paths in the last dimension: the
+    many short dot products of one step then run along contiguous memory.
     """
 
     prefix_key: Tensor | None = None  # [series, head, context, head_dim]
     prefix_value: Tensor | None = None
-    suffix_key: Tensor | None = None  # [series, path, head, step, head_dim]
+    suffix_key: Tensor | None = None  # [step, head, head_dim, path of any series]
     suffix_value: Tensor | None = None
     suffix_length: int = 0
 
@@ -32,19 +65,18 @@ class LayerCache:
         Parameters
         ----------
         key, value : Tensor
-            ``[series, path, head, new_step, head_dim]``.
+            ``[new_step, head, head_dim, path of any series]``.
         capacity : int
             Steps to allocate for at the first call.
         """
         if self.suffix_key is None or self.suffix_value is None:
-            series, paths, heads, _, dim = key.shape
-            self.suffix_key = key.new_empty(series, paths, heads, capacity, dim)
+            self.suffix_key = key.new_empty(capacity, *key.shape[1:])
             self.suffix_value = torch.empty_like(self.suffix_key)
-        start, stop = self.suffix_length, self.suffix_length + key.shape[3]
-        self.suffix_key[:, :, :, start:stop] = key
-        self.suffix_value[:, :, :, start:stop] = value
+        start, stop = self.suffix_length, self.suffix_length + len(key)
+        self.suffix_key[start:stop] = key
+        self.suffix_value[start:stop] = value
         self.suffix_length = stop
-        return self.suffix_key[:, :, :, :stop], self.suffix_value[:, :, :, :stop]
+        return self.suffix_key[:stop], self.suffix_value[:stop]
 
 
 @dataclass
@@ -56,26 +88,16 @@ class KVCache:
     n_layer : int
         Layers of the decoder.
     capacity : int
-        Most steps that a path will add.
+        Most tokens that a path will add.
     """
 
     n_layer: int
     capacity: int
     layers: list[LayerCache] = field(init=False)
+    scratch: Scratch = field(init=False, default_factory=Scratch)
 
     def __post_init__(self) -> None:
         self.layers = [LayerCache() for _ in range(self.n_layer)]
-
-    @property
-    def context(self) -> int:
-        """Tokens of the shared prefix."""
-        key = self.layers[0].prefix_key
-        return 0 if key is None else key.shape[2]
-
-    @property
-    def length(self) -> int:
-        """Tokens cached so far: context and what each path added."""
-        return self.context + self.layers[0].suffix_length
 
     def select(self, rows: slice) -> "KVCache":
         """Cache over the prefixes of some series (views, no copy), with an empty suffix."""

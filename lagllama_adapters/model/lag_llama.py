@@ -11,6 +11,7 @@ from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.heads import make_head
 from lagllama_adapters.model.kv_cache import KVCache
 from lagllama_adapters.model.lag_tokens import gather_lags
+from lagllama_adapters.model.linear import Linear
 from lagllama_adapters.model.rotary import rotary_table
 from lagllama_adapters.model.scaler import location_and_scale
 
@@ -69,7 +70,7 @@ class LagLlama(nn.Module):
     def __init__(self, config: LagLlamaConfig) -> None:
         super().__init__()
         self.config = config
-        self.token_embedding = nn.Linear(config.feature_size, config.d_model)
+        self.token_embedding = Linear(config.feature_size, config.d_model)
         self.decoder = Decoder(
             config.n_layer,
             config.d_model,
@@ -286,23 +287,24 @@ class LagLlama(nn.Module):
         return self.head(hidden, tokens[:, -1, : len(self.config.lags_seq)])  # type: ignore[no-any-return]
 
     def extend(self, tokens: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
-        """Decode new steps of every path over the shared prefix; return the last one's raw output.
+        """Decode new tokens of every path over the shared prefix; return the last one's raw output.
 
         Parameters
         ----------
         tokens : Tensor
-            ``[series, path, steps, feature_size]``.
+            ``[step, series, path, feature_size]``.
+        rotary : tuple of Tensor
+            Rows of the rotary table at the tokens' positions.
+        cache : KVCache
+            Holds the prefix and the tokens so far; receives the new ones.
 
         Returns
         -------
         Tensor
             ``[series, path, ...]``.
         """
-        start = cache.length
-        stop = start + tokens.shape[2]
-        table = (rotary[0][start:stop], rotary[1][start:stop])
-        hidden = self.decoder.extend(self.token_embedding(tokens), table, cache)[:, :, -1]
-        return self.head(hidden, tokens[:, :, -1, : len(self.config.lags_seq)])  # type: ignore[no-any-return]
+        hidden = self.decoder.extend(self.token_embedding(tokens), rotary, cache)[-1]
+        return self.head(hidden, tokens[-1, ..., : len(self.config.lags_seq)])  # type: ignore[no-any-return]
 
     def _check_past(
         self, past_target: Tensor, past_observed: Tensor, past_time_feat: Tensor | None

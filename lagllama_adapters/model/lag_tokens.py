@@ -14,18 +14,22 @@ def _lag_tensor(lags_seq: tuple[int, ...], device: torch.device) -> Tensor:
         return torch.tensor(lags_seq, device=device)
 
 
-def lag_positions(
-    lags_seq: tuple[int, ...], start: int, steps: int, device: torch.device
-) -> Tensor:
-    """Where the lags of tokens ``start .. start + steps - 1`` stand in the series.
+def lag_positions(lags_seq: tuple[int, ...], tokens: Tensor) -> Tensor:
+    """Where the lags of tokens stand in the series.
+
+    Parameters
+    ----------
+    lags_seq : tuple of int
+        Zero-based lags.
+    tokens : Tensor
+        ``[steps]``, int64: positions of the tokens.
 
     Returns
     -------
     Tensor
         ``[steps, n_lags]``, int64: position of the token minus the lag.
     """
-    tokens = torch.arange(start, start + steps, device=device)
-    return tokens[:, None] - _lag_tensor(lags_seq, device)[None, :]
+    return tokens[:, None] - _lag_tensor(lags_seq, tokens.device)
 
 
 def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor:
@@ -56,4 +60,5 @@ def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor
             f"got {time} values, expected at least {steps} tokens + {lags_seq[-1]} lagged values "
             f"= {steps + lags_seq[-1]}; pad the history on the left and mark it as not observed"
         )
-    return values[:, lag_positions(lags_seq, time - steps, steps, values.device)]
+    tokens = torch.arange(time - steps, time, device=values.device)
+    return values[:, lag_positions(lags_seq, tokens)]

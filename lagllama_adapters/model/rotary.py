@@ -57,20 +57,23 @@ def rotary_table(
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, dim: int = -1) -> Tensor:
     """Rotate queries or keys.
 
     Parameters
     ----------
     x : Tensor
-        ``[..., steps, head_dim]``.
+        ``[..., steps, head_dim]``, or with ``head_dim`` elsewhere.
     cos, sin : Tensor
-        ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions.
+        ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions, or what broadcasts
+        to ``x`` in the same way.
+    dim : int
+        Where ``head_dim`` stands in ``x``.
 
     Returns
     -------
     Tensor
         Like ``x``; pairs are ``(i, i + head_dim / 2)``.
     """
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    first, second = x.chunk(2, dim=dim)
+    return x * cos + torch.cat((-second, first), dim=dim) * sin

@@ -47,11 +47,20 @@ _BASE = LagLlamaConfig(
     block_length=48,
     quantile_levels=_LEVELS,
     lag_experts=16,
+    path_stride=16,
 )
 
 PRESETS: dict[str, LagLlamaConfig] = {
     "base": _BASE,
-    "tiny": replace(_BASE, n_layer=2, n_head=4, n_embd_per_head=8, block_length=24, lag_experts=4),
+    "tiny": replace(
+        _BASE,
+        n_layer=2,
+        n_head=4,
+        n_embd_per_head=8,
+        block_length=24,
+        lag_experts=4,
+        path_stride=12,
+    ),
     "published": LagLlamaConfig(),
 }
 """Architectures by name; "published" is the network of the paper, with its Student-t head."""

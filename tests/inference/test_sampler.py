@@ -39,6 +39,9 @@ CONFIGS = {
     "blocks beyond the attention window": BLOCK,
     "blocks that divide the horizon": replace(BLOCK, block_length=23),
     "no calendar": replace(BLOCK, time_feat=False),
+    "some tokens of each block": replace(BLOCK, path_stride=3),
+    "one token of each block": replace(BLOCK, path_stride=7),
+    "a window that leaves the context behind": replace(BLOCK, attention_window=5),
 }
 
 
@@ -83,6 +86,15 @@ def test_cached_paths_equal_reencoded_paths(model, history):
         _assert_same(
             sample_paths(model, history, noise), sample_paths_uncached(model, history, noise)
         )
+
+
+def test_cached_paths_equal_reencoded_paths_in_float32(model, history):
+    noise, model = _noise(model), model.float()
+    with torch.inference_mode():
+        cached = sample_paths(model, history, noise)
+        reencoded = sample_paths_uncached(model, history, noise)
+    scale = reencoded.abs().max()
+    torch.testing.assert_close(cached / scale, reencoded / scale, rtol=0, atol=1e-5)
 
 
 def test_a_batch_equals_a_loop_over_series(model, history):

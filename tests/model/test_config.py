@@ -58,6 +58,8 @@ def test_unknown_and_missing_keys_are_named():
         ("n_head", "2"),
         ("block_length", 1.0),
         ("lag_experts", 0.0),
+        ("path_stride", 0),
+        ("path_stride", 2),  # beyond the one step of a block
         ("max_context_length", float("inf")),
         ("block_copula", (0.5, "0.5", 0.0)),
         ("block_copula", (float("nan"), 0.0, 0.0)),
