@@ -65,8 +65,8 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, dim: int = -1) -> Tensor:
     x : Tensor
         ``[..., steps, head_dim]``, or with ``head_dim`` elsewhere.
     cos, sin : Tensor
-        ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions, or what broadcasts
-        to ``x`` in the same way.
+        ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions, or what
+        broadcasts to ``x`` in the same way.
     dim : int
         Where ``head_dim`` stands in ``x``.
 
