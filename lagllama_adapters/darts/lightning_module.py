@@ -68,6 +68,29 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         super().on_predict_end()
         self.pred_seed = None
 
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Leave series to forecast where they are: the predictor reads them on the CPU.
+
+        Parameters
+        ----------
+        batch : TorchTrainingBatch or TorchInferenceBatch
+            Batch of the data loader.
+        device : torch.device
+            Where the network is.
+        dataloader_idx : int
+            Unused.
+
+        Returns
+        -------
+        TorchTrainingBatch or TorchInferenceBatch
+            Training batches on the device, others as they are.
+        """
+        if isinstance(batch, TorchInferenceBatch):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def predict_step(
         self, batch: TorchInferenceBatch, batch_idx: int = 0, dataloader_idx: int | None = None
     ) -> PredictOutput:
