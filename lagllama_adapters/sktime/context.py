@@ -85,8 +85,11 @@ class Context:
         instances = []
         for item in self.instances:
             # Time indices that are one object stay one object: pickles hold them once.
-            times = kept.setdefault(id(item.times), item.times[-length:])
-            instances.append(replace(item, values=item.values[-length:].copy(), times=times))
+            key = id(item.times)
+            if key not in kept:
+                kept[key] = item.times[-length:]
+            values = item.values[-length:].copy()
+            instances.append(Instance(values, kept[key], item.freq))
         return replace(self, instances=tuple(instances))
 
     def updated(self, new: "Context") -> "Context":

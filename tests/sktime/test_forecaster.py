@@ -76,6 +76,20 @@ class TestTranslation:
         )
         np.testing.assert_array_equal(paths[:, :, 0], expected.samples[0])
 
+    def test_paths_of_a_panel_are_the_predictors(self, checkpoint, make_panel):
+        ends = {"b": DAYS, "a": DAYS[:50], "c": DAYS[20:]}
+        panel = make_panel(ends)
+        paths = paths_of(LagLlamaForecaster(checkpoint, random_state=3).fit(panel), range(1, 15))
+        expected = LagLlamaPredictor(checkpoint).predict(
+            [panel.loc[key, "y"].to_numpy()[-48:] for key in ends],
+            14,
+            start=[times[-48:][0] for times in ends.values()],
+            freq="D",
+            seed=3,
+        )
+        found = paths[:, :, 0].reshape(len(paths), 3, 14).swapaxes(0, 1)
+        np.testing.assert_array_equal(found, expected.samples)
+
     def test_parameters_reach_the_predictor(self, calls, checkpoint, make_series):
         forecaster = LagLlamaForecaster(
             checkpoint, context_length=10, num_samples=3, random_state=5, device="cpu"
