@@ -65,10 +65,10 @@ def timed(
     return (CLOCKS[clock]() - began) / repeats
 
 
-def estimated(call: Callable[[], object], device: str = "cpu") -> float:
+def estimated(call: Callable[[], object], device: str = "cpu", clock: str = "wall") -> float:
     """Seconds of a call, roughly; also its warm-up."""
-    first = timed(call, device)
-    return first if first > SLOW else timed(call, device)
+    first = timed(call, device, clock)
+    return first if first > SLOW else timed(call, device, clock)
 
 
 def interleaved(

@@ -115,11 +115,11 @@ class PublishedSampler:
                     "network, so there is nothing to compare"
                 )
 
-    def estimate(self, use_kv_cache: bool) -> float:
+    def estimate(self, use_kv_cache: bool, clock: str) -> float:
         """Seconds for one series, from the first steps: the rest cost what the third does."""
-        past = random_series(1, self.past_length)
+        past, device = random_series(1, self.past_length), str(self.device)
         one, three = (
-            timed(lambda n=n: self.sample(past, use_kv_cache, n), str(self.device)) for n in (1, 3)
+            timed(lambda n=n: self.sample(past, use_kv_cache, n), device, clock) for n in (1, 3)
         )
         return one + max(three - one, 0.0) / 2 * (self.steps - 1)
 

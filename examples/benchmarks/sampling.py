@@ -148,12 +148,13 @@ class Sampling:
 
     def candidates(self, name: str, case: Case) -> Iterator[Candidate]:
         """One, or for the published code two: series by series, and the largest batch allowed."""
+        device, clock, budget = self.options.device, self.options.clock, self.options.budget
         if name not in PEERS:
             call = self.call(name, case)
-            yield Candidate(name, call, case.series, estimated(call, self.options.device))
+            yield Candidate(name, call, case.series, estimated(call, device, clock))
             return
-        peer, budget = self.peer(case), self.options.budget
-        one = peer.estimate(PEERS[name])
+        peer = self.peer(case)
+        one = peer.estimate(PEERS[name], clock)
         fitting = peer.series_that_fit(case.paths, PEERS[name], self.options.peer_gigabytes)
         most = max(1, min(case.series, fitting, int(budget / one)))
         for series in sorted({1, most}):
@@ -239,7 +240,7 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     contexts = sorted({row.context for row in rows})
     names = [name for name in COLOURS if name in {row.candidate for row in rows}]
     width = 0.86 / len(names)
-    size = (max(6.5, 1.6 + len(counts) * len(contexts) * (0.4 + 0.36 * len(names))), 3.6)
+    size = (max(7.5, 1.6 + len(counts) * len(contexts) * (0.4 + 0.36 * len(names))), 3.6)
     figure, axes = plt.subplots(
         1, len(counts), figsize=size, sharey=True, squeeze=False, layout="constrained"
     )
@@ -266,7 +267,8 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     if any(row.measured_series < row.series for row in rows):
         handles.append(Patch(fc="0.7", ec="white", hatch="////", label="from fewer series"))
     figure.suptitle(title, x=0.01, ha="left", size=8)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    style = {"loc": "outside lower center", "frameon": False, "columnspacing": 1.4}
+    figure.legend(handles=handles, ncols=len(handles), **style)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -105,7 +105,7 @@ class Scaling:
                 break
             sizes.append(size)
             calls.append(self._call(predictor, **(fixed | {quantity: size})))
-            estimates.append(estimated(calls[-1], options.device))
+            estimates.append(estimated(calls[-1], options.device, options.clock))
             if estimates[-1] > options.max_seconds / 2:
                 break
         runs = (options.runs, options.runs)
