@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lagllama_adapters.model import linear
+
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 TINY = ["--layers", "1", "--runs", "2", "--slow-runs", "1"]
 SMALL_GRID = ["--contexts", "32,40", "--series", "1,2", "--paths", "4", "--steps", "3"]
@@ -48,7 +50,8 @@ def test_rounds_run_each_call_in_turn(bench):
 
 
 @pytest.mark.parametrize("series", [1, 3])
-def test_floor_runs_the_products_that_it_counts(bench, series):
+def test_floor_runs_the_products_that_it_counts(bench, series, monkeypatch):
+    monkeypatch.setattr(linear, "_HAS_ONEDNN", False)  # the counter does not know its products
     network = bench["measure"].published_size_network(2)
     run, counted = bench["floor"].make_floor(network.config, 32, series, 10, 5)
     with FlopCounterMode(display=False) as counter:
@@ -66,7 +69,8 @@ def test_floor_counts_linear_layers_as_written_out(bench):
     assert counted == 2 * (prefill + decode + 2 * 144 * pairs)
 
 
-def test_floor_is_nearly_all_that_the_sampler_multiplies(bench):
+def test_floor_is_nearly_all_that_the_sampler_multiplies(bench, monkeypatch):
+    monkeypatch.setattr(linear, "_HAS_ONEDNN", False)
     measure = bench["measure"]
     network = measure.published_size_network(2)
     predictor = measure.LagLlamaPredictor(network)

@@ -9,7 +9,8 @@ Sampling ``steps`` values on ``paths`` paths of each of ``series`` series needs
   ``(context + 1) / 2`` tokens on average, a token of decode step t to ``context + t``.
 
 A product ``[m, k] x [k, n]`` counts as ``2 m k n`` operations. Here they run as plain ``mm`` and
-``bmm`` into preallocated results, in the shapes that the decoder has. Two shapes are kinder than
+``bmm`` into preallocated results, in the shapes that the decoder has, and linear layers through
+oneDNN instead where that is faster (tried for each shape). Two shapes are kinder than
 real ones, so that the floor is one: causal attention over the context as half a rectangle, and each
 path's own keys as if they were shared, like those of the context. Nothing elementwise runs: no
 norm, softmax, activation, rotation, gather of lags, or drawing of samples.
@@ -19,8 +20,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
+from measure import timed
 
 from lagllama_adapters.model import LagLlamaConfig
+from lagllama_adapters.model.linear import Linear
 
 N_PARAMS = 3  # of the Student-t head: df, loc, scale
 ROWS_AT_ONCE = {"cpu": 1_600, "cuda": 25_600}  # fastest on a core, and enough to fill a device
@@ -97,21 +100,37 @@ def make_floor(
     return run, total
 
 
-_buffers: dict[tuple[Product, str], Callable[[], None]] = {}
+_buffers: dict[tuple[Product, str], Callable[[], object]] = {}
 
 
 def _prepare(product: Product, device: str) -> Callable[[], None]:
-    """Operands and result are made once per shape."""
-    if (product, device) not in _buffers:
-        lead = (product.batch,) if product.batch else ()
-        a = torch.randn(*lead, product.m, product.k, device=device)
-        b = torch.randn(*lead, product.k, product.n, device=device)
-        out = torch.empty(*lead, product.m, product.n, device=device)
-        multiply = torch.bmm if lead else torch.mm
+    """Operands, result and the faster of the ways to multiply are settled once per shape."""
+    key = product._replace(count=1), device
+    if key not in _buffers:
+        _buffers[key] = _fastest(_ways(product, device))
+    multiply = _buffers[key]
 
-        def run() -> None:
-            for _ in range(product.count):
-                multiply(a, b, out=out)
+    def run() -> None:
+        for _ in range(product.count):
+            multiply()
 
-        _buffers[product, device] = run
-    return _buffers[product, device]
+    return run
+
+
+def _ways(product: Product, device: str) -> list[Callable[[], object]]:
+    lead = (product.batch,) if product.batch else ()
+    a = torch.randn(*lead, product.m, product.k, device=device)
+    b = torch.randn(*lead, product.k, product.n, device=device)
+    out = torch.empty(*lead, product.m, product.n, device=device)
+    if lead:
+        return [lambda: torch.bmm(a, b, out=out)]
+    linear = Linear(product.k, product.n, bias=False, device=device)
+    return [lambda: torch.mm(a, b, out=out), lambda: linear(a)]
+
+
+def _fastest(ways: list[Callable[[], object]]) -> Callable[[], object]:
+    if len(ways) == 1:
+        return ways[0]
+    with torch.inference_mode():
+        seconds = [min(timed(way) for _ in range(5)) for way in ways]
+    return ways[seconds.index(min(seconds))]
