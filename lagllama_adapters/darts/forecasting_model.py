@@ -20,6 +20,7 @@ from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import StudentTLikelihood, head_likelihood
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
 from lagllama_adapters.data.calendar import FEATURE_NAMES
+from lagllama_adapters.inference.noise import check_sampling
 from lagllama_adapters.model.config import LagLlamaConfig
 
 __all__ = ["LagLlamaModel"]
@@ -65,6 +66,9 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.
+    sampling : {"plain", "stratified"}, default "plain"
+        ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
+        paths give the same quantiles. See ``LagLlamaPredictor.predict``.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -75,8 +79,8 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     ------
     ValueError
         If ``context_length`` is not positive or beyond the checkpoint's limit,
-        ``output_chunk_length`` is not positive, the checkpoint is unknown, or a parameter is
-        unknown to Darts or cannot work with this model.
+        ``output_chunk_length`` is not positive, the checkpoint or ``sampling`` is unknown, or a
+        parameter is unknown to Darts or cannot work with this model.
 
     Examples
     --------
@@ -99,9 +103,11 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         output_chunk_shift: int = 0,
         enable_finetuning: bool | dict[str, list[str]] | None = None,
         random_state: int | None = None,
+        sampling: str = "plain",
         **kwargs: Any,
     ) -> None:
         _refuse_unsupported(kwargs)
+        check_sampling(sampling)
         config = load_pretrained(checkpoint, device="cpu").config
         context_length = _checked_context_length(context_length, config)
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
@@ -120,6 +126,7 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.checkpoint = checkpoint
         self.context_length = context_length
+        self.sampling = sampling
         self._past_length = config.past_length(context_length)
         self.pl_module_params["likelihood"] = head_likelihood(config)
         self.pl_module_params.pop("enable_finetuning", None)  # the module trains as it predicts
@@ -137,7 +144,7 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     @property
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
-        return [*super()._ckpt_skipped_params, "context_length"]
+        return [*super()._ckpt_skipped_params, "context_length", "sampling"]
 
     def predict_from_dataset(
         self, n: int, dataset: TorchInferenceDataset, *args: Any, **kwargs: Any
@@ -170,6 +177,7 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         module = LagLlamaModule(
             network_config=shared.config.to_dict(),
             context_length=self.context_length,
+            sampling=self.sampling,
             **self.pl_module_params,
         )
         module.network.load_state_dict(shared.state_dict())

@@ -38,16 +38,23 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         need the checkpoint that it came from.
     context_length : int or None
         Tokens of context; the trained number if None.
+    sampling : {"plain", "stratified"}
+        How the paths of a series relate.
     **kwargs
         Parameters of Darts' ``PLForecastingModule``.
     """
 
     def __init__(
-        self, network_config: Mapping[str, Any], context_length: int | None, **kwargs: Any
+        self,
+        network_config: Mapping[str, Any],
+        context_length: int | None,
+        sampling: str = "plain",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.network = LagLlama(LagLlamaConfig.from_dict(network_config))
         self.context_length = context_length
+        self.sampling = sampling
         self.pred_seed: int | None = None
 
     @property
@@ -129,7 +136,10 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
             forecast = predictor.predict(
-                **arguments, num_samples=self.pred_num_samples, seed=self.pred_seed
+                **arguments,
+                num_samples=self.pred_num_samples,
+                seed=self.pred_seed,
+                sampling=self.sampling,
             )
             predictions = unfold_components(forecast.samples[:, :, shift:], n_components)
         return torch.from_numpy(predictions), batch.series_schema, batch.pred_time

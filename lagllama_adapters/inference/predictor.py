@@ -1,7 +1,6 @@
 """The one door to forecasts: arrays in, sample paths out."""
 
 import copy
-import hashlib
 import operator
 import os
 import secrets
@@ -16,6 +15,7 @@ from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.calendar import Calendar
 from lagllama_adapters.data.windows import calendar_windows, check_series, left_pad
 from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.noise import check_sampling, draw_scores
 from lagllama_adapters.inference.sampler import (
     EncodedHistory,
     History,
@@ -101,6 +101,7 @@ class LagLlamaPredictor:
         context_length: int | None = None,
         *,
         item_id: Sequence[Hashable] | None = None,
+        sampling: str = "plain",
         max_paths: int | None = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
@@ -127,6 +128,10 @@ class LagLlamaPredictor:
             Tokens of context; None: what the checkpoint was trained with.
         item_id : sequence of hashable, optional
             Names of the series, distinct; they appear in errors and in the result.
+        sampling : {"plain", "stratified"}, default "plain"
+            How the paths of a series relate. "plain": independent of each other. "stratified": at
+            each step they are spread evenly over the distribution that the network emits, so that
+            fewer paths give the same quantiles. Each path by itself is as random as a plain one.
         max_paths : int, optional
             Most paths computed at a time; bounds the working memory. None: as many as decode about
             5,000 tokens at a time, which is fast on a CPU and takes some hundred megabytes.
@@ -144,8 +149,10 @@ class LagLlamaPredictor:
         ------
         ValueError
             For an empty, all-missing, infinite or not one-dimensional series; a count that is not
-            positive; a context beyond the model's limit; a frequency that pandas cannot parse.
+            positive; a context beyond the model's limit; a frequency that pandas cannot parse; an
+            unknown ``sampling``.
         """
+        check_sampling(sampling)
         horizon = _positive_int("prediction_length", prediction_length)
         num_samples = _positive_int("num_samples", num_samples)
         if max_paths is None:
@@ -168,12 +175,12 @@ class LagLlamaPredictor:
         for rows in _chunks(len(series), at_once):
             units, scaled = _safe_units(series[rows])
             history = self._history(scaled, calendars[rows], context, horizon)
-            noise = self._noise(seed, keys[rows], num_samples, horizon)
+            scores = draw_scores(self.model.head, seed, keys[rows], num_samples, horizon, sampling)
             with torch.inference_mode():
                 if rescale_each_step:
-                    drawn = _uncached_in_chunks(self.model, history, noise, max_paths)
+                    drawn = _uncached_in_chunks(self.model, history, scores, max_paths)
                 else:
-                    drawn = sample_paths(self.model, history, noise, max_paths=max_paths)
+                    drawn = sample_paths(self.model, history, scores, max_paths=max_paths)
             samples[rows] = _in_range(drawn.numpy(), units, dtype)
         return SampleForecast(samples, None if item_id is None else tuple(item_id))
 
@@ -258,16 +265,6 @@ class LagLlamaPredictor:
             lengths = [len(s) for s in series]
             time_feat = torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
         return History(torch.from_numpy(values), torch.from_numpy(observed), time_feat)
-
-    def _noise(
-        self, seed: int, keys: Sequence[bytes], num_samples: int, horizon: int
-    ) -> torch.Tensor:
-        draws = []
-        for key in keys:
-            material = hashlib.blake2b(b"%d/" % seed + key, digest_size=8).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(material, "big") >> 1)
-            draws.append(self.model.head.draw_noise(num_samples, horizon, generator))
-        return torch.stack(draws)
 
     def _paths_at_once(self, horizon: int) -> int:
         block = self.config.block_length
@@ -362,11 +359,11 @@ def _chunks(count: int, size: int) -> Iterator[slice]:
 
 
 def _uncached_in_chunks(
-    model: LagLlama, history: History, noise: torch.Tensor, max_paths: int
+    model: LagLlama, history: History, scores: torch.Tensor, max_paths: int
 ) -> torch.Tensor:
     columns = [
-        sample_paths_uncached(model, history, noise[:, paths], rescale_each_step=True)
-        for paths in _chunks(noise.shape[1], max_paths)
+        sample_paths_uncached(model, history, scores[:, paths], rescale_each_step=True)
+        for paths in _chunks(scores.shape[1], max_paths)
     ]
     return torch.cat(columns, dim=1)
 

@@ -46,7 +46,7 @@ class History:
 
 
 def sample_paths(
-    model: LagLlama, history: History, noise: Tensor, *, max_paths: int = 1024
+    model: LagLlama, history: History, scores: Tensor, *, max_paths: int = 1024
 ) -> Tensor:
     """Draw paths by block-wise ancestral sampling over a shared, cached prefix.
 
@@ -56,8 +56,8 @@ def sample_paths(
         Network on the device to compute on.
     history : History
         Of all series; may live on another device.
-    noise : Tensor
-        ``[series, path, step, k]`` from ``model.head.draw_noise``, one generator per series.
+    scores : Tensor
+        ``[series, path, step]`` from `draw_scores`.
     max_paths : int
         Most paths extended at a time; bounds the working memory.
 
@@ -66,15 +66,15 @@ def sample_paths(
     Tensor
         ``[series, path, step]`` in data units, float64 on the CPU.
     """
-    paths = noise.shape[1]
+    paths = scores.shape[1]
     series_at_once = max(1, max_paths // paths)
-    out = torch.empty(noise.shape[:3], dtype=torch.float64, device="cpu")
+    out = torch.empty(scores.shape, dtype=torch.float64, device="cpu")
     for start in range(0, len(history), series_at_once):
         rows = slice(start, start + series_at_once)
-        encoded = EncodedHistory(model, history[rows], horizon=noise.shape[2])
+        encoded = EncodedHistory(model, history[rows], horizon=scores.shape[2])
         for first in range(0, paths, max_paths):
             chunk = slice(first, first + max_paths)
-            out[rows, chunk] = encoded.extend(noise[rows, chunk]).cpu()
+            out[rows, chunk] = encoded.extend(scores[rows, chunk]).cpu()
     return out
 
 
@@ -148,18 +148,18 @@ class EncodedHistory:
         tokens = model.assemble_tokens(lagged, indicators, self.facts.features[:, None], time_feat)
         return tokens.transpose(0, 1).contiguous()
 
-    def extend(self, noise: Tensor) -> Tensor:
-        """Paths for ``noise`` ``[series, path, step, k]``; data units, in the history's dtype."""
+    def extend(self, scores: Tensor) -> Tensor:
+        """Paths for ``scores`` ``[series, path, step]``; data units, in the history's dtype."""
         model, block = self.model, self.model.head.block_length
-        series, paths, horizon, _ = noise.shape
-        noise = noise.to(device=model.device, dtype=_sample_dtype(model))
+        series, paths, horizon = scores.shape
+        scores = scores.to(device=model.device, dtype=_sample_dtype(model))
         cache = self.cache.select(slice(None))
-        sampled = noise.new_empty(horizon, series, paths)  # in the network's space
+        sampled = scores.new_empty(horizon, series, paths)  # in the network's space
         raw, done = self.first_raw[:, None], 0  # done: tokens decoded
         for start in range(0, horizon, block):
             stop = min(start + block, horizon)
             params = model.head.constrain(raw)
-            drawn = model.head.sample_from(params, noise[:, :, start:stop])
+            drawn = model.head.sample_from(params, scores[:, :, start:stop])
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
                 fed = self._fed[start // block]
@@ -186,13 +186,13 @@ def _sample_dtype(model: LagLlama) -> torch.dtype:
 
 
 def sample_paths_uncached(
-    model: LagLlama, history: History, noise: Tensor, *, rescale_each_step: bool = False
+    model: LagLlama, history: History, scores: Tensor, *, rescale_each_step: bool = False
 ) -> Tensor:
     """Draw paths by re-encoding every path's whole window for each block.
 
     Parameters
     ----------
-    model, history, noise
+    model, history, scores
         As in `sample_paths`.
     rescale_each_step : bool
         Re-estimate loc and scale for each block on the window grown by the samples, as the
@@ -203,7 +203,7 @@ def sample_paths_uncached(
     Tensor
         ``[series, path, step]`` in data units, float64 on the CPU.
     """
-    series, paths, horizon, _ = noise.shape
+    series, paths, horizon = scores.shape
     max_lag, block = model.config.max_lag, model.head.block_length
     context = history.values.shape[1] - max_lag
     device = model.device
@@ -213,7 +213,7 @@ def sample_paths_uncached(
 
     values, observed = per_path(history.values), per_path(history.observed)
     calendar = None if history.time_feat is None else per_path(history.time_feat)
-    noise = noise.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
+    scores = scores.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
     facts = model.series_facts(values, observed)
     length = context + (horizon - 1) // block * block
     positions = list(range(context))
@@ -232,7 +232,7 @@ def sample_paths_uncached(
         cos, sin = model.rotary(steps if rescale_each_step else length)
         raw = model.decode(tokens[:, positions], (cos[positions], sin[positions]))[:, -1]
         positions += [context + step for step in fed_back(start, stop, model.config.path_stride)]
-        drawn = model.head.sample_from(model.head.constrain(raw[:, None]), noise[:, :, start:stop])
+        drawn = model.head.sample_from(model.head.constrain(raw[:, None]), scores[:, :, start:stop])
         new = model.unstandardise(drawn[:, 0], facts)
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)

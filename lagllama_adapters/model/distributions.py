@@ -1,5 +1,6 @@
 """What torch lacks: Student-t quantiles, and piecewise-linear quantile functions."""
 
+import functools
 from typing import Any
 
 import torch
@@ -13,6 +14,12 @@ _GAUSS_POINTS = 96
 # of them nothing is left, and the nodes stay where the mass is whatever df.
 _WIDEST = 12.0
 _BISECTIONS = 60
+# `StudentT.icdf_of_score` interpolates over s / (s + middle), scaled to [0, 1], of squared scores
+# up to 8.5^2 and of 1 / df up to 1 / 2: the stretching that converges fastest of those tried.
+_CHEBYSHEV_TERMS = 16
+_MIDDLE_SQUARE, _MIDDLE_INVERSE = 16.0, 0.2
+_END_SQUARE = 8.5**2 / (8.5**2 + _MIDDLE_SQUARE)
+_END_INVERSE = 0.5 / (0.5 + _MIDDLE_INVERSE)
 # In asinh space an exponential tail of mean b is a Pareto tail of index 1 / b in data units; at
 # most 0.25 keeps the variance (and the fourth moment's neighbourhood) of the samples finite.
 _MAX_TAIL = 0.25
@@ -33,35 +40,105 @@ class StudentT(torch.distributions.StudentT):
         With ``x = sqrt(df) tan(theta)`` the density becomes ``cos(theta)^(df - 1)`` up to a factor.
         """
         standard = ((value - self.loc) / self.scale).double()
-        return self._cdf_of_angle(torch.atan(standard / self.df.double().sqrt())).to(value.dtype)
+        tail = self._mass_beyond(torch.atan(standard.abs() / self.df.double().sqrt()))
+        return torch.where(standard < 0, tail, 1 - tail).to(value.dtype)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Quantile at level ``value``, by bisection on the angle (error below 1e-15 rad)."""
+        """Quantile at level ``value``, by bisection on the angle (error below 1e-15 rad).
+
+        Exact and slow: 60 quadratures. `icdf_of_score` is for sampling.
+        """
         level = value.double()
+        tail = torch.minimum(level, 1 - level)
         shape = torch.broadcast_shapes(level.shape, self.df.shape)
-        low = torch.full(shape, -torch.pi / 2, dtype=torch.float64, device=level.device)
-        high = -low
+        low = torch.zeros(shape, dtype=torch.float64, device=level.device)
+        high = low + self._edge()
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            above = self._cdf_of_angle(middle) > level
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        standard = self.df.double().sqrt() * torch.tan((low + high) / 2)
+            inner = self._mass_beyond(middle) > tail
+            low, high = torch.where(inner, middle, low), torch.where(inner, high, middle)
+        distance = self.df.double().sqrt() * torch.tan((low + high) / 2)
+        standard = torch.where(level < 0.5, -distance, distance)
         return (self.loc.double() + self.scale.double() * standard).to(self.loc.dtype)
 
-    def _cdf_of_angle(self, angle: Tensor) -> Tensor:
-        edge = (_WIDEST / (self.df.double() - 1).clamp_min(1e-9).sqrt()).clamp(max=torch.pi / 2)
-        half = self._mass_up_to(edge)
-        return 0.5 + 0.5 * self._mass_up_to(torch.clamp(angle, -edge, edge)) / half
+    def icdf_of_score(self, score: Tensor) -> Tensor:
+        """Quantile at the level whose standard normal quantile is ``score``.
 
-    def _mass_up_to(self, angle: Tensor) -> Tensor:
-        """Integral of ``cos(theta)^(df - 1)`` from 0 to ``angle``."""
-        nodes, weights = _gauss_legendre(_GAUSS_POINTS, angle.device)
-        theta = angle[..., None] * (nodes + 1) / 2
+        Wallace's transform (1959, Ann. Math. Stat. 30) in reverse, made exact by a ratio r that is
+        smooth in the score and in ``1 / df``, and interpolated: with ``u = (r score)^2 / df`` the
+        quantile is ``sqrt(df expm1(u))``. In float64 the relative error is below 1e-6 (measured:
+        5e-8) for scores up to 8.5; larger ones extrapolate.
+
+        Parameters
+        ----------
+        score : Tensor
+            Broadcasts with the batch shape.
+
+        Returns
+        -------
+        Tensor
+            Samples, if the scores are standard normal. NaN where ``df < 2``.
+        """
+        df = self.df
+        inverse = torch.where(df < 2, torch.nan, df.reciprocal())
+        square = score.square()
+        excess = _interpolate_wallace(square, inverse) * inverse
+        distance = (df * torch.expm1(square * (1 + excess) * inverse)).sqrt()
+        return self.loc + self.scale * distance.copysign(score)
+
+    def _mass_beyond(self, angle: Tensor) -> Tensor:
+        """Probability of an angle above ``angle``, which is not negative."""
+        edge = self._edge()
+        beyond = self._mass_between(torch.minimum(angle, edge), edge)
+        return 0.5 * beyond / self._mass_between(torch.zeros_like(edge), edge)
+
+    def _edge(self) -> Tensor:
+        """Angle beyond which no mass is left."""
+        return (_WIDEST / (self.df.double() - 1).clamp_min(1e-9).sqrt()).clamp(max=torch.pi / 2)
+
+    def _mass_between(self, low: Tensor, high: Tensor) -> Tensor:
+        """Integral of ``cos(theta)^(df - 1)``."""
+        nodes, weights = _gauss_legendre(_GAUSS_POINTS, low.device)
+        theta = low[..., None] + (high - low)[..., None] * (nodes + 1) / 2
         half_power = (self.df.double()[..., None] - 1) / 2
         # cos^p through log1p: the power of a rounded cosine would lose every digit at large df.
-        density = torch.special.xlog1py(half_power, -theta.sin().square()).exp()
-        mass: Tensor = (density * weights).sum(-1) * angle / 2
+        density = (-half_power * theta.tan().square().log1p()).exp()
+        mass: Tensor = (density * weights).sum(-1) * (high - low) / 2
         return mass
+
+
+def _interpolate_wallace(square: Tensor, inverse_df: Tensor) -> Tensor:
+    """``(r^2 - 1) df`` of `StudentT.icdf_of_score`, at squared scores."""
+    coefficients = _wallace_coefficients(square.dtype, square.device)
+    by_score = _chebyshev((square / (square + _MIDDLE_SQUARE) / _END_SQUARE).clamp(max=1))
+    by_df = _chebyshev((inverse_df / (inverse_df + _MIDDLE_INVERSE) / _END_INVERSE).clamp(max=1))
+    interpolated: Tensor = (by_score * (by_df @ coefficients)).sum(-1)
+    return interpolated
+
+
+def _chebyshev(unit: Tensor) -> Tensor:
+    """Chebyshev polynomials ``[..., degree]`` on [0, 1]."""
+    degree = torch.arange(_CHEBYSHEV_TERMS, dtype=unit.dtype, device=unit.device)
+    return ((2 * unit - 1).acos()[..., None] * degree).cos()
+
+
+@functools.cache
+def _wallace_coefficients(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Chebyshev coefficients ``[1 / df, score]``, from exact quantiles at Chebyshev's nodes."""
+    with torch.inference_mode(False):  # kept for callers in any mode
+        count = _CHEBYSHEV_TERMS
+        angle = torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        unit = (angle.cos() + 1) / 2
+        inverse = (_MIDDLE_INVERSE / (1 / (unit * _END_INVERSE) - 1))[:, None]
+        square = _MIDDLE_SQUARE / (1 / (unit * _END_SQUARE) - 1)
+        df = 1 / inverse
+        exact = StudentT(df, torch.zeros_like(df), torch.ones_like(df)).icdf(
+            torch.special.erfc((square / 2).sqrt()) / 2
+        )
+        values = (df * (exact.square() / df).log1p() / square - 1) * df
+        basis = _chebyshev(unit) * 2 / count
+        basis[:, 0] /= 2
+        return (basis.T @ values @ basis).to(dtype=dtype, device=device)
 
 
 def _gauss_legendre(points: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -110,15 +187,38 @@ class PiecewiseQuantile(Distribution):
 
     def icdf(self, value: Tensor) -> Tensor:
         """Quantile at level ``value``, which broadcasts with the batch shape."""
+        return self._quantile(value, 1 - value)
+
+    def icdf_of_score(self, score: Tensor) -> Tensor:
+        """Quantile at the level whose standard normal quantile is ``score``.
+
+        Unlike a level, a score keeps its digits in both tails.
+
+        Parameters
+        ----------
+        score : Tensor
+            Broadcasts with the batch shape.
+
+        Returns
+        -------
+        Tensor
+            Samples, if the scores are standard normal.
+        """
+        # Not torch.special.ndtr, which has no digits left in the lower tail.
+        scaled = score * 0.5**0.5
+        return self._quantile(torch.special.erfc(-scaled) / 2, torch.special.erfc(scaled) / 2)
+
+    def _quantile(self, level: Tensor, complement: Tensor) -> Tensor:
+        """Quantile at ``level``, and ``complement = 1 - level`` for the right tail."""
         v, q = self.values, self.levels
-        level = value.clamp(torch.finfo(v.dtype).tiny, 1 - torch.finfo(v.dtype).eps / 2)
+        tiny = torch.finfo(v.dtype).tiny
         segment = torch.searchsorted(q, level.contiguous()).clamp(1, len(q) - 1)
         low, high = _take(v, segment - 1), _take(v, segment)
         q_low, q_high = q[segment - 1], q[segment]
         inside = torch.lerp(low, high, ((level - q_low) / (q_high - q_low)).clamp(0, 1))
         left, right = self._tails()
-        below = (level / q[0]).clamp(max=1).log() * left
-        above = ((1 - level) / (1 - q[-1])).clamp(max=1).log() * right
+        below = (level.clamp_min(tiny) / q[0]).clamp(max=1).log() * left
+        above = (complement.clamp_min(tiny) / (1 - q[-1])).clamp(max=1).log() * right
         return inside + below - above
 
     def cdf(self, value: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Heads: from the state of a token to a distribution of the steps that follow it.
 
 All heads work in the model's scaled (and transformed) space. A head separates three things: its
-raw output, the constrained parameters, and the randomness, which comes in as noise drawn beforehand
-from the caller's generator so that a sample is a deterministic map.
+raw output, the constrained parameters, and the randomness, which comes in as standard normal scores
+drawn beforehand (see ``inference.noise``), so that a sample is a deterministic map: the inverse
+distribution function at the level of the score.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +31,13 @@ class Head(nn.Module, ABC):
         Future steps that one token emits.
     param_names : tuple of str
         Names of the constrained parameters, in order.
+    n_shocks : int
+        Independent random numbers per step that `join_steps` takes.
     """
 
     block_length: int = 1
     param_names: tuple[str, ...] = ()
+    n_shocks: int = 1
 
     @abstractmethod
     def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
@@ -69,34 +72,39 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Randomness of ``num_samples`` paths, float64 on the CPU.
-
-        Drawn step by step, so that a longer horizon extends the paths of a shorter one.
-
-        Returns
-        -------
-        Tensor
-            ``[num_samples, steps, k]``; ``k`` depends on the head.
-        """
-
-    @abstractmethod
-    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
-        """Turn noise into samples.
+    def sample_from(self, params: tuple[Tensor, ...], scores: Tensor) -> Tensor:
+        """Turn scores into samples, by the inverse distribution function.
 
         Parameters
         ----------
         params : tuple of Tensor
-            Constrained parameters of one token each, leading dimensions broadcast with ``noise``'s:
-            ``[series, path or 1, ...]``.
-        noise : Tensor
-            ``[series, path, steps, k]`` with ``steps <= block_length``.
+            Constrained parameters of one token each, leading dimensions broadcast with those of
+            ``scores``: ``[series, path or 1, ...]``.
+        scores : Tensor
+            ``[series, path, steps]`` with ``steps <= block_length``: standard normal quantiles of
+            the levels.
 
         Returns
         -------
         Tensor
-            ``[series, path, steps]`` in scaled space.
+            ``[series, path, steps]`` in scaled space, ascending with the scores.
         """
+
+    def join_steps(self, shocks: Tensor) -> Tensor:
+        """Scores whose dependence over steps is the head's: here none.
+
+        Parameters
+        ----------
+        shocks : Tensor
+            ``[..., steps, n_shocks]``, independent and standard normal; steps from the start of a
+            forecast on.
+
+        Returns
+        -------
+        Tensor
+            ``[..., steps]``, standard normal each; a step depends on no shocks of later ones.
+        """
+        return shocks.squeeze(-1)
 
 
 class StudentTHead(Head):
@@ -131,16 +139,10 @@ class StudentTHead(Head):
         distribution = self.distribution(self.constrain(raw))
         return -distribution.log_prob(target.squeeze(-1))[..., None] + log_scale
 
-    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Two uniforms per step."""
-        return _step_by_step(torch.rand, num_samples, steps, 2, generator)
-
-    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
-        """Exact polar method (Bailey 1994, Math. Comp. 62, eq. 2): vectorised, no rejection."""
+    def sample_from(self, params: tuple[Tensor, ...], scores: Tensor) -> Tensor:
+        """By `StudentT.icdf_of_score`."""
         df, loc, scale = (p[..., None] for p in params)
-        u, v = (1 - noise[..., 0]).clamp_min(torch.finfo(noise.dtype).tiny), noise[..., 1]
-        radius = (df * torch.expm1(-2.0 / df * u.log())).clamp_min(0).sqrt()
-        return loc + scale * radius * torch.cos(2 * torch.pi * v)
+        return StudentT(df, loc, scale, validate_args=False).icdf_of_score(scores)
 
 
 class NormalHead(Head):
@@ -171,14 +173,10 @@ class NormalHead(Head):
         distribution = self.distribution(self.constrain(raw))
         return -distribution.log_prob(target.squeeze(-1))[..., None] + log_scale
 
-    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """One standard normal per step."""
-        return _step_by_step(torch.randn, num_samples, steps, 1, generator)
-
-    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
-        """``loc + scale * z``."""
+    def sample_from(self, params: tuple[Tensor, ...], scores: Tensor) -> Tensor:
+        """``loc + scale * score``."""
         loc, scale = (p[..., None] for p in params)
-        return loc + scale * noise[..., 0]
+        return loc + scale * scores
 
 
 class QuantileBlockHead(Head):
@@ -209,6 +207,7 @@ class QuantileBlockHead(Head):
     """
 
     param_names = ("quantiles",)
+    n_shocks = 2
 
     def __init__(
         self,
@@ -267,22 +266,26 @@ class QuantileBlockHead(Head):
         levels = self._levels(error)
         return 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
-    def draw_noise(self, num_samples: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Uniforms with the copula of `block_copula`, which starts anew with each block."""
-        share, slow, fast = self.block_copula
-        shocks = _step_by_step(torch.randn, num_samples, steps, 2, generator)
-        decay = shocks.new_tensor([slow, fast])
-        innovation = (1 - decay.square()).sqrt()
-        for step in range(1, steps):
-            if step % self.block_length:
-                shocks[:, step] = decay * shocks[:, step - 1] + innovation * shocks[:, step]
-        uniform: Tensor = torch.special.ndtr(shocks @ shocks.new_tensor([share, 1 - share]).sqrt())
-        return uniform[..., None]
+    def sample_from(self, params: tuple[Tensor, ...], scores: Tensor) -> Tensor:
+        """By `PiecewiseQuantile.icdf_of_score`."""
+        values = params[0][..., : scores.shape[-1], :]
+        return PiecewiseQuantile(values, self._levels(values)).icdf_of_score(scores)
 
-    def sample_from(self, params: tuple[Tensor, ...], noise: Tensor) -> Tensor:
-        """Invert the quantile function at the noise."""
-        values = params[0][..., : noise.shape[-2], :]
-        return PiecewiseQuantile(values, self._levels(values)).icdf(noise[..., 0])
+    def join_steps(self, shocks: Tensor) -> Tensor:
+        """Scores with the copula of ``block_copula``, which starts anew with each block."""
+        share, slow, fast = self.block_copula
+        step = torch.arange(self.block_length, dtype=shocks.dtype, device=shocks.device)
+        distance = step[:, None] - step
+        # A stationary AR(1) as a sum of its shocks: [step, shock of a step, process].
+        decay = shocks.new_tensor([slow, fast])
+        weight = decay ** distance.clamp_min(0)[..., None] * (distance >= 0)[..., None]
+        weight[:, 1:] *= (1 - decay.square()).sqrt()
+        weight *= shocks.new_tensor([share, 1 - share]).sqrt()
+        blocks = []
+        for block in shocks.split(self.block_length, dim=-2):
+            steps = block.shape[-2]
+            blocks.append(block.flatten(-2) @ weight[:steps, :steps].flatten(1).T)
+        return torch.cat(blocks, dim=-1)
 
     def _levels(self, like: Tensor) -> Tensor:
         # Not a buffer: casting the network to half precision must not round them.
@@ -300,19 +303,6 @@ def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: in
             lag = -step % season  # zero-based: the value of the same phase in the last season
             maps[(lags - lag).abs().argmin(), expert, step - 1] = 1.0
     return maps.flatten(1)
-
-
-def _step_by_step(
-    draw: Callable[..., Tensor],
-    num_samples: int,
-    steps: int,
-    size: int,
-    generator: torch.Generator,
-) -> Tensor:
-    # One tensor of all steps would not do: torch orders a draw by its whole size.
-    options = {"generator": generator, "dtype": torch.float64, "device": generator.device}
-    each = [draw(num_samples, size, **options) for _ in range(steps)]
-    return torch.stack(each, dim=1)
 
 
 def _positive(raw: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.validation.forecasting import check_fh
 
 from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.noise import check_sampling
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.sktime.context import Context
 from lagllama_adapters.sktime.frames import forecast_index, sample_frame, value_frame
@@ -54,6 +55,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         with ``"auto"`` may go on on another machine.
     batch_size : int, default=256
         Number of series that are forecast at once; less needs less memory.
+    sampling : {"plain", "stratified"}, default="plain"
+        ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
+        paths give the same quantiles. See ``LagLlamaPredictor.predict``.
 
     Attributes
     ----------
@@ -120,6 +124,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         random_state: int | np.random.RandomState | None = None,
         device: str | None = None,
         batch_size: int = 256,
+        sampling: str = "plain",
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -127,6 +132,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
         self.batch_size = batch_size
+        self.sampling = sampling
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -191,6 +197,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self._live: dict[str, Any] = {}
         for name in ("num_samples", "batch_size"):  # before the network is loaded
             _check_positive(name, getattr(self, name))
+        check_sampling(self.sampling)
         self._past_length = self._predictor().past_length(self.context_length)
         self.seed_ = _seed(self.random_state)
         self._set_context(Context.from_frame(y))
@@ -311,6 +318,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                     freq=[histories.freqs[i] for i in batch],
                     seed=self.seed_,
                     context_length=self.context_length,
+                    sampling=self.sampling,
                 )
                 paths[batch, :, :length] = forecast.samples
         return paths
@@ -344,7 +352,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         """
         return [
             {"num_samples": 5, "random_state": 0},
-            {"context_length": 16, "num_samples": 3, "batch_size": 2},
+            {"context_length": 16, "num_samples": 3, "batch_size": 2, "sampling": "stratified"},
         ]
 
 

@@ -86,6 +86,15 @@ def test_samples_equal_those_of_the_predictor_with_the_same_seed(model, block_ch
     np.testing.assert_array_equal(values_of(forecast)[:, 0].T, expected.samples[0])
 
 
+def test_sampling_reaches_the_predictor(make, monthly, calls):
+    plain, stratified = (make(sampling=s).fit(monthly) for s in ("plain", "stratified"))
+    got = [values_of(m.predict(15, num_samples=20, random_state=7)) for m in (plain, stratified)]
+    assert [call["sampling"] for call in calls] == ["plain", "stratified"]
+    assert not np.allclose(*got)
+    copied = stratified.untrained_model()
+    assert copied.model_params["sampling"] == "stratified"
+
+
 def test_forecast_of_a_series_does_not_depend_on_its_neighbours(model, monthly):
     others = [monthly[:40], monthly[100:300]]
     alone = model.predict(8, monthly, num_samples=5, random_state=3)
@@ -618,6 +627,11 @@ def test_plain_dataset_of_darts_trains_without_calendar(make, monthly):
 def test_impossible_context_is_refused(make, context_length):
     with pytest.raises(ValueError, match=r"context_length: got .* expected 1 to 48 tokens"):
         make(context_length=context_length)
+
+
+def test_unknown_sampling_is_refused(make):
+    with pytest.raises(ValueError, match=r"sampling: got 'sobol', expected 'plain' or"):
+        make(sampling="sobol")
 
 
 @pytest.mark.parametrize("output_chunk_length", [0, -1, 2.5, True])

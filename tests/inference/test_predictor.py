@@ -133,6 +133,47 @@ def test_a_longer_horizon_extends_the_paths_of_a_shorter_one(predictor, series):
     )
 
 
+def test_stratified_paths_hit_each_stratum_of_the_emitted_distribution_once(predictor, series):
+    block, names = predictor.config.block_length, ["a", "b", "c", "d"]
+    options = {"prediction_length": block, "item_id": names}
+    # The strata's edges come from very many paths: a path may lie just beyond one.
+    exact = _predict(predictor, series, num_samples=40_000, sampling="stratified", **options)
+    edges = np.quantile(exact, np.arange(1, 10) / 10, axis=1)
+    paths = _predict(predictor, series, num_samples=10, sampling="stratified", **options)
+    stratum = (np.sort(paths, axis=1) > edges[:, :, None]).sum(0)
+    near = np.abs(stratum - np.arange(10)[:, None])
+    assert near.max() <= 1
+    assert (near > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("sampling", ["plain", "stratified"])
+def test_both_samplings_have_the_same_properties(sampling, predictor, series):
+    whole = _predict(predictor, series, sampling=sampling)
+    np.testing.assert_array_equal(whole, _predict(predictor, series, sampling=sampling))
+    shorter = _predict(predictor, series, sampling=sampling, prediction_length=3)
+    _assert_same(shorter, whole[..., :3])
+    alone = [_predict(predictor, [s], sampling=sampling, max_paths=7) for s in series]
+    _assert_same(np.concatenate(alone), whole)
+    assert not np.allclose(whole, _predict(predictor, series, sampling=sampling, seed=2))
+
+
+def test_stratified_quantiles_vary_less_over_seeds(predictor, series):
+    def spread(sampling):
+        over_seeds = [
+            np.quantile(_predict(predictor, series, seed=s, sampling=sampling), 0.5, axis=1)
+            for s in range(20)
+        ]
+        return np.std(over_seeds, axis=0)
+
+    assert np.median(spread("stratified") / spread("plain")) < 0.6
+
+
+def test_plain_is_the_default(predictor, series):
+    np.testing.assert_array_equal(
+        _predict(predictor, series), _predict(predictor, series, sampling="plain")
+    )
+
+
 def test_the_global_random_state_is_not_touched(predictor, series):
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     _predict(predictor, series)
@@ -229,6 +270,8 @@ BAD = [
     ({"num_samples": -1}, "num_samples: got -1, expected a positive integer"),
     ({"num_samples": True}, "num_samples: got True"),
     ({"max_paths": 0}, "max_paths: got 0"),
+    ({"sampling": "sobol"}, r"sampling: got 'sobol', expected 'plain' or 'stratified'"),
+    ({"sampling": None}, r"sampling: got None, expected 'plain' or 'stratified'"),
     ({"context_length": 0}, "context_length: got 0"),
     ({"context_length": 5000}, "context_length: got 5000, expected at most"),
     ({"freq": "moonly", "start": "2020"}, "series 0: freq: got 'moonly'"),

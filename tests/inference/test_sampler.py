@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 
@@ -66,13 +67,9 @@ def history():
     return History(values * observed, observed, calendar)
 
 
-def _noise(model):
-    return torch.stack(
-        [
-            model.head.draw_noise(PATHS, HORIZON, torch.Generator().manual_seed(row))
-            for row in range(SERIES)
-        ]
-    )
+def _scores(model):
+    keys = [bytes([row]) for row in range(SERIES)]
+    return draw_scores(model.head, 0, keys, PATHS, HORIZON)
 
 
 def _assert_same(got, expected):
@@ -81,51 +78,51 @@ def _assert_same(got, expected):
 
 
 def test_cached_paths_equal_reencoded_paths(model, history):
-    noise = _noise(model)
+    scores = _scores(model)
     with torch.inference_mode():
         _assert_same(
-            sample_paths(model, history, noise), sample_paths_uncached(model, history, noise)
+            sample_paths(model, history, scores), sample_paths_uncached(model, history, scores)
         )
 
 
 def test_cached_paths_equal_reencoded_paths_in_float32(model, history):
-    noise, model = _noise(model), model.float()
+    scores, model = _scores(model), model.float()
     with torch.inference_mode():
-        cached = sample_paths(model, history, noise)
-        reencoded = sample_paths_uncached(model, history, noise)
+        cached = sample_paths(model, history, scores)
+        reencoded = sample_paths_uncached(model, history, scores)
     scale = reencoded.abs().max()
     torch.testing.assert_close(cached / scale, reencoded / scale, rtol=0, atol=1e-5)
 
 
 def test_a_batch_equals_a_loop_over_series(model, history):
-    noise = _noise(model)
+    scores = _scores(model)
     with torch.inference_mode():
         looped = [
-            sample_paths(model, history[row : row + 1], noise[row : row + 1])
+            sample_paths(model, history[row : row + 1], scores[row : row + 1])
             for row in range(SERIES)
         ]
-        _assert_same(sample_paths(model, history, noise), torch.cat(looped))
+        _assert_same(sample_paths(model, history, scores), torch.cat(looped))
 
 
 @pytest.mark.parametrize("max_paths", [1, 2, 7])
 def test_the_cap_on_paths_does_not_change_them(max_paths, model, history):
-    noise = _noise(model)
+    scores = _scores(model)
     with torch.inference_mode():
         _assert_same(
-            sample_paths(model, history, noise, max_paths=max_paths),
-            sample_paths(model, history, noise),
+            sample_paths(model, history, scores, max_paths=max_paths),
+            sample_paths(model, history, scores),
         )
 
 
 def test_a_shared_prefix_equals_a_repeated_one(model, history):
-    noise = _noise(model)
+    scores = _scores(model)
     repeated = History(
         *(x.repeat_interleave(PATHS, 0) for x in (history.values, history.observed)),
         history.time_feat.repeat_interleave(PATHS, 0),
     )
     with torch.inference_mode():
-        alone = sample_paths(model, repeated, noise.flatten(0, 1)[:, None])
-        shared = sample_paths(model, history, noise)
+        alone = sample_paths(model, repeated, scores.flatten(0, 1)[:, None])
+        shared = sample_paths(model, history, scores)
     _assert_same(shared, alone.view(shared.shape))
 
 
@@ -141,7 +138,7 @@ def test_the_prefix_is_never_copied(model, history, monkeypatch):
 
     monkeypatch.setattr(KVCache, "select", spy)
     with torch.inference_mode():
-        sample_paths(model, history, _noise(model))
+        sample_paths(model, history, _scores(model))
     (mine, theirs), *_ = caches
     for a, b in zip(mine.layers, theirs.layers, strict=True):
         assert a.prefix_key.data_ptr() == b.prefix_key.data_ptr()
@@ -149,10 +146,10 @@ def test_the_prefix_is_never_copied(model, history, monkeypatch):
 
 
 def test_rescaling_at_each_step_changes_the_paths_but_not_the_first_block(model, history):
-    noise, block = _noise(model), model.head.block_length
+    scores, block = _scores(model), model.head.block_length
     with torch.inference_mode():
-        frozen = sample_paths_uncached(model, history, noise)
-        rescaled = sample_paths_uncached(model, history, noise, rescale_each_step=True)
+        frozen = sample_paths_uncached(model, history, scores)
+        rescaled = sample_paths_uncached(model, history, scores, rescale_each_step=True)
     rope = model.config.rope_scaling
     if rope is None or rope["type"] == "linear":  # dynamic scaling reads the length of the whole
         _assert_same(rescaled[..., :block], frozen[..., :block])

@@ -43,6 +43,55 @@ def test_student_t_cdf_inverts_its_quantiles(df):
     np.testing.assert_allclose(_t(df).cdf(_t(df).icdf(levels)), levels, atol=1e-12)
 
 
+@pytest.mark.parametrize("df", [2.0, 2.3, 4.0, 11.0, 50.0, 700.0, 1e5, 1e9, 1e30])
+def test_student_t_quantiles_of_scores_match_exact_ones(df):
+    score = torch.cat([torch.logspace(-6, -1, 11), torch.linspace(0.1, 8.3, 83)]).double()
+    lower = torch.special.erfc(score / 2**0.5) / 2
+    t = StudentT(*(torch.tensor([x], dtype=torch.float64) for x in (df, 0.0, 2.0)))
+    exact = t.icdf(lower)
+    torch.testing.assert_close(t.icdf_of_score(-score), exact, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(t.icdf_of_score(score), -exact, rtol=1e-6, atol=1e-9)
+    single = StudentT(t.df.float(), t.loc.float(), t.scale.float()).icdf_of_score(-score.float())
+    torch.testing.assert_close(single.double(), exact, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("df", [2.0, 3.0, 30.0])
+def test_student_t_quantiles_are_exact_far_in_the_tail(df):
+    """P(T < -t) of df = 2 and 3 in closed form; of 30 the quadrature of the density itself."""
+    t = StudentT(*(torch.tensor([x], dtype=torch.float64) for x in (df, 0.0, 1.0)))
+    value = t.icdf(torch.tensor([1e-12], dtype=torch.float64)).item()
+    if df == 2:
+        tail = 1 / (value**2 + 2 + abs(value) * math.sqrt(value**2 + 2))
+    elif df == 3:
+        x = math.sqrt(3) / -value  # arctan(x) - x / (1 + x^2), which cancels in closed form
+        tail = sum((-1) ** k * x**k2 * (k2 - 1) / k2 for k, k2 in enumerate(range(3, 15, 2)))
+        tail /= math.pi
+    else:
+        x = -torch.logspace(math.log10(-value), 3, 400_001, dtype=torch.float64)
+        tail = torch.trapezoid(t.log_prob(x).exp(), -x).item()
+    assert tail == pytest.approx(1e-12, rel=1e-6)
+
+
+def test_student_t_quantiles_of_scores_need_two_degrees_of_freedom():
+    t = StudentT(*(torch.tensor([x]) for x in (1.9, 0.0, 1.0)))
+    assert t.icdf_of_score(torch.tensor([1.0])).isnan()
+
+
+def test_student_t_quantiles_of_scores_serve_gradients_after_inference_mode():
+    from lagllama_adapters.model import distributions
+
+    distributions._wallace_coefficients.cache_clear()
+    df = torch.tensor([3.0])
+    with torch.inference_mode():
+        StudentT(df, df, df).icdf_of_score(torch.tensor([1.0]))
+    df.requires_grad_()
+    StudentT(df, 0.0, 1.0).icdf_of_score(torch.tensor([1.0])).backward()
+    level, step = torch.special.ndtr(torch.tensor([1.0], dtype=torch.float64)), 1e-4
+    beside = torch.tensor([3 - step, 3 + step], dtype=torch.float64)
+    near = StudentT(beside, torch.zeros_like(beside), torch.ones_like(beside)).icdf(level)
+    assert df.grad.item() == pytest.approx(float(near[1] - near[0]) / (2 * step), rel=1e-3)
+
+
 def test_student_t_cdf_is_the_integral_of_its_density():
     x = torch.linspace(-400, 5, 2_000_001, dtype=torch.float64)
     mass = torch.trapezoid(_t(4.0).log_prob(x).exp(), x)
@@ -57,6 +106,21 @@ def test_piecewise_quantiles_pass_through_the_given_values(piecewise):
 def test_piecewise_cdf_inverts_the_quantile_function_everywhere(piecewise):
     levels = torch.linspace(0.001, 0.999, 97, dtype=torch.float64)[:, None].expand(97, 2)
     torch.testing.assert_close(piecewise.cdf(piecewise.icdf(levels)), levels)
+
+
+def test_piecewise_quantiles_of_scores_are_those_at_their_levels(piecewise):
+    scores = torch.linspace(-5, 5, 101, dtype=torch.float64)[:, None].expand(101, 2)
+    expected = piecewise.icdf(torch.special.ndtr(scores))
+    torch.testing.assert_close(piecewise.icdf_of_score(scores), expected)
+
+
+def test_piecewise_tails_of_scores_keep_their_digits_in_float32():
+    even = PiecewiseQuantile(torch.tensor([[-1.0, 0.0, 1.0]]), torch.tensor([0.1, 0.5, 0.9]))
+    tail = torch.tensor([8.0])
+    # Both tails have the mean 0.25, the cap; log of the upper tail of the normal: scipy 1.17.
+    expected = 1 + 0.25 * (35.01343736 - math.log(10))
+    torch.testing.assert_close(even.icdf_of_score(tail), torch.tensor([expected]))
+    torch.testing.assert_close(even.icdf_of_score(-tail), torch.tensor([-expected]))
 
 
 def test_piecewise_density_integrates_to_its_cdf(piecewise):

@@ -1,4 +1,4 @@
-"""Heads: noise becomes samples with the right marginals and dependence."""
+"""Heads: scores become samples with the right marginals and dependence."""
 
 from dataclasses import replace
 
@@ -37,10 +37,14 @@ def params(head):
         return head.constrain(head(hidden, lags))
 
 
+def _shocks(steps, n_shocks, seed=5):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(PATHS, steps, n_shocks, generator=generator, dtype=torch.float64)
+
+
 def _samples(head, params):
-    steps = head.block_length
-    noise = head.draw_noise(PATHS, steps, torch.Generator().manual_seed(5))[None]
-    return head.sample_from(params, noise)[0]
+    scores = head.join_steps(_shocks(head.block_length, head.n_shocks))
+    return head.sample_from(params, scores[None])[0]
 
 
 def test_samples_follow_the_distribution_of_the_parameters(head, params):
@@ -58,23 +62,54 @@ def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
     assert ((samples.mean(0) - mean).abs() < 5 * error).all()
 
 
-def test_the_same_generator_gives_the_same_noise_and_longer_horizons_extend_shorter_ones(head):
-    def draw(steps):
-        return head.draw_noise(9, steps, torch.Generator().manual_seed(6))
+def test_a_sample_is_the_quantile_at_the_level_of_its_score(head, params):
+    scores = torch.linspace(-4, 4, 161, dtype=torch.float64)[None, :, None]
+    scores = scores.expand(1, 161, head.block_length)
+    samples = head.sample_from(params, scores)
+    assert (samples.diff(dim=1) > 0).all()
+    levels = torch.special.ndtr(scores)
+    expected = head.distribution(params).icdf(levels.squeeze(-1))
+    torch.testing.assert_close(samples, expected.view_as(samples), rtol=1e-6, atol=1e-9)
 
-    torch.testing.assert_close(draw(5), draw(5), rtol=0, atol=0)
-    torch.testing.assert_close(draw(14)[:, :5], draw(5), rtol=0, atol=0)
+
+@pytest.mark.parametrize("score", [-8.0, -4.0, 4.0, 8.0])
+def test_float32_keeps_digits_in_both_tails(score, head, params):
+    scores = torch.full((1, 1, head.block_length), score, dtype=torch.float64)
+    exact = head.sample_from(params, scores)
+    got = head.sample_from(tuple(p.float() for p in params), scores.float())
+    torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_heads_of_one_step_leave_steps_independent():
+    shocks = _shocks(5, 1)
+    for name in ("student_t", "normal"):
+        assert torch.equal(make_head(HEADS[name]).join_steps(shocks), shocks[..., 0])
+
+
+def test_longer_horizons_extend_shorter_ones(head):
+    shocks = _shocks(14, head.n_shocks)[:9]
+    torch.testing.assert_close(head.join_steps(shocks)[:, :5], head.join_steps(shocks[:, :5]))
+
+
+def test_steps_of_a_block_are_two_autoregressive_processes_and_blocks_are_apart():
+    shocks = _shocks(14, 2)[:9]
+    decay, share = shocks.new_tensor([0.9, 0.3]), shocks.new_tensor([0.6, 0.4])
+    state, expected = torch.zeros(9, 2).double(), []
+    for step in range(14):
+        fresh = shocks[:, step]
+        state = fresh if step % 6 == 0 else decay * state + (1 - decay**2).sqrt() * fresh
+        expected.append((state * share.sqrt()).sum(-1))
+    got = make_head(BLOCK).join_steps(shocks)
+    torch.testing.assert_close(got, torch.stack(expected, dim=1))
 
 
 def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not():
-    head = make_head(BLOCK).double()
-    noise = head.draw_noise(PATHS, 12, torch.Generator().manual_seed(7))[..., 0]
-    correlation = np.corrcoef(torch.special.ndtri(noise).numpy().T)
+    scores = make_head(BLOCK).join_steps(_shocks(12, 2, seed=7))
     step = np.arange(12)
     same_block = step[:, None] // 6 == step[None] // 6
     distance = np.abs(step[:, None] - step)
     expected = np.where(same_block, 0.6 * 0.9**distance + 0.4 * 0.3**distance, 0.0)
-    np.testing.assert_allclose(correlation, expected, atol=0.03)
+    np.testing.assert_allclose(np.cov(scores.numpy().T), expected, atol=0.03)
 
 
 def test_pinball_loss_is_twice_the_mean_over_levels():

@@ -92,13 +92,19 @@ class TestTranslation:
 
     def test_parameters_reach_the_predictor(self, calls, checkpoint, make_series):
         forecaster = LagLlamaForecaster(
-            checkpoint, context_length=10, num_samples=3, random_state=5, device="cpu"
+            checkpoint,
+            context_length=10,
+            num_samples=3,
+            random_state=5,
+            device="cpu",
+            sampling="stratified",
         )
         forecaster.fit(make_series(DAYS)).predict(FH)
         (call,) = calls
         assert call["context_length"] == 10
         assert call["num_samples"] == 3
         assert call["seed"] == 5
+        assert call["sampling"] == "stratified"
         assert call["prediction_length"] == 9
         assert len(call["past_target"][0]) == 10 + 24
 
@@ -574,6 +580,7 @@ class TestErrors:
             ({"batch_size": -1}, "batch_size: got -1, expected a positive integer"),
             ({"context_length": 0}, "context_length: got 0, expected a positive integer"),
             ({"context_length": 49}, "context_length: got 49, expected at most 48"),
+            ({"sampling": "sobol"}, "sampling: got 'sobol', expected 'plain' or 'stratified'"),
             ({"checkpoint": "bass"}, "'bass'.*'base'"),
             ({"random_state": "x"}, "random_state: got 'x', expected an integer"),
         ],
