@@ -76,7 +76,8 @@ def draw_scores(
     scores = head.join_steps(shocks.transpose(1, 2))
     if not stratified:
         return scores
-    rank = scores.argsort(dim=1).argsort(dim=1)
+    order, ranks = scores.argsort(dim=1), torch.arange(num_samples)
+    rank = torch.empty_like(order).scatter_(1, order, ranks[:, None].expand_as(order))
     return _score_of((rank + uniform[..., -1].transpose(1, 2)) / num_samples)
 
 
