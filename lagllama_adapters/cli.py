@@ -76,6 +76,9 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Seed of initial weights and windows.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 200,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 1_000,
+    precision: Annotated[
+        str, typer.Option(help="Of matrix products in training: float32 or bfloat16.")
+    ] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     progress_bar: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
@@ -86,20 +89,22 @@ def pretrain(
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"got {preset!r}, expected one of {sorted(PRESETS)}")
-    settings = PretrainSettings(
-        model=PRESETS[preset],
-        optimizer=replace(
-            OptimizerSettings(),
-            learning_rate=learning_rate,
-            steps=steps,
-            warmup_steps=warmup_steps,
-            decay_steps=decay_steps,
-        ),
-        batch_size=batch_size,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        validate_every=validate_every,
-    )
+    with _errors_as_messages():
+        settings = PretrainSettings(
+            model=PRESETS[preset],
+            optimizer=replace(
+                OptimizerSettings(),
+                learning_rate=learning_rate,
+                steps=steps,
+                warmup_steps=warmup_steps,
+                decay_steps=decay_steps,
+            ),
+            batch_size=batch_size,
+            seed=seed,
+            checkpoint_every=checkpoint_every,
+            validate_every=validate_every,
+            precision=precision,  # type: ignore[arg-type]  # which the settings check
+        )
 
     def report(step: int, scores: list["TaskScore"]) -> None:
         _console.print(_score_table(scores, f"step {step}"))

@@ -65,6 +65,8 @@ def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
         (("evaluate", "--data", "DATA", "--forecasts", "nowhere/q.npz"), "--forecasts: got"),
         (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet file"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--preset", "huge"), "'huge'"),
+        (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--precision", "half"), "got 'half'"),
+        (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--steps", "0"), "steps: got 0"),
         (("convert", "nothing.ckpt", "EMPTY"), "nothing.ckpt"),
     ],
 )

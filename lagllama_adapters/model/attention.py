@@ -73,15 +73,20 @@ class CausalSelfAttention(nn.Module):
         """
         batch, steps, width = x.shape
         qkv = self.qkv_proj(x).view(batch, steps, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        query, key = apply_rotary(qkv[0], *rotary), apply_rotary(qkv[1], *rotary)
-        value = qkv[2]
+        turned, value = qkv.split((2, 1))
+        query, key = apply_rotary(turned, *rotary)
+        value = value[0].to(query)  # where autocast has rounded it, the rotation leaves float32
         if cache is not None:
             cache.store_prefix(key, value)
         if self.window is None or steps <= self.window:
-            out = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            mask = None
         else:
             mask = attention_mask(0, steps, steps, self.window, x.device)
-            out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        # torch's bfloat16 attention takes four times float32's on a CPU: no autocast there.
+        with torch.autocast("cpu", enabled=False):
+            out = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, is_causal=mask is None
+            )
         return self.out_proj(out.transpose(1, 2).reshape(batch, steps, width))  # type: ignore[no-any-return]
 
     def extend(

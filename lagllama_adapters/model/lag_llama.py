@@ -257,7 +257,9 @@ class LagLlama(nn.Module):
     def hidden_states(self, tokens: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Normed states of tokens ``[batch, steps, feature_size]`` at positions from 0."""
         rotary = self.rotary(tokens.shape[1]) if rotary is None else rotary
-        return self.decoder(self.token_embedding(tokens), rotary)  # type: ignore[no-any-return]
+        # Under autocast the products are rounded, the residual stream is not.
+        embedded = self.token_embedding(tokens).to(tokens)
+        return self.decoder(embedded, rotary)  # type: ignore[no-any-return]
 
     def decode(self, tokens: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Raw head output at every token; see `hidden_states`."""

@@ -70,6 +70,8 @@ class PretrainingModule(L.LightningModule):
         Tokens of a training window.
     tasks : list of Task
         Held-out tasks.
+    products : torch.dtype
+        Of the matrix products of a training step, see `window_loss`.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class PretrainingModule(L.LightningModule):
         optimizer: OptimizerSettings,
         steps_per_window: int,
         tasks: list[Task] | None = None,
+        products: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.model = model
         self.optimizer_settings = optimizer
         self.steps_per_window = steps_per_window
         self.tasks = tasks or []
+        self.products = products
         self.scores: list[TaskScore] = []
         self.scored_step = -1  # to which step `scores` belong
 
@@ -108,6 +112,7 @@ class PretrainingModule(L.LightningModule):
             history=batch["history"],
             steps=self.steps_per_window,
             time_feat=batch["time_feat"],
+            products=self.products,
         )
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch["values"]))
         return loss
@@ -138,6 +143,7 @@ class PretrainingModule(L.LightningModule):
             ],
             lr=settings.learning_rate,
             betas=settings.betas,
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.factor)
         return {

@@ -71,6 +71,7 @@ def window_loss(
     steps: int,
     time_feat: Tensor | None,
     discount: float = 2.0,
+    products: torch.dtype = torch.float32,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
@@ -97,6 +98,9 @@ def window_loss(
         ``[batch, steps, 6]``.
     discount : float
         Exponent, 0: all positions weigh the same.
+    products : torch.dtype
+        Of the network's matrix products (`torch.autocast`); all else is computed in the dtype of
+        the weights.
 
     Returns
     -------
@@ -110,7 +114,10 @@ def window_loss(
     end = max_lag + steps
     scaled = model.standardise(values[:, :end], inputs_observed[:, :end], facts)
     tokens = model.tokens(scaled, inputs_observed[:, :end], facts, time_feat, steps)
-    raw = model.decode(tokens)
+    mixed = products != torch.float32
+    with torch.autocast(values.device.type, products if mixed else None, enabled=mixed):
+        raw = model.decode(tokens)
+    raw = raw.to(tokens)
 
     target = model.standardise(values, observed, facts)
     windows = _blocks(target, max_lag + 1, steps, block)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
@@ -27,6 +27,8 @@ from lagllama_adapters.training.validation import TaskScore, build_tasks
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
 __all__ = ["PRESETS", "PretrainSettings", "pretrain"]
+
+Precision = Literal["float32", "bfloat16"]
 
 _LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
@@ -90,6 +92,13 @@ class PretrainSettings:
         Seed of initial weights and windows.
     checkpoint_every, validate_every : int
         Steps between checkpoints and between validations.
+    precision : {"float32", "bfloat16"}
+        Of the matrix products of a training step; weights, loss and optimizer stay in float32.
+
+    Raises
+    ------
+    ValueError
+        If the precision is neither.
     """
 
     model: LagLlamaConfig = _BASE
@@ -102,6 +111,12 @@ class PretrainSettings:
     seed: int = 0
     checkpoint_every: int = 200
     validate_every: int = 1000
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            expected = " or ".join(get_args(Precision))
+            raise ValueError(f"precision: got {self.precision!r}, expected {expected}")
 
 
 def pretrain(
@@ -163,7 +178,9 @@ def pretrain(
 
     model = _initialise(settings.model, settings.seed)
     tokens = settings.model.context_length + settings.rollout_length
-    module = PretrainingModule(model, settings.optimizer, tokens, tasks)
+    module = PretrainingModule(
+        model, settings.optimizer, tokens, tasks, getattr(torch, settings.precision)
+    )
     batches = WindowBatches(
         corpus,
         settings.windows,

@@ -1,6 +1,7 @@
 """Random training windows from a corpus held in memory."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,9 +143,13 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         index = self.first_batch()
-        while True:
-            yield self.batch(index)
-            index += 1
+        # One batch ahead, while the network works on another core or on its own device.
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            upcoming = ahead.submit(self.batch, index)
+            while True:
+                batch, index = upcoming.result(), index + 1
+                upcoming = ahead.submit(self.batch, index)
+                yield batch
 
     def batch(self, index: int) -> dict[str, torch.Tensor]:
         """Batch number ``index``.

@@ -122,6 +122,22 @@ def test_pinball_loss_is_twice_the_mean_over_levels():
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_is_met():
+    head = make_head(BLOCK).double()
+    raw = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
+    target = torch.randn(2, 3, 6, dtype=torch.float64)
+    target[0, 0] = raw[0, 0, :, 2].detach()
+    weight = torch.rand(2, 3, 6, dtype=torch.float64)
+    error, q = target[..., None] - raw, torch.tensor(BLOCK.quantile_levels, dtype=torch.float64)
+    plain = 2 * torch.maximum(q * error, (q - 1) * error).mean(-1)
+    got = head.loss(raw, target, torch.zeros(2, 1, 1))
+    torch.testing.assert_close(
+        *(torch.autograd.grad((loss * weight).sum(), raw)[0] for loss in (got, plain)),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+
+
 def test_density_losses_are_negative_log_likelihoods_in_data_units():
     for name in ("student_t", "normal"):
         head = make_head(HEADS[name]).double()

@@ -123,3 +123,48 @@ def test_rows_without_an_observed_history_do_not_count(discount, make_model, win
     assert observed[0].any()
     torch.testing.assert_close(loss(slice(0, 3)), loss(slice(1, 3)))
     assert loss(slice(0, 1)) == 0
+
+
+@pytest.mark.parametrize("head", ["quantile_block", "student_t"])
+def test_bfloat16_products_change_loss_and_gradient_by_their_rounding(head, make_model, window):
+    values, observed = window
+    kwargs = {"history": torch.tensor([33, 30, 27]), "steps": 10, "time_feat": None}
+    losses, gradients = [], []
+    for products in (torch.float32, torch.bfloat16):
+        model = make_model(head)
+        loss = window_loss(
+            model, values, observed, inputs_observed=observed, products=products, **kwargs
+        )
+        loss.backward()
+        losses.append(loss)
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert {x.dtype for x in (*losses, *gradients)} == {torch.float32}
+    assert 0 < (losses[1] - losses[0]).abs() < 0.01 * losses[0]
+    assert 0 < (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
+
+
+def test_bfloat16_products_leave_residual_stream_and_attention_in_float32(
+    make_model, window, monkeypatch
+):
+    values, observed = window
+    model, seen = make_model(), []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def record(*inputs, **kwargs):
+        seen.append(attend(*inputs, **kwargs))
+        return seen[-1]
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", record)
+    block = model.decoder.blocks[0]
+    block.register_forward_hook(lambda _, inputs, output: seen.extend((inputs[0], output)))
+    window_loss(
+        model,
+        values,
+        observed,
+        inputs_observed=observed,
+        history=torch.tensor([33] * 3),
+        steps=10,
+        time_feat=None,
+        products=torch.bfloat16,
+    )
+    assert [x.dtype for x in seen] == [torch.float32] * 3

@@ -68,10 +68,11 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
     assert losses[1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("killed_at", [3, 9])
+@pytest.mark.parametrize(("killed_at", "precision"), [(3, "float32"), (9, "bfloat16")])
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    killed_at, corpus_folder, tmp_path, settings, monkeypatch
+    killed_at, precision, corpus_folder, tmp_path, settings, monkeypatch
 ):
+    settings = replace(settings, precision=precision)
     whole = _run(corpus_folder, tmp_path / "whole", settings)
     original = PretrainingModule.training_step
 
@@ -283,3 +284,21 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make_model):
     parameter.grad.view(-1)[0] = torch.nan
     with pytest.raises(FloatingPointError, match="the gradient is not finite"):
         module.on_before_optimizer_step(None)
+
+
+def test_precision_reaches_the_step_and_is_saved(corpus_folder, tmp_path, settings):
+    """Close to float32's weights after one step, and not the same."""
+    one = _with_steps(settings, 1)
+    exact = _run(corpus_folder, tmp_path / "float32", one)
+    rounded = _run(corpus_folder, tmp_path / "bfloat16", replace(one, precision="bfloat16"))
+    assert json.loads((tmp_path / "bfloat16" / "pretrain.json").read_text())["precision"] == (
+        "bfloat16"
+    )
+    pairs = list(zip(exact.parameters(), rounded.parameters(), strict=True))
+    assert not all(torch.equal(x, y) for x, y in pairs)
+    assert all((x - y).abs().max() <= 2 * one.optimizer.learning_rate for x, y in pairs)
+
+
+def test_an_unknown_precision_is_refused(settings):
+    with pytest.raises(ValueError, match="precision: got 'half', expected float32 or bfloat16"):
+        replace(settings, precision="half")

@@ -145,3 +145,9 @@ def test_signs_flip_for_whole_windows_at_their_probability():
     negative, positive = (values < 0).any(1), (values > 0).any(1)
     assert (negative ^ positive).all()
     assert 0.35 < negative.mean() < 0.65
+
+
+def test_iteration_gives_batch_after_batch(make_batches):
+    batches = make_batches()
+    for index, batch in zip(range(4), batches, strict=False):
+        torch.testing.assert_close(batch, batches.batch(index), rtol=0, atol=0)
