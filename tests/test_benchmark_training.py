@@ -1,0 +1,66 @@
+"""The benchmark of training, on its smallest network."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.pretrain import PRESETS
+
+BENCHMARK = Path(__file__).parents[1] / "examples" / "benchmarks" / "training.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("benchmark_training", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_it_prints_and_writes_figures_of_each_case(tmp_path):
+    arguments = ("--presets", "tiny", "--batch-size", "2", "--repeats", "1")
+    result = subprocess.run(  # in new processes, since memory is measured in those
+        [sys.executable, BENCHMARK, *arguments, "--json", tmp_path / "figures.json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = json.loads((tmp_path / "figures.json").read_text())
+    assert [row["case"] for row in rows] == ["float32", "bfloat16", "float32, plain loss"]
+    assert all(f"{row['tokens_per_second']:,.0f}" in result.stdout for row in rows)
+    for row in rows:
+        assert row["tokens_per_second"] > 0
+        assert 0 < row["fraction_of_floor"] < 1
+        assert sum(row["shares"].values()) == pytest.approx(1)
+        assert row["peak_megabytes"] > 100  # torch alone takes more
+
+
+def test_flops_are_those_that_torch_counts(benchmark):
+    """In a pass without gradients; torch counts attention to all tokens, also to later ones."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    for name in ("tiny", "published"):
+        config, tokens = PRESETS[name], 20
+        model = LagLlama(config).eval()
+        counter = FlopCounterMode(display=False)
+        with sdpa_kernel(SDPBackend.MATH), counter, torch.no_grad():
+            model.decode(torch.zeros(1, tokens, config.feature_size))
+        later = 4 * config.n_layer * config.d_model * (tokens - 1) / 2
+        expected = counter.get_total_flops() / tokens - later
+        assert benchmark.flops_per_token(config, tokens) / 3 == pytest.approx(expected)
+
+
+def test_the_plain_loss_is_that_of_the_head(benchmark):
+    head = LagLlama(PRESETS["tiny"]).head
+    raw, target = torch.randn(2, 3, 24, 13), torch.randn(2, 3, 24)
+    expected = head.loss(raw, target, torch.zeros(2, 1, 1))
+    torch.testing.assert_close(benchmark.plain_pinball(head, raw, target), expected)
