@@ -253,8 +253,10 @@ def peak_megabytes(case: Case, batch_size: int, device: str, threads: int) -> fl
         training.step()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    if sys.platform == "linux":  # where ru_maxrss is at least that of the parent
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def make_cases(preset: str, precisions: list[str], compiled: bool) -> list[Case]:

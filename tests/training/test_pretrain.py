@@ -302,3 +302,9 @@ def test_precision_reaches_the_step_and_is_saved(corpus_folder, tmp_path, settin
 def test_an_unknown_precision_is_refused(settings):
     with pytest.raises(ValueError, match="precision: got 'half', expected float32 or bfloat16"):
         replace(settings, precision="half")
+
+
+def test_a_run_may_be_extended_with_the_other_precision(corpus_folder, tmp_path, settings):
+    _run(corpus_folder, tmp_path, _with_steps(settings, 3))
+    _run(corpus_folder, tmp_path, replace(_with_steps(settings, 6), precision="bfloat16"))
+    assert _saved(tmp_path)["global_step"] == 6
