@@ -1,7 +1,6 @@
 """Random training windows from a corpus held in memory."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,13 +142,9 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         index = self.first_batch()
-        # One batch ahead, while the network works on another core or on its own device.
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            upcoming = ahead.submit(self.batch, index)
-            while True:
-                batch, index = upcoming.result(), index + 1
-                upcoming = ahead.submit(self.batch, index)
-                yield batch
+        while True:
+            yield self.batch(index)
+            index += 1
 
     def batch(self, index: int) -> dict[str, torch.Tensor]:
         """Batch number ``index``.
