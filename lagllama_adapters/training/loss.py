@@ -99,8 +99,8 @@ def window_loss(
     discount : float
         Exponent, 0: all positions weigh the same.
     products : torch.dtype
-        Of the network's matrix products (`torch.autocast`); all else is computed in the dtype of
-        the weights.
+        Of the network's matrix products (`torch.autocast`), whose results have it too; weights,
+        residual stream, attention on the CPU and loss stay in the dtype of the weights.
 
     Returns
     -------
