@@ -28,8 +28,14 @@ __all__ = ["LagLlamaPredictor"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-_SERIES_AT_ONCE = 256  # bounds the memory of contexts; paths have their own cap
-_TOKENS_AT_ONCE = 5_000
+# Bounds of memory: of contexts, of samples in float64, and of what decoding needs per path.
+_SERIES_AT_ONCE = 256
+_VALUES_AT_ONCE = 4_000_000
+# Paths at a time: those that are only drawn, tokens to decode, and numbers in their caches. Larger
+# temporaries fall out of a processor's cache, and cost more than larger products save.
+_SAMPLED_AT_ONCE = 2_000
+_DECODED_AT_ONCE = 500
+_CACHED_AT_ONCE = 64_000_000
 _HUGE, _SAFE_UNIT = 1e290, 2.0**64
 
 
@@ -134,7 +140,7 @@ class LagLlamaPredictor:
             fewer paths give the same quantiles. Each path by itself is as random as a plain one.
         max_paths : int, optional
             Most paths computed at a time; bounds the working memory. None: as many as decode about
-            5,000 tokens at a time, which is fast on a CPU and takes some hundred megabytes.
+            500 tokens at a time and cache 256 MB, which is fast on a CPU.
         rescale_each_step : bool, optional
             True: the published procedure, which re-encodes each path with loc and scale
             re-estimated at every step (slow; for comparison). None: as the checkpoint says.
@@ -171,7 +177,7 @@ class LagLlamaPredictor:
 
         dtype = np.result_type(*(s.dtype for s in series))
         samples = np.empty((len(series), num_samples, horizon), dtype=dtype)
-        at_once = min(max(1, max_paths // num_samples), _SERIES_AT_ONCE)
+        at_once = max(1, min(_VALUES_AT_ONCE // (num_samples * horizon), _SERIES_AT_ONCE))
         for rows in _chunks(len(series), at_once):
             units, scaled = _safe_units(series[rows])
             history = self._history(scaled, calendars[rows], context, horizon)
@@ -267,9 +273,12 @@ class LagLlamaPredictor:
         return History(torch.from_numpy(values), torch.from_numpy(observed), time_feat)
 
     def _paths_at_once(self, horizon: int) -> int:
-        block = self.config.block_length
-        # Larger temporaries fall out of the cache and cost more than the larger products save.
-        return _TOKENS_AT_ONCE if horizon <= block else max(1, min(_TOKENS_AT_ONCE // block, 1024))
+        config = self.config
+        if horizon <= config.block_length:
+            return _SAMPLED_AT_ONCE
+        tokens = -(-config.block_length // config.path_stride)  # of a block
+        cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
+        return max(1, min(_DECODED_AT_ONCE // tokens, _CACHED_AT_ONCE // cached))
 
     def _check_context(self, context_length: int | None) -> int:
         if context_length is None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.model.kv_cache import KVCache
+from lagllama_adapters.model.kv_cache import KVCache, Scratch
 from lagllama_adapters.model.lag_tokens import lag_positions
 
 __all__ = ["EncodedHistory", "History", "sample_paths", "sample_paths_uncached"]
@@ -69,9 +69,10 @@ def sample_paths(
     paths = scores.shape[1]
     series_at_once = max(1, max_paths // paths)
     out = torch.empty(scores.shape, dtype=torch.float64, device="cpu")
+    scratch = Scratch()
     for start in range(0, len(history), series_at_once):
         rows = slice(start, start + series_at_once)
-        encoded = EncodedHistory(model, history[rows], horizon=scores.shape[2])
+        encoded = EncodedHistory(model, history[rows], scores.shape[2], scratch)
         for first in range(0, paths, max_paths):
             chunk = slice(first, first + max_paths)
             out[rows, chunk] = encoded.extend(scores[rows, chunk]).cpu()
@@ -94,6 +95,8 @@ class EncodedHistory:
         Of the series; may live on another device.
     horizon : int
         Most steps ahead that `extend` may be asked for.
+    scratch : Scratch, optional
+        Memory to share with others, of which one at a time may be extended.
 
     Attributes
     ----------
@@ -103,7 +106,9 @@ class EncodedHistory:
         ``[series, ...]``: the head's output at the last token, for the first block.
     """
 
-    def __init__(self, model: LagLlama, history: History, horizon: int) -> None:
+    def __init__(
+        self, model: LagLlama, history: History, horizon: int, scratch: Scratch | None = None
+    ) -> None:
         config, block = model.config, model.head.block_length
         self.model = model
         values = history.values.to(model.device)
@@ -122,7 +127,7 @@ class EncodedHistory:
         cos, sin = model.rotary(context + (horizon - 1) // block * block)
         positions = [context + step for step in steps]
         self._rotary = cos[positions], sin[positions]
-        self.cache = KVCache(config.n_layer, len(steps))
+        self.cache = KVCache(config.n_layer, len(steps), scratch or Scratch())
         past_calendar = None if calendar is None else calendar[:, :context]
         tokens = model.tokens(scaled, observed, self.facts, past_calendar, context)
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
@@ -153,7 +158,7 @@ class EncodedHistory:
         model, block = self.model, self.model.head.block_length
         series, paths, horizon = scores.shape
         scores = scores.to(device=model.device, dtype=_sample_dtype(model))
-        cache = self.cache.select(slice(None))
+        cache = self.cache.without_suffix()
         sampled = scores.new_empty(horizon, series, paths)  # in the network's space
         raw, done = self.first_raw[:, None], 0  # done: tokens decoded
         for start in range(0, horizon, block):

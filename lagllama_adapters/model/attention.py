@@ -125,13 +125,14 @@ class CausalSelfAttention(nn.Module):
             raise RuntimeError("the cache has no prefix yet: encode the context first")
         steps, series, paths, width = x.shape
         heads, context = self.n_head, cache.prefix_key.shape[2]
-        qkv = self.qkv_proj(x.view(-1, width)).t().contiguous()
+        qkv = self.qkv_proj.transposed(x.view(-1, width))
         qkv = qkv.view(3, heads, -1, steps, series * paths)
         cos, sin = (table.t()[:, :, None] for table in rotary)
-        query, key = apply_rotary(qkv[:2], cos, sin, dim=2)
+        query, key = apply_rotary(qkv[:2], cos, sin, dim=-3)
         query = query * query.shape[1] ** -0.5  # [head, head_dim, step, row]
         first = context + cache.suffix_length
-        keys, values = cache.append(key.permute(2, 0, 1, 3), qkv[2].permute(2, 0, 1, 3), capacity)
+        new = key.permute(2, 0, 1, 3), qkv[2].permute(2, 0, 1, 3)
+        keys, values = cache.append(*new, capacity, scratch)
         ends = range(first + 1, first + 1 + steps)
         starts = [0 if self.window is None else max(0, end - self.window) for end in ends]
         in_suffix = [
@@ -167,10 +168,9 @@ class CausalSelfAttention(nn.Module):
             total = by_row(scores.sum(1))
             prefix_value = cache.prefix_value[:, :, low:].flatten(0, 1)
             out = by_row(prefix_value.transpose(1, 2) @ scores)
-        pieces = []
+        joined = torch.empty_like(query)
         for i, seen in enumerate(in_suffix):
-            weights = (own[i] - top[:, 0, i]).exp_()
-            mixed = times(values[seen], weights[:, :, None]).sum(0)
-            pieces.append((out[:, :, i] + mixed) / (total[:, :, i] + weights.sum(0)[:, None]))
-        joined = torch.stack(pieces, dim=2)
-        return self.out_proj(joined.view(width, -1).t().contiguous()).view(x.shape)  # type: ignore[no-any-return]
+            weights = own[i].sub_(top[:, 0, i]).exp_()
+            mixed = times(values[seen], weights[:, :, None]).sum(0).add_(out[:, :, i])
+            torch.div(mixed, total[:, :, i] + weights.sum(0)[:, None], out=joined[:, :, i])
+        return self.out_proj(joined.view(width, -1).t()).view(x.shape)  # type: ignore[no-any-return]

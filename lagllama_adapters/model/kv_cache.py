@@ -35,8 +35,9 @@ class Scratch:
             size *= length
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < size:
-            # Suffixes grow by a token at a time: leave room, so that few calls allocate.
-            buffer = self._buffers[name] = like.new_empty(size + size // 2)
+            # What grows once grows again, by a token at a time.
+            room = size if buffer is None else size + size // 2
+            buffer = self._buffers[name] = like.new_empty(room)
         return buffer[:size].view(shape)
 
 
@@ -47,19 +48,26 @@ class LayerCache:
     The prefix belongs to a series and is shared by all its paths; it is never copied. The suffix
     holds what each path added, in buffers allocated once, with the paths in the last dimension: the
     many short dot products of one step then run along contiguous memory.
+
+    Parameters
+    ----------
+    index : int
+        Number of the layer.
     """
 
+    index: int
     prefix_key: Tensor | None = None  # [series, head, context, head_dim]
     prefix_value: Tensor | None = None
-    suffix_key: Tensor | None = None  # [step, head, head_dim, path of any series]
-    suffix_value: Tensor | None = None
+    suffix: Tensor | None = None  # [key or value, step, head, head_dim, path of any series]
     suffix_length: int = 0
 
     def store_prefix(self, key: Tensor, value: Tensor) -> None:
         """Keep the context's keys and values, each ``[series, head, context, head_dim]``."""
-        self.prefix_key, self.prefix_value = key, value
+        self.prefix_key, self.prefix_value = key.contiguous(), value.contiguous()
 
-    def append(self, key: Tensor, value: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    def append(
+        self, key: Tensor, value: Tensor, capacity: int, scratch: Scratch
+    ) -> tuple[Tensor, Tensor]:
         """Write new steps of all paths and return every suffix step so far.
 
         Parameters
@@ -67,16 +75,18 @@ class LayerCache:
         key, value : Tensor
             ``[new_step, head, head_dim, path of any series]``.
         capacity : int
-            Steps to allocate for at the first call.
+            Steps to make room for at the first call.
+        scratch : Scratch
+            Gives the memory, which therefore serves one cache at a time.
         """
-        if self.suffix_key is None or self.suffix_value is None:
-            self.suffix_key = key.new_empty(capacity, *key.shape[1:])
-            self.suffix_value = torch.empty_like(self.suffix_key)
+        if self.suffix is None:
+            shape = (2, capacity, *key.shape[1:])
+            self.suffix = scratch.take(f"suffix of layer {self.index}", shape, key)
         start, stop = self.suffix_length, self.suffix_length + len(key)
-        self.suffix_key[start:stop] = key
-        self.suffix_value[start:stop] = value
+        self.suffix[0, start:stop] = key
+        self.suffix[1, start:stop] = value
         self.suffix_length = stop
-        return self.suffix_key[:stop], self.suffix_value[:stop]
+        return self.suffix[0, :stop], self.suffix[1, :stop]
 
 
 @dataclass
@@ -89,21 +99,23 @@ class KVCache:
         Layers of the decoder.
     capacity : int
         Most tokens that a path will add.
+    scratch : Scratch
+        Memory for suffixes and temporaries.
     """
 
     n_layer: int
     capacity: int
+    scratch: Scratch = field(default_factory=Scratch)
     layers: list[LayerCache] = field(init=False)
-    scratch: Scratch = field(init=False, default_factory=Scratch)
 
     def __post_init__(self) -> None:
-        self.layers = [LayerCache() for _ in range(self.n_layer)]
+        self.layers = [LayerCache(index) for index in range(self.n_layer)]
 
-    def select(self, rows: slice) -> "KVCache":
-        """Cache over the prefixes of some series (views, no copy), with an empty suffix."""
-        chosen = KVCache(self.n_layer, self.capacity)
-        for mine, theirs in zip(self.layers, chosen.layers, strict=True):
+    def without_suffix(self) -> "KVCache":
+        """Cache over the same prefixes (no copy) with an empty suffix, which takes the memory."""
+        empty = KVCache(self.n_layer, self.capacity, self.scratch)
+        for mine, theirs in zip(self.layers, empty.layers, strict=True):
             if mine.prefix_key is None or mine.prefix_value is None:
                 raise RuntimeError("the cache has no prefix yet: encode the context first")
-            theirs.store_prefix(mine.prefix_key[rows], mine.prefix_value[rows])
-        return chosen
+            theirs.store_prefix(mine.prefix_key, mine.prefix_value)
+        return empty

@@ -25,12 +25,20 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``[..., in_features]`` to ``[..., out_features]``."""
-        by_onednn = (
-            _HAS_ONEDNN
-            and input.dtype == torch.float32 == self.weight.dtype
-            and input.device.type == "cpu"
-            and not torch.is_grad_enabled()
-        )
-        if not by_onednn:
-            return F.linear(input, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise(input, self.weight, self.bias, "none", [], "")  # type: ignore[no-any-return]
+        return _linear(input, self.weight, self.bias)
+
+    def transposed(self, input: Tensor) -> Tensor:
+        """Map ``[rows, in_features]`` to ``[out_features, rows]``, contiguous; without the bias."""
+        return _linear(self.weight, input, None)
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    by_onednn = (
+        _HAS_ONEDNN
+        and input.dtype == torch.float32 == weight.dtype
+        and input.device.type == "cpu"
+        and not torch.is_grad_enabled()
+    )
+    if not by_onednn:
+        return F.linear(input, weight, bias)
+    return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]

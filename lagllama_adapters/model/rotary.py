@@ -68,12 +68,16 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, dim: int = -1) -> Tensor:
         ``[steps, head_dim]``, the rows of `rotary_table` at the steps' positions, or what
         broadcasts to ``x`` in the same way.
     dim : int
-        Where ``head_dim`` stands in ``x``.
+        Where ``head_dim`` stands, counted from the end.
 
     Returns
     -------
     Tensor
         Like ``x``; pairs are ``(i, i + head_dim / 2)``.
     """
-    first, second = x.chunk(2, dim=dim)
-    return x * cos + torch.cat((-second, first), dim=dim) * sin
+    half = x.shape[dim] // 2
+    first, second = x.narrow(dim, 0, half), x.narrow(dim, half, half)
+    rotated, sin = x * cos, sin.narrow(dim, 0, half)  # the second half of sin repeats the first
+    rotated.narrow(dim, 0, half).addcmul_(second, sin, value=-1)
+    rotated.narrow(dim, half, half).addcmul_(first, sin)
+    return rotated

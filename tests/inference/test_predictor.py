@@ -63,8 +63,15 @@ def test_a_chunk_boundary_changes_nothing(predictor, series, monkeypatch):
     _assert_same(_predict(predictor, series), whole)
 
 
-@pytest.mark.parametrize(("horizon", "expected"), [(5, 5000), (6, 1000)])
+@pytest.mark.parametrize(
+    ("horizon", "expected"),
+    [(5, 2_000), (6, 100), (10**4, 100), (10**6, 2), (10**9, 1)],
+    ids=["only drawn", "few tokens", "tokens", "cache", "one path"],
+)
 def test_the_default_cap_counts_the_tokens_that_are_decoded(horizon, expected, block_predictor):
+    config = block_predictor.config
+    assert (config.block_length, config.path_stride) == (5, 1)
+    assert (config.n_layer, config.d_model) == (1, 16)
     assert block_predictor._paths_at_once(horizon) == expected
 
 

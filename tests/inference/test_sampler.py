@@ -130,13 +130,13 @@ def test_the_prefix_is_never_copied(model, history, monkeypatch):
     from lagllama_adapters.model.kv_cache import KVCache
 
     caches = []
-    original = KVCache.select
+    original = KVCache.without_suffix
 
-    def spy(self, rows):
-        caches.append((self, original(self, rows)))
+    def spy(self):
+        caches.append((self, original(self)))
         return caches[-1][1]
 
-    monkeypatch.setattr(KVCache, "select", spy)
+    monkeypatch.setattr(KVCache, "without_suffix", spy)
     with torch.inference_mode():
         sample_paths(model, history, _scores(model))
     (mine, theirs), *_ = caches

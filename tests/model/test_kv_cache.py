@@ -18,14 +18,23 @@ def test_scratch_reuses_its_memory_and_grows():
 
 
 def test_appended_steps_stand_in_order():
-    cache = LayerCache()
+    cache, scratch = LayerCache(0), Scratch()
     steps = torch.arange(24.0).view(4, 1, 2, 3)
-    cache.append(steps[:1], -steps[:1], capacity=4)
-    keys, values = cache.append(steps[1:], -steps[1:], capacity=4)
+    cache.append(steps[:1], -steps[:1], 4, scratch)
+    keys, values = cache.append(steps[1:], -steps[1:], 4, scratch)
     assert torch.equal(keys, steps)
     assert torch.equal(values, -steps)
 
 
-def test_a_cache_without_a_prefix_cannot_be_selected_from():
+def test_a_cache_without_a_prefix_cannot_be_extended():
     with pytest.raises(RuntimeError, match="encode the context first"):
-        KVCache(n_layer=1, capacity=2).select(slice(None))
+        KVCache(n_layer=1, capacity=2).without_suffix()
+
+
+def test_suffixes_of_one_size_share_their_memory():
+    scratch, step = Scratch(), torch.ones(1, 1, 2, 3)
+    first, second = LayerCache(0), LayerCache(0)
+    keys, _ = first.append(step, step, 4, scratch)
+    again, _ = second.append(step, step, 4, scratch)
+    other, _ = LayerCache(1).append(step, step, 4, scratch)
+    assert keys.data_ptr() == again.data_ptr() != other.data_ptr()

@@ -17,9 +17,13 @@ def test_it_equals_torchs_with_and_without_gradients(bias, dtype):
     expected = torch.nn.functional.linear(x, layer.weight, layer.bias)
     assert torch.equal(layer(x), expected)
     with torch.inference_mode():
-        got, transposed = layer(x), layer(x[0].t().contiguous().t())
+        got, of_strided = layer(x), layer(x[0].t().contiguous().t())
+        transposed = layer.transposed(x[0])
     torch.testing.assert_close(got, expected.detach())
-    torch.testing.assert_close(transposed, expected[0].detach())
+    torch.testing.assert_close(of_strided, expected[0].detach())
+    assert transposed.is_contiguous()
+    without_bias = torch.nn.functional.linear(x[0], layer.weight).detach()
+    torch.testing.assert_close(transposed, without_bias.t())
 
 
 def test_its_parameters_are_those_of_torchs_layer():
