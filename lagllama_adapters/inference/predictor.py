@@ -5,7 +5,7 @@ import operator
 import os
 import secrets
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,19 @@ Floats = npt.NDArray[np.floating[Any]]
 # Bounds of memory: of contexts, of samples in float64, and of what decoding needs per path.
 _SERIES_AT_ONCE = 256
 _VALUES_AT_ONCE = 4_000_000
-# Paths at a time: those that are only drawn, tokens to decode, and numbers in their caches. Larger
-# temporaries fall out of a processor's cache, and cost more than larger products save.
-_SAMPLED_AT_ONCE = 2_000
-_DECODED_AT_ONCE = 500
-_CACHED_AT_ONCE = 64_000_000
+
+
+class _Cap(NamedTuple):
+    """What decoding takes at a time."""
+
+    drawn: int  # paths that one block serves
+    tokens: int
+    cached: int  # numbers in the caches of paths
+
+
+# Larger temporaries fall out of a processor's cache, and cost more than larger products save.
+_ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
+_ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
 _HUGE, _SAFE_UNIT = 1e290, 2.0**64
 
 
@@ -139,8 +147,8 @@ class LagLlamaPredictor:
             each step they are spread evenly over the distribution that the network emits, so that
             fewer paths give the same quantiles. Each path by itself is as random as a plain one.
         max_paths : int, optional
-            Most paths computed at a time; bounds the working memory. None: as many as decode about
-            500 tokens at a time and cache 256 MB, which is fast on a CPU.
+            Most paths computed at a time; bounds the working memory. None: on a CPU as many as
+            decode 500 tokens at a time and cache 256 MB; fifty times the tokens elsewhere.
         rescale_each_step : bool, optional
             True: the published procedure, which re-encodes each path with loc and scale
             re-estimated at every step (slow; for comparison). None: as the checkpoint says.
@@ -274,11 +282,12 @@ class LagLlamaPredictor:
 
     def _paths_at_once(self, horizon: int) -> int:
         config = self.config
+        cap = _ON_CPU if self.model.device.type == "cpu" else _ON_ACCELERATOR
         if horizon <= config.block_length:
-            return _SAMPLED_AT_ONCE
+            return cap.drawn
         tokens = -(-config.block_length // config.path_stride)  # of a block
         cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
-        return max(1, min(_DECODED_AT_ONCE // tokens, _CACHED_AT_ONCE // cached))
+        return max(1, min(cap.tokens // tokens, cap.cached // cached))
 
     def _check_context(self, context_length: int | None) -> int:
         if context_length is None:
