@@ -31,7 +31,7 @@ _errors = Console(stderr=True)
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of parquet files, one data set each.")],
+    data: Annotated[Path, typer.Option(help="Folder or file of data sets.")],
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
     num_samples: Annotated[int, typer.Option(help="Paths per series.")] = 200,
     context_length: Annotated[int | None, typer.Option(help="Tokens of context.")] = None,
@@ -62,10 +62,12 @@ def evaluate(
 
 @app.command()
 def pretrain(
-    corpus: Annotated[Path, typer.Option(help="Folder of parquet files to train on.")],
+    corpus: Annotated[
+        list[Path], typer.Option(help="Folder or file of data sets to train on; may be repeated.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for weights, settings and run state.")],
     validation: Annotated[
-        Path | None, typer.Option(help="Folder of parquet files to validate on.")
+        Path | None, typer.Option(help="Folder or file of data sets to validate on.")
     ] = None,
     preset: Annotated[str, typer.Option(help="Architecture: base, tiny or published.")] = "base",
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 10_000,

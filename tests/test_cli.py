@@ -1,6 +1,7 @@
 """The command line, end to end on small data."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -55,15 +56,25 @@ def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
     assert result.exit_code == 0, result.output
 
 
+def test_pretrain_takes_several_folders_of_any_layout(monkeypatch, data, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "lagllama_adapters.training.pretrain.pretrain", lambda *a, **_: seen.append(a)
+    )
+    result = _run("pretrain", "--corpus", data, "--corpus", "more.tsf", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert seen[0][0] == [data, Path("more.tsf")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("evaluate", "--data", "DATA", "--checkpoint", "bass"), "known names"),
-        (("evaluate", "--data", "EMPTY"), "no *.parquet file"),
+        (("evaluate", "--data", "EMPTY"), "no *.parquet, *.arrow"),
         (("evaluate", "--data", "DATA", "--device", "gpu"), "device: got 'gpu'"),
         (("evaluate", "--data", "DATA", "--num-samples", "0"), "num_samples"),
         (("evaluate", "--data", "DATA", "--forecasts", "nowhere/q.npz"), "--forecasts: got"),
-        (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet file"),
+        (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet, *.arrow"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--preset", "huge"), "'huge'"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--precision", "half"), "got 'half'"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--steps", "0"), "steps: got 0"),

@@ -1,14 +1,17 @@
-"""A corpus of series in one flat array."""
+"""A corpus of series in one flat array, in memory or on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds
+from lagllama_adapters.data.packed import is_packed, read_packed
+from lagllama_adapters.data.series_chunk import count_observed
+from lagllama_adapters.data.sources import read_series
 
 __all__ = ["FREQUENCY_BANDS", "Corpus", "frequency_band"]
 
@@ -26,7 +29,6 @@ FREQUENCY_BANDS = (
 _BAND_LIMITS = np.array(
     [600, 3600, 0.9 * 86_400, 6 * 86_400, 20 * 86_400, 80 * 86_400, 300 * 86_400]
 )
-_COLUMNS = ("item_id", "freq", "start", "target")
 
 
 def frequency_band(freq: str) -> int:
@@ -41,11 +43,13 @@ class Corpus:
     Attributes
     ----------
     values : ndarray of float32
-        All series one after the other; NaN = missing.
+        All series one after the other; NaN = missing. A `numpy.memmap` if the corpus is packed.
     offsets : ndarray of int64
         ``[n_series + 1]``: series i is ``values[offsets[i]:offsets[i + 1]]``.
     item_id, dataset, freq, start : tuple
         Per series; ``start`` is None where the calendar is not known.
+    observed : ndarray of int64, optional
+        ``[n_series]``: how many values are not missing. Counted unless given.
     """
 
     values: npt.NDArray[np.float32]
@@ -54,6 +58,11 @@ class Corpus:
     dataset: tuple[str, ...]
     freq: tuple[str, ...]
     start: tuple[str | None, ...]
+    observed: npt.NDArray[np.int64] = None  # type: ignore[assignment]  # see __post_init__
+
+    def __post_init__(self) -> None:
+        if self.observed is None:
+            object.__setattr__(self, "observed", count_observed(self.values, self.lengths))
 
     def __len__(self) -> int:
         return len(self.item_id)
@@ -61,7 +70,7 @@ class Corpus:
     def __getitem__(self, index: int) -> npt.NDArray[np.float32]:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Number of time steps of each series."""
         return np.diff(self.offsets)
@@ -72,92 +81,59 @@ class Corpus:
         return None if start is None else Calendar(start, self.freq[index])
 
     @classmethod
-    def from_parquet(cls, folder: str | Path) -> "Corpus":
-        """Read a folder of parquet files, one data set each.
+    def read(cls, paths: str | Path | Sequence[str | Path]) -> "Corpus":
+        """Read data sets in any of the layouts below.
 
         Parameters
         ----------
-        folder : path
-            Files with one row per series and columns ``item_id`` (str), ``freq`` (pandas alias),
-            ``start`` (ISO text), ``target`` (list of float, NaN = missing) and optionally
-            ``start_known`` (bool; False: ``start`` is nominal and no calendar is derived).
+        paths : path or sequence of paths
+            Files, and folders that are searched with all below them, hidden ones left out. A file
+            is a data set, named by its path below the folder; files ``NAME-00000-of-00002`` are one
+            together, and ``data`` has the name of its folder.
+
+            ``*.parquet``, ``*.arrow`` (stream or file; as ``datasets`` saves them to disk)
+                A row per series: ``item_id`` (or ``id``), ``freq`` (pandas alias), ``start`` (text
+                or time stamp), ``target`` (list of numbers; a list of lists is a series per
+                dimension, ``item_id/0``, ...) and optionally ``start_known`` (bool; False:
+                ``start`` is nominal and no calendar is derived). Or, as Chronos has it, ``id``,
+                ``timestamp`` (list) and one or several lists of numbers, each a series.
+                Null and NaN in a list are missing values.
+            ``*.tsf``
+                Monash files, see `read_tsf`.
+            folder of `pack_corpus`
+                Stays on disk; given alone.
+
+        Returns
+        -------
+        Corpus
+            In memory unless packed.
 
         Raises
         ------
+        FileNotFoundError
+            If a path does not exist.
         ValueError
-            If the folder holds no parquet file, or a file lacks a column, names a series twice, or
-            has a missing, an empty, an infinite or an unparsable entry; the message names file
-            and series. A missing ``start`` is no error: it is not known.
+            If a path holds no data in these layouts, two of them a data set of the same name, a
+            data set two series of the same name, or a series a missing, an empty, an infinite or an
+            unparsable entry; the message names file and series. A missing ``start`` is no error: it
+            is not known.
         """
-        import pyarrow.parquet as pq
-
-        paths = sorted(Path(folder).glob("*.parquet"))
-        if not paths:
-            raise ValueError(f"corpus {folder}: got no *.parquet file, expected one per data set")
-        parts = [_read(path, pq.read_table(path)) for path in paths]
-        lengths = np.concatenate([part["lengths"] for part in parts])
+        paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        if packed := [path for path in paths if is_packed(path)]:
+            if len(paths) > 1:
+                raise ValueError(
+                    f"corpus: got {packed[0]}, which is packed, and other paths; pack all of them "
+                    "into one folder, from the files that they came from"
+                )
+            return cls(**read_packed(packed[0]))
+        chunks = list(read_series(paths))
+        lengths = np.concatenate([chunk.lengths for chunk in chunks])
         return cls(
-            values=np.concatenate([part["values"] for part in parts]),
+            values=np.concatenate([chunk.values for chunk in chunks]),
             offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-            **{key: _join([part[key] for part in parts]) for key in ("item_id", "freq", "start")},
-            dataset=_join(
-                [
-                    (path.stem,) * len(part["lengths"])
-                    for path, part in zip(paths, parts, strict=True)
-                ]
-            ),
+            item_id=tuple(name for chunk in chunks for name in chunk.item_id),
+            dataset=tuple(chunk.dataset for chunk in chunks for _ in chunk.item_id),
+            freq=tuple(freq for chunk in chunks for freq in chunk.freq),
+            start=tuple(start for chunk in chunks for start in chunk.start),
+            observed=np.concatenate([count_observed(c.values, c.lengths) for c in chunks]),
         )
-
-
-def _join(parts: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    return tuple(item for part in parts for item in part)
-
-
-def _read(path: Path, table: Any) -> dict[str, Any]:
-    missing = [name for name in _COLUMNS if name not in table.column_names]
-    if missing:
-        raise ValueError(
-            f"{path}: got columns {table.column_names}, expected {list(_COLUMNS)}: "
-            f"missing {missing}"
-        )
-    lists = table.column("target").combine_chunks()
-    values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    columns = {name: table.column(name).to_pylist() for name in _COLUMNS[:3]}
-    _check_names(path, columns["item_id"], lists.is_null().to_pylist())
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    infinite = np.isinf(values)
-    if infinite.any() or (lengths == 0).any():
-        at = np.searchsorted(np.cumsum(lengths), np.argmax(infinite), side="right")
-        bad = at if infinite.any() else np.argmin(lengths)
-        raise ValueError(
-            f"{path}: series {columns['item_id'][int(bad)]!r} is empty or has infinite values; "
-            "remove it or mark missing values by NaN"
-        )
-    known = table.column("start_known").to_pylist() if "start_known" in table.column_names else None
-    if known is not None:
-        columns["start"] = [s if k else None for s, k in zip(columns["start"], known, strict=True)]
-    _check_calendars(path, columns)
-    return {"values": values, "lengths": lengths, **columns}
-
-
-def _check_names(path: Path, item_id: list[Any], null: list[bool]) -> None:
-    seen = set()
-    for name, lacking in zip(item_id, null, strict=True):
-        if lacking:
-            raise ValueError(f"{path}: series {name!r} has no target (null); remove it")
-        if name in seen:
-            raise ValueError(f"{path}: item_id {name!r} occurs twice; give each series its own")
-        seen.add(name)
-
-
-def _check_calendars(path: Path, columns: dict[str, Any]) -> None:
-    """Parse each pair of start and frequency once, so that none fails in the midst of training."""
-    rows = zip(columns["start"], columns["freq"], columns["item_id"], strict=True)
-    first = {(start, freq): name for start, freq, name in reversed(list(rows))}
-    for (start, freq), name in first.items():
-        try:
-            frequency_band(freq)
-            if start is not None:
-                Calendar(start, freq)
-        except ValueError as error:
-            raise ValueError(f"{path}: series {name!r}: {error}") from error

@@ -1,6 +1,6 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -120,7 +120,7 @@ class PretrainSettings:
 
 
 def pretrain(
-    corpus_folder: str | Path,
+    corpus_folder: str | Path | Sequence[str | Path],
     validation_folder: str | Path | None,
     out: str | Path,
     settings: PretrainSettings | None = None,
@@ -138,8 +138,10 @@ def pretrain(
 
     Parameters
     ----------
-    corpus_folder, validation_folder : path
-        Parquet folders in the layout of `Corpus.from_parquet`; None: no validation.
+    corpus_folder : path or sequence of paths
+        Data sets as for `Corpus.read`.
+    validation_folder : path or None
+        Data sets as for `Corpus.read`; None: no validation.
     out : path
         Receives ``checkpoint/`` (config.json, model.safetensors), ``pretrain.json`` (settings),
         ``last.ckpt`` (state to resume from) and ``logs/`` (metrics, a folder per start).
@@ -173,7 +175,7 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
     settings_of_the_run(out, asdict(settings) | {"model": settings.model.to_dict()})
-    corpus = Corpus.from_parquet(corpus_folder)
+    corpus = Corpus.read(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
     model = _initialise(settings.model, settings.seed)

@@ -103,7 +103,7 @@ def build_tasks(folder: str | Path) -> list[Task]:
     Parameters
     ----------
     folder : path
-        Parquet files in the layout of `Corpus.from_parquet`, one task each.
+        Data sets as for `Corpus.read`, one task each.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def build_tasks(folder: str | Path) -> list[Task]:
     ValueError
         If the folder cannot be read or no data set is left.
     """
-    corpus = Corpus.from_parquet(folder)
+    corpus = Corpus.read(folder)
     tasks = []
     for name in dict.fromkeys(corpus.dataset):
         members = [i for i, dataset in enumerate(corpus.dataset) if dataset == name]

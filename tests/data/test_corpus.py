@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def test_series_come_back_as_written(folder):
-    corpus = Corpus.from_parquet(folder)
+    corpus = Corpus.read(folder)
     assert (corpus.item_id, corpus.dataset) == (("a0", "a1", "b0"), ("a", "a", "b"))
     np.testing.assert_array_equal(corpus[0], np.float32([1, 2, np.nan]))
     np.testing.assert_array_equal(corpus[2], np.float32([5, 6]))
@@ -33,7 +33,7 @@ def test_series_come_back_as_written(folder):
 
 
 def test_a_nominal_start_gives_no_calendar(folder):
-    corpus = Corpus.from_parquet(folder)
+    corpus = Corpus.read(folder)
     assert corpus.calendar(1) is None
     assert corpus.calendar(0).features(np.array([0])).shape == (1, 6)
 
@@ -52,27 +52,27 @@ def test_frequencies_fall_into_bands(freq, band):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"got no \*.parquet file"):
-        Corpus.from_parquet(tmp_path)
+    with pytest.raises(ValueError, match=r"got no \*.parquet, .* file.*found an empty folder"):
+        Corpus.read(tmp_path)
 
 
 def test_a_missing_column_is_named(tmp_path):
     pq.write_table(pa.table({"item_id": ["x"]}), tmp_path / "bad.parquet")
     with pytest.raises(ValueError, match=r"bad.parquet.*missing .*'freq', 'start', 'target'"):
-        Corpus.from_parquet(tmp_path)
+        Corpus.read(tmp_path)
 
 
 @pytest.mark.parametrize("target", [[], [1.0, float("inf")]])
 def test_a_bad_series_is_named(target, folder):
     _write(folder, "c", [[1.0], [2.0, 3.0], target, [4.0]])
     with pytest.raises(ValueError, match=r"c.parquet: series 'c2' is empty or has infinite"):
-        Corpus.from_parquet(folder)
+        Corpus.read(folder)
 
 
 def test_an_unparsable_frequency_is_refused(folder):
     _write(folder, "c", [[1.0]], freq="now and then")
     with pytest.raises(ValueError, match="freq: got 'now and then'"):
-        Corpus.from_parquet(folder)
+        Corpus.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_an_unparsable_frequency_is_refused(folder):
 def test_bad_rows_are_refused_with_file_and_series(columns, message, folder):
     _write(folder, "c", [[1.0]] * 3, **columns)
     with pytest.raises(ValueError, match=f"c.parquet: {message}"):
-        Corpus.from_parquet(folder)
+        Corpus.read(folder)
 
 
 def test_a_start_that_is_not_known_need_not_parse(folder):
     _write(folder, "c", [[1.0]] * 2, start=["soon", None], start_known=[False, True])
-    assert Corpus.from_parquet(folder).start[-2:] == (None, None)
+    assert Corpus.read(folder).start[-2:] == (None, None)

@@ -40,7 +40,7 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
     from lagllama_adapters.training.loss import window_loss
 
     batches = WindowBatches(
-        Corpus.from_parquet(corpus_folder),
+        Corpus.read(corpus_folder),
         WindowSettings(),
         max_lag=23,
         steps=24,

@@ -19,7 +19,7 @@ PLAIN = WindowSettings(
 
 @pytest.fixture(scope="module")
 def corpus(corpus_folder):
-    return Corpus.from_parquet(corpus_folder)
+    return Corpus.read(corpus_folder)
 
 
 @pytest.fixture
