@@ -192,6 +192,7 @@ def pretrain(
         batch_size=settings.batch_size,
         seed=settings.seed,
         first_batch=lambda: module.global_step,
+        rank=lambda: module.global_rank,
     )
     trainer = _trainer(out, settings, bool(tasks), device, progress_bar, on_validation)
     validation, resumed = _loader(range(len(tasks))), last if last.exists() else None

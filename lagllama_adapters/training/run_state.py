@@ -103,7 +103,8 @@ def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") ->
     for key, value in sorted(now.items()):
         old = before.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            names += _differing(old, value, f"{prefix}{key}.")
+            # Entries that were dropped differ too: a weight of a data set, say.
+            names += _differing(old, dict.fromkeys(old) | value, f"{prefix}{key}.")
         elif old != value:
             names.append(prefix + key)
     return names

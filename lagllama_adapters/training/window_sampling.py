@@ -1,13 +1,15 @@
-"""Random training windows from a corpus held in memory."""
+"""Random training windows from a corpus."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
 from lagllama_adapters.training import augmentation
@@ -23,6 +25,9 @@ class WindowSettings:
     ----------
     band_weights : dict
         Share of windows per frequency band; bands without data are left out.
+    dataset_weights : dict
+        Factors on the share that a data set has of its band, by name or shell pattern (``m4_*``);
+        the factors of all that fit are multiplied, 0 leaves a data set out.
     min_observed : int
         Series with fewer observations are not used.
     max_rollout : int
@@ -48,6 +53,7 @@ class WindowSettings:
             "yearly": 0.06,
         }
     )
+    dataset_weights: dict[str, float] = field(default_factory=dict)
     min_observed: int = 8
     max_rollout: int = 48
     sign_flip: float = 0.5
@@ -64,7 +70,9 @@ class WindowSettings:
 
 
 def series_probabilities(corpus: Corpus, settings: WindowSettings) -> npt.NDArray[np.float64]:
-    """Probability of each series: band weight, then square root of the data set's size, then equal.
+    """Probability of each series: by band, then data set, then equal.
+
+    A data set has a share of its band's windows by its weight times the square root of its size.
 
     The published rule (weight = number of series of the data set) lets a single collection of
     meters take 70 % of the windows; see the paper's corpus, arXiv 2310.08278, appendix A.
@@ -77,8 +85,12 @@ def series_probabilities(corpus: Corpus, settings: WindowSettings) -> npt.NDArra
     Raises
     ------
     ValueError
-        If no series is long enough, or a band's name is unknown.
+        If no series is long enough, a band or data set to be weighted does not exist, or a weight
+        is negative or not finite.
     """
+    for name, weight in (*settings.band_weights.items(), *settings.dataset_weights.items()):
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"weight of {name!r}: got {weight}, expected a finite number >= 0")
     unknown = set(settings.band_weights) - set(FREQUENCY_BANDS)
     if unknown:
         raise ValueError(f"band_weights: got {sorted(unknown)}, expected {FREQUENCY_BANDS}")
@@ -86,23 +98,36 @@ def series_probabilities(corpus: Corpus, settings: WindowSettings) -> npt.NDArra
     band = np.array([bands[freq] for freq in corpus.freq])
     names = {name: i for i, name in enumerate(dict.fromkeys(corpus.dataset))}
     group = np.array([names[name] for name in corpus.dataset]) * len(FREQUENCY_BANDS) + band
-    counts = np.add.reduceat(np.isfinite(corpus.values), corpus.offsets[:-1], dtype=np.int64)
-    usable = (counts >= settings.min_observed).astype(np.float64)
+    usable = (corpus.observed >= settings.min_observed).astype(np.float64)
     size = np.bincount(group, weights=usable)
-    weight = usable / np.sqrt(np.maximum(size, 1))[group]
+    factor = _dataset_factors(list(names), settings.dataset_weights)
+    weight = usable * factor[group // len(FREQUENCY_BANDS)] / np.sqrt(np.maximum(size, 1))[group]
     band_weight = np.array([settings.band_weights.get(name, 0.0) for name in FREQUENCY_BANDS])
     band_total = np.bincount(band, weights=weight, minlength=len(FREQUENCY_BANDS))
     weight = weight * (band_weight / np.maximum(band_total, 1e-12))[band]
     if weight.sum() <= 0:
         raise ValueError(
             f"corpus: got no series with at least {settings.min_observed} observations in the "
-            f"bands {sorted(settings.band_weights)}; lower min_observed or add data"
+            f"bands {sorted(settings.band_weights)}; lower min_observed, raise weights or add data"
         )
     return np.asarray(weight / weight.sum())
 
 
+def _dataset_factors(names: list[str], weights: dict[str, float]) -> npt.NDArray[np.float64]:
+    factors = np.ones(len(names))
+    for pattern, weight in weights.items():
+        fits = np.array([fnmatchcase(name, pattern) for name in names])
+        if not fits.any():
+            raise ValueError(f"dataset_weights: got {pattern!r}, expected to fit one of {names}")
+        factors[fits] *= weight
+    return factors
+
+
 class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
-    """Endless batches; batch i depends on the seed and i alone, so training resumes exactly.
+    """Endless batches; batch i of a process depends on seed, i and its rank alone.
+
+    Training thus resumes exactly, and processes that train together draw windows of their own
+    without knowing of each other. The workers of a loader share one sequence of batches.
 
     Parameters
     ----------
@@ -118,6 +143,8 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         Seed of all randomness.
     first_batch : callable
         Gives the index of the first batch when iteration begins.
+    rank : callable
+        Gives the number of this process, from 0, when iteration begins.
     """
 
     def __init__(
@@ -131,23 +158,25 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         batch_size: int,
         seed: int,
         first_batch: Callable[[], int] = int,
+        rank: Callable[[], int] = int,
     ) -> None:
         self.corpus = corpus
         self.settings = settings
         self.max_lag, self.steps, self.block = max_lag, steps, block
         self.batch_size = batch_size
         self.seed = seed
-        self.first_batch = first_batch
+        self.first_batch, self.rank = first_batch, rank
         self._cumulative = np.cumsum(series_probabilities(corpus, settings))
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        index = self.first_batch()
-        while True:
-            yield self.batch(index)
-            index += 1
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        rank = self.rank()
+        for index in count(self.first_batch() + first, step):
+            yield self.batch(index, rank)
 
-    def batch(self, index: int) -> dict[str, torch.Tensor]:
-        """Batch number ``index``.
+    def batch(self, index: int, rank: int = 0) -> dict[str, torch.Tensor]:
+        """Batch number ``index`` of process ``rank``.
 
         Returns
         -------
@@ -155,7 +184,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             ``values``, ``observed``, ``inputs_observed`` ``[batch, max_lag + steps + block]``;
             ``history`` ``[batch]``; ``time_feat`` ``[batch, steps, 6]`` (0 where not known).
         """
-        rng = np.random.default_rng((self.seed, index))
+        rng = np.random.default_rng((self.seed, index, rank))
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
         series = np.minimum(series, len(self.corpus) - 1)
         positions = self._positions(series, rng)

@@ -207,6 +207,30 @@ def test_resuming_with_other_windows_is_refused_by_name(corpus_folder, tmp_path,
     assert json.loads((tmp_path / "pretrain.json").read_text())["seed"] == 0
 
 
+def test_resuming_without_a_weight_is_refused_by_name(corpus_folder, tmp_path, settings):
+    windows = replace(settings.windows, dataset_weights={"hourly": 2.0})
+    _run(corpus_folder, tmp_path, replace(_with_steps(settings, 2), windows=windows))
+    with pytest.raises(ValueError, match=r"\['windows.dataset_weights.hourly'\]"):
+        _run(corpus_folder, tmp_path, settings)
+
+
+def test_a_process_trains_on_the_windows_of_its_rank(
+    corpus_folder, tmp_path, settings, monkeypatch
+):
+    seen, batch = [], WindowBatches.batch
+
+    def spy(self, index, rank=0):
+        seen.append((index, rank))
+        return batch(self, index, rank)
+
+    monkeypatch.setattr(WindowBatches, "batch", spy)
+    monkeypatch.setattr(PretrainingModule, "global_rank", 3)
+    _run([corpus_folder], tmp_path, _with_steps(settings, 2))
+    assert seen[:2] == [(0, 3), (1, 3)]
+    calibration = [rank for index, rank in seen if index > 10**6]
+    assert set(calibration) == {0}  # the same in all processes
+
+
 def test_the_final_weights_are_validated_once_whatever_the_interval(
     corpus_folder, tmp_path, settings
 ):

@@ -1,10 +1,14 @@
 from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.packed import pack_corpus
+from lagllama_adapters.training import window_sampling
 from lagllama_adapters.training.window_sampling import (
     WindowBatches,
     WindowSettings,
@@ -77,6 +81,51 @@ def test_a_batch_depends_on_seed_and_index_alone(make_batches):
     )
 
 
+def test_windows_of_a_packed_corpus_are_those_from_memory(corpus, corpus_folder, tmp_path):
+    packed = Corpus.read(pack_corpus(corpus_folder, tmp_path / "packed"))
+    assert isinstance(packed.values, np.memmap)
+    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 64, "seed": 0}
+    memory, disk = (WindowBatches(c, WindowSettings(), **sizes) for c in (corpus, packed))
+    for index in range(4):
+        torch.testing.assert_close(memory.batch(index), disk.batch(index), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("seed", [0, 2**40])
+def test_process_zero_draws_what_a_single_one_does(seed):
+    alone, first, second = (
+        np.random.default_rng(words).random(4) for words in ((seed, 7), (seed, 7, 0), (seed, 7, 1))
+    )
+    np.testing.assert_array_equal(alone, first)
+    assert not (alone == second).any()
+
+
+def test_processes_draw_windows_of_their_own_from_batch_index_and_rank(corpus):
+    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 16, "seed": 0}
+
+    def of_rank(rank, first=0):
+        starts = {"first_batch": lambda: first, "rank": lambda: rank}
+        batches = WindowBatches(corpus, WindowSettings(), **sizes, **starts)
+        return list(islice(batches, 4))
+
+    ranks = [of_rank(rank) for rank in range(3)]
+    values = [batch["values"].numpy().tobytes() for batches in ranks for batch in batches]
+    assert len(set(values)) == 12
+    for rank in range(3):  # resumed, whatever the others have drawn
+        torch.testing.assert_close(of_rank(rank, first=2)[:2], ranks[rank][2:], rtol=0, atol=0)
+    alone = WindowBatches(corpus, WindowSettings(), **sizes)
+    torch.testing.assert_close(list(islice(alone, 4)), ranks[0], rtol=0, atol=0)
+
+
+def test_workers_share_the_batches_of_their_process(corpus, monkeypatch):
+    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
+    batches = WindowBatches(corpus, PLAIN, **sizes, first_batch=lambda: 5, rank=lambda: 1)
+    for worker in range(3):
+        info = SimpleNamespace(id=worker, num_workers=3)
+        monkeypatch.setattr(window_sampling, "get_worker_info", lambda info=info: info)
+        expected = [batches.batch(5 + worker, 1), batches.batch(8 + worker, 1)]
+        torch.testing.assert_close(list(islice(batches, 2)), expected, rtol=0, atol=0)
+
+
 def test_iteration_begins_where_it_is_told(corpus):
     sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 4, "seed": 0}
     batches = WindowBatches(corpus, PLAIN, **sizes, first_batch=lambda: 5)
@@ -121,6 +170,49 @@ def test_two_sets_of_a_band_share_by_the_root_of_their_sizes():
         names, ("one", *["four"] * 4), ("D",) * 5, (None,) * 5,
     )  # fmt: skip
     np.testing.assert_allclose(series_probabilities(corpus, PLAIN), [1 / 3, *[1 / 6] * 4])
+
+
+def test_data_sets_share_their_band_by_their_weights():
+    dataset = ("m4_daily", *["m4_hourly"] * 4, "sun", "air", "air")
+    freq = ("D",) * 6 + ("MS",) * 2
+    corpus = Corpus(
+        np.ones(80, np.float32), np.arange(9) * 10, tuple("abcdefgh"), dataset, freq, (None,) * 8
+    )  # fmt: skip
+    weights = {"daily": 3.0, "monthly": 1.0}
+
+    def shares(**dataset_weights):
+        settings = replace(PLAIN, band_weights=weights, dataset_weights=dataset_weights)
+        p = series_probabilities(corpus, settings)
+        return {name: p[np.array(dataset) == name].sum() for name in dict.fromkeys(dataset)}
+
+    def approximately(*expected):
+        return pytest.approx(dict(zip(dict.fromkeys(dataset), expected, strict=True)))
+
+    assert shares() == approximately(0.75 / 4, 0.75 / 2, 0.75 / 4, 0.25)
+    assert shares(sun=3.0) == approximately(0.75 / 6, 0.75 / 3, 0.75 / 2, 0.25)
+    assert shares(**{"m4_*": 2.0, "*_hourly": 0.5}) == approximately(
+        0.75 * 2 / 5, 0.75 * 2 / 5, 0.75 / 5, 0.25
+    )
+    assert shares(**{"m4_*": 0.0}) == approximately(0, 0, 0.75, 0.25)
+    assert shares(air=9.0, sun=0.0) == approximately(0.25, 0.5, 0, 0.25)  # bands keep their share
+    assert shares(air=0.0) == approximately(0.25, 0.5, 0.25, 0)  # all but a band left empty
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"dataset_weights": {"m5*": 1.0}},
+            r"dataset_weights: got 'm5\*', expected to fit .*hourly",
+        ),
+        ({"dataset_weights": {"hourly": -1.0}}, "weight of 'hourly': got -1.0"),
+        ({"dataset_weights": {"hourly": float("nan")}}, "weight of 'hourly': got nan"),
+        ({"band_weights": {"hourly": float("inf")}}, "weight of 'hourly': got inf"),
+    ],
+)
+def test_bad_weights_are_refused_by_name(settings, message, corpus):
+    with pytest.raises(ValueError, match=message):
+        series_probabilities(corpus, replace(PLAIN, **settings))
 
 
 def _ramp():
