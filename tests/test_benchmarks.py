@@ -145,12 +145,18 @@ class TestPublishedCode:
             peer.check_equal()
 
 
-def test_slope_is_that_of_the_points_past_the_smallest(bench):
-    seconds = [[1.0, 9.0, 3.0], [3.0], [2.0 * 4**1.5], [2.0 * 8**1.5]]
-    sweep = bench["scaling"].Sweep("base", "paths", [1, 2, 4, 8], seconds, first=2)
+def test_slope_is_that_of_the_points_past_the_fixed_costs(bench):
+    seconds = [[1.0, 9.0, 3.0], [3.0], [4.0], *([3.0 * 2**k] for k in range(2, 5))]
+    sweep = bench["scaling"].Sweep("base", "paths", [1, 2, 4, 16, 32, 64], seconds)
     assert sweep.medians[:2] == [3.0, 3.0]
-    np.testing.assert_allclose(sweep.line, (1.5, np.log(2.0)))
-    assert sweep.points == "4 .. 8"
+    assert sweep.points == "16 .. 64"
+    np.testing.assert_allclose(sweep.line, (1.0, np.log(12 / 16)))
+
+
+def test_slope_of_what_hardly_grows_is_that_of_the_last_three_points(bench):
+    sweep = bench["scaling"].Sweep("base", "context", [1, 2, 4, 8], [[1.0], [1.1], [1.2], [1.3]])
+    assert sweep.points == "2 .. 8"
+    assert 0 < sweep.line[0] < 0.2
 
 
 def test_scaling_prints_slopes_and_writes_figures(bench, tmp_path, plot, capsys):

@@ -47,8 +47,8 @@ COLOURS = {OURS: "#12508c", BASE: "#e8963c"}
 # are two blocks of base: in the first alone paths cost next to nothing.
 SWEEPS = {
     "series": (1, 256, 1),
-    "paths": (25, 3_200, 50),
-    "steps": (24, 1_536, 96),
+    "paths": (25, 6_400, 50),
+    "steps": (24, 12_288, 96),
     "context": (32, 1_024, 64),
 }
 MEMORY_PATHS, MEMORY_STEPS = 100, 24
@@ -57,17 +57,24 @@ PILOT = 50  # series from which the time of a forecast that is cut short is extr
 
 @dataclass
 class Sweep:
-    """Seconds per size; ``slope`` is fitted to the points from ``first`` on."""
+    """Seconds per size. The slope is fitted past the fixed costs, where a call takes at least four
+    times as long as the smallest, or to the last three sizes."""
 
     network: str
     quantity: str
     sizes: list[int]
     seconds: list[list[float]]
-    first: int
 
     @property
     def medians(self) -> list[float]:
         return [statistics.median(runs) for runs in self.seconds]
+
+    @property
+    def first(self) -> int:
+        """Index of the first size that the line is fitted to."""
+        last = max(0, len(self.sizes) - 3)
+        large = (k for k, x in enumerate(self.medians) if x >= 4 * self.medians[0])
+        return min(next(large, last), last)
 
     @property
     def line(self) -> tuple[float, float]:
@@ -110,10 +117,7 @@ class Scaling:
                 break
         runs = (options.runs, options.runs)
         seconds = interleaved(calls, estimates, runs, options.device, options.clock)
-        block = predictor.config.block_length if quantity == "steps" else 0
-        least = max(4 * smallest, 8 * block)
-        first = next((k for k, size in enumerate(sizes) if size >= least), len(sizes) - 1)
-        return Sweep(network, quantity, sizes, seconds, first)
+        return Sweep(network, quantity, sizes, seconds)
 
     @staticmethod
     def _call(
@@ -232,7 +236,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--sweeps", default=",".join(SWEEPS), help="quantities to double, or none")
     add("--max-seconds", type=float, default=10, help="longest call; ends the doubling")
-    add("--doublings", type=int, default=8, help="most doublings of the smallest size")
+    add("--doublings", type=int, default=9, help="most doublings of the smallest size")
     add("--runs", type=int, default=5, help="timed runs of a size")
     add("--threads", type=int, default=1, help="threads of torch; 0: all cores")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
