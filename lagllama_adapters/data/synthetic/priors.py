@@ -1,0 +1,187 @@
+"""What synthetic series are drawn from."""
+
+from dataclasses import dataclass, field
+
+from lagllama_adapters.data.corpus import FREQUENCY_BANDS, frequency_band
+
+__all__ = ["SyntheticPriors"]
+
+Range = tuple[float, float]
+
+
+def _families() -> dict[str, float]:
+    return {
+        "gaussian_process": 3.0,
+        "trend_season": 4.0,
+        "calendar": 2.0,
+        "shifts": 1.5,
+        "diffusion": 1.5,
+        "arma": 2.0,
+        "counts": 1.5,
+        "intermittent": 1.0,
+        "pulses": 1.0,
+        "steps": 1.0,
+        "censored": 1.0,
+    }
+
+
+def _frequencies() -> dict[str, tuple[str, ...]]:
+    return {
+        "minutely": ("s", "10s", "min", "5min"),
+        "quarter-hourly": ("10min", "15min", "30min"),
+        "hourly": ("h",),
+        "daily": ("D", "D", "D", "B"),
+        "weekly": ("W-SUN", "W-MON", "W-FRI"),
+        "monthly": ("MS",),
+        "quarterly": ("QS",),
+        "yearly": ("YS",),
+    }
+
+
+def _lengths() -> dict[str, tuple[int, int]]:
+    return {
+        "minutely": (400, 4000),
+        "quarter-hourly": (400, 4000),
+        "hourly": (200, 4000),
+        "daily": (60, 4000),
+        "weekly": (40, 1500),
+        "monthly": (24, 800),
+        "quarterly": (16, 300),
+        "yearly": (10, 150),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticPriors:
+    """Distributions of the parameters of synthetic series.
+
+    Ranges are (low, high), of a log-uniform distribution unless said otherwise. A strength is a
+    standard deviation relative to others of the same series, a time is in steps or, where said, a
+    share of the series' length.
+
+    Parameters
+    ----------
+    family_weights : dict
+        Share of series per family; a family that is left out is not drawn.
+    band_weights : dict
+        Share of series per frequency band (of `corpus.FREQUENCY_BANDS`).
+    frequencies : dict
+        Band to the pandas aliases that are drawn in it, each as likely; one may stand twice.
+    lengths : dict
+        Band to the shortest and longest series in a corpus.
+    first_year, last_year : int
+        Series end between them; those that would begin before the year 1700 begin there instead.
+    kernel_weights : tuple of float
+        Shares of the `gaussian_process.KERNELS`.
+    max_kernels : int
+        Kernels in an expression, 1 to this (KernelSynth: 5).
+    kernel_product : float
+        Probability that a kernel multiplies what is before it instead of being added.
+    kernel_length : tuple of float
+        Length scale of kernels, a share of the length.
+    n_waves : int
+        Random waves of a Gaussian process.
+    season_probability : float
+        That a natural season of the frequency is present.
+    free_season_probability : float
+        That a cycle of any period is present besides.
+    harmonic_decay : tuple of float
+        Amplitude of harmonic h is ``exp(-decay * (h - 1))``, decay uniform.
+    sharp_season_probability : float
+        That a season is pressed into a peaked, one-sided form.
+    changing_season_probability : float
+        That the season's amplitude wanders.
+    trend_strength, season_strength, noise_strength : tuple of float
+        Of the parts of a series.
+    heavy_tail_probability : float
+        That noise is Student-t.
+    heavy_tail_df : tuple of float
+        Its degrees of freedom.
+    multiplicative_probability : float
+        That trend, season and noise multiply.
+    segment_length : tuple of float
+        Mean time between shifts and breaks, a share of the length.
+    reversion_time : tuple of float
+        Time constants of Ornstein-Uhlenbeck processes, from steps to a multiple of the length.
+    count_mean : tuple of float
+        Mean of counts.
+    demand_rate : tuple of float
+        Probability that a step of an intermittent series is not zero.
+    at_zero_probability, positive_probability : float
+        That a series stays around zero, or is lifted to be positive; others lie
+        ``relative_level`` standard deviations off zero.
+    relative_level : tuple of float
+        See above.
+    unit : tuple of float
+        Factor of the whole series.
+
+    Raises
+    ------
+    ValueError
+        If a family, band, weight or frequency cannot be used.
+    """
+
+    family_weights: dict[str, float] = field(default_factory=_families)
+    band_weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "minutely": 0.1,
+            "quarter-hourly": 0.1,
+            "hourly": 0.18,
+            "daily": 0.17,
+            "weekly": 0.12,
+            "monthly": 0.17,
+            "quarterly": 0.08,
+            "yearly": 0.08,
+        }
+    )
+    frequencies: dict[str, tuple[str, ...]] = field(default_factory=_frequencies)
+    lengths: dict[str, tuple[int, int]] = field(default_factory=_lengths)
+    first_year: int = 1995
+    last_year: int = 2025
+
+    kernel_weights: tuple[float, ...] = (0.04, 0.1, 0.12, 0.12, 0.1, 0.14, 0.38)
+    max_kernels: int = 5
+    kernel_product: float = 0.5
+    kernel_length: Range = (0.01, 5.0)
+    n_waves: int = 64
+
+    season_probability: float = 0.75
+    free_season_probability: float = 0.1
+    harmonic_decay: Range = (0.2, 2.5)
+    sharp_season_probability: float = 0.25
+    changing_season_probability: float = 0.4
+    trend_strength: Range = (0.05, 5.0)
+    season_strength: Range = (0.1, 3.0)
+    noise_strength: Range = (0.02, 1.0)
+    heavy_tail_probability: float = 0.25
+    heavy_tail_df: Range = (2.5, 8.0)
+    multiplicative_probability: float = 0.4
+    segment_length: Range = (0.03, 0.7)
+    reversion_time: Range = (2.0, 3.0)
+    count_mean: Range = (0.5, 1000.0)
+    demand_rate: Range = (0.03, 0.6)
+    at_zero_probability: float = 0.2
+    positive_probability: float = 0.5
+    relative_level: Range = (0.3, 50.0)
+    unit: Range = (1e-2, 1e5)
+
+    def __post_init__(self) -> None:
+        _check_weights("family_weights", self.family_weights, tuple(_families()))
+        _check_weights("band_weights", self.band_weights, FREQUENCY_BANDS)
+        for band, weight in self.band_weights.items():
+            found = [frequency_band(freq) for freq in self.frequencies.get(band, ())]
+            if weight and (not found or set(found) != {FREQUENCY_BANDS.index(band)}):
+                raise ValueError(
+                    f"frequencies[{band!r}]: got {self.frequencies.get(band)}, expected pandas "
+                    "frequencies of that band; add one or give the band no weight"
+                )
+            if weight and band not in self.lengths:
+                raise ValueError(f"lengths: got none for the band {band!r}, expected (low, high)")
+
+
+def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
+    unknown = set(weights) - set(known)
+    if unknown:
+        raise ValueError(f"{name}: got {sorted(unknown)}, expected some of {known}")
+    if min(weights.values(), default=-1) < 0 or sum(weights.values()) <= 0:
+        raise ValueError(f"{name}: got {weights}, expected weights of 0 or more, one above 0")
