@@ -54,10 +54,12 @@ class Draws:
 
     def categorical(self, weights: Sequence[float], *shape: int) -> Tensor:
         """Indices (int64) into ``weights``, each as likely as its weight; one of weight 0 never."""
-        cumulative = torch.tensor(weights, device=self.device).cumsum(0)
-        return torch.bucketize(
-            self.uniform(0.0, float(cumulative[-1]), *shape), cumulative[:-1], right=True
+        size = (self.n_series, *(shape or (1,)))
+        weight = torch.tensor(weights, dtype=torch.float32, device=self.device)
+        drawn = torch.multinomial(
+            weight, math.prod(size), replacement=True, generator=self.generator
         )
+        return drawn.reshape(size)
 
     def gamma(self, concentration: Tensor) -> Tensor:
         """Gamma variates of scale 1, of the shape of ``concentration``."""

