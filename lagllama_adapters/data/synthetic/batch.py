@@ -29,6 +29,8 @@ class SeriesBatch(Draws):
         Per series.
     periods : Tensor
         ``[n_series, MAX_SEASONS]``: seasons of the frequency in steps, 0 where there is none.
+    trend_factor : Tensor
+        ``[n_series, 1]``, of the frequency's trends.
     priors : SyntheticPriors
         What the parameters are drawn from.
     """
@@ -37,6 +39,7 @@ class SeriesBatch(Draws):
     freq: tuple[str, ...]
     start: tuple[str, ...]
     periods: Tensor
+    trend_factor: Tensor
     priors: SyntheticPriors
 
     def rows(self, index: Tensor) -> "SeriesBatch":
@@ -49,6 +52,7 @@ class SeriesBatch(Draws):
             tuple(self.freq[i] for i in places),
             tuple(self.start[i] for i in places),
             self.periods[index],
+            self.trend_factor[index],
             self.priors,
         )
 

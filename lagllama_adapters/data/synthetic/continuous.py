@@ -56,17 +56,18 @@ def gaussian_process(batch: SeriesBatch) -> Tensor:
     place = torch.arange(*size, device=batch.device)
     used = batch.uniform(0, priors.max_kernels) >= place  # 1 to max_kernels, each as likely
     choices = {
-        "white": torch.tensor([0.01, 0.1, 1.0]),
+        "white": torch.tensor([0.003, 0.03, 0.3]),
         "linear": torch.tensor([0.0, 1.0, 10.0]),
         "rational_quadratic": torch.tensor([0.5, 1.0, 5.0]),
         "matern": torch.tensor([0.5, 1.5, 2.5]),
         "periodic": torch.tensor([0.4, 0.7, 1.0]),
     }
     table = torch.stack([choices.get(name, torch.ones(3)) for name in KERNELS]).to(batch.device)
+    multiplies = batch.chance(priors.kernel_product, *size)
     kernels = Kernels(
         kind=torch.where(used, kind, -1),
-        multiplies=batch.chance(priors.kernel_product, *size) & (place > 0),
-        length_scale=batch.log_uniform(*priors.kernel_length, *size) * batch.length,
+        multiplies=multiplies & (place > 0) & (kind != KERNELS.index("white")),
+        length_scale=(batch.length * batch.log_uniform(*priors.kernel_length, *size)).clamp_min(2),
         shape=table[kind, batch.categorical((1.0, 1.0, 1.0), *size)],
         period=torch.cat([pick_period(batch) for _ in range(priors.max_kernels)], dim=1),
     )
@@ -89,7 +90,7 @@ def calendar(batch: SeriesBatch) -> Tensor:
 
 def _with_trend(batch: SeriesBatch, seasonal: Tensor) -> Tensor:
     priors = batch.priors
-    rising = batch.log_uniform(*priors.trend_strength) * trend(batch)
+    rising = batch.trend_factor * batch.log_uniform(*priors.trend_strength) * trend(batch)
     total = seasonal + rising + batch.log_uniform(*priors.noise_strength) * noise(batch)
     # A product of factors is the exponential of a sum, whose spread must stay moderate.
     exponent = batch.log_uniform(0.05, 1.2) * standardise(total)
@@ -161,7 +162,7 @@ def _square_root(batch: SeriesBatch) -> Tensor:
 def _geometric_brownian(batch: SeriesBatch) -> Tensor:
     """Geometric Brownian motion with drift, its returns white or with changing volatility."""
     spread = batch.log_uniform(0.05, 1.5) / math.sqrt(batch.length)
-    drift = batch.normal() / batch.length
+    drift = batch.trend_factor.sqrt() * batch.normal() / batch.length
     return (spread * noise(batch) + drift).cumsum(1).clamp(-8, 8).exp()
 
 
@@ -178,21 +179,22 @@ def _switching(batch: SeriesBatch) -> Tensor:
 def arma(batch: SeriesBatch) -> Tensor:
     """Seasonal ARMA, summed up to twice, with drift: random walks are the simplest of them."""
     kinds: dict[Maker, float] = {
-        arma_noise: 4.0,
+        arma_noise: 3.0,
         _integrated: 3.0,
-        _random_walk: 2.0,
+        _random_walk: 2.5,
         _local_linear_trend: 1.5,
     }
     return _placed(batch, mixture(batch, kinds))
 
 
 def _integrated(batch: SeriesBatch) -> Tensor:
-    drift = batch.normal() * batch.log_uniform(0.01, 0.5)
+    drift = batch.trend_factor * batch.normal() * batch.log_uniform(0.01, 0.5)
     return (arma_noise(batch) + drift).cumsum(1)
 
 
 def _random_walk(batch: SeriesBatch) -> Tensor:
-    return (noise(batch) + batch.normal() * batch.log_uniform(0.005, 0.5)).cumsum(1)
+    drift = batch.trend_factor * batch.normal() * batch.log_uniform(0.005, 0.5)
+    return (noise(batch) + drift).cumsum(1)
 
 
 def _local_linear_trend(batch: SeriesBatch) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.data.synthetic.batch import Maker, SeriesBatch, mixture, standardise
+from lagllama_adapters.data.synthetic.draws import Draws
 from lagllama_adapters.data.synthetic.parts import (
     arma_noise,
     noise,
@@ -14,7 +15,7 @@ from lagllama_adapters.data.synthetic.parts import (
 )
 from lagllama_adapters.data.synthetic.recursion import first_order_recursion
 
-__all__ = ["censored", "counts", "intermittent", "pulses", "steps"]
+__all__ = ["censored", "counts", "intermittent", "overdispersed_counts", "pulses", "steps"]
 
 # --- counts ----------------------------------------------------------------------------------
 
@@ -22,7 +23,7 @@ __all__ = ["censored", "counts", "intermittent", "pulses", "steps"]
 def _intensity(batch: SeriesBatch) -> Tensor:
     """Positive curve of mean about 1 with trend, season and slow changes."""
     exponent = (
-        0.5 * batch.log_uniform(0.05, 1.5) * trend(batch)
+        0.5 * batch.log_uniform(0.05, 1.5) * batch.trend_factor.sqrt() * trend(batch)
         + batch.chance(0.8) * batch.log_uniform(0.1, 1.0) * season(batch)
         + batch.chance(0.5) * batch.log_uniform(0.1, 0.7) * ornstein_uhlenbeck(batch)
     )
@@ -30,9 +31,9 @@ def _intensity(batch: SeriesBatch) -> Tensor:
     return curve / curve.mean(1, keepdim=True)
 
 
-def _overdispersed(batch: SeriesBatch, rate: Tensor) -> Tensor:
+def overdispersed_counts(batch: Draws, rate: Tensor) -> Tensor:
     """Poisson or, for half of the series, negative binomial counts of that mean."""
-    shape = batch.log_uniform(0.5, 20.0)
+    shape = batch.log_uniform(0.7, 50.0)
     rows = batch.chance(0.5)[:, 0].nonzero()[:, 0]
     if len(rows):
         few = shape[rows].expand(-1, rate.shape[1])
@@ -43,7 +44,9 @@ def _overdispersed(batch: SeriesBatch, rate: Tensor) -> Tensor:
 
 def counts(batch: SeriesBatch) -> Tensor:
     """Counts whose mean has trend, season and slow changes."""
-    return _overdispersed(batch, batch.log_uniform(*batch.priors.count_mean) * _intensity(batch))
+    return overdispersed_counts(
+        batch, batch.log_uniform(*batch.priors.count_mean) * _intensity(batch)
+    )
 
 
 def intermittent(batch: SeriesBatch) -> Tensor:
@@ -51,7 +54,7 @@ def intermittent(batch: SeriesBatch) -> Tensor:
     rate = batch.log_uniform(*batch.priors.demand_rate) * _intensity(batch)
     occurs = batch.chance(rate.clamp_max(1.0), batch.length)
     mean = batch.log_uniform(0.1, 30.0).expand(-1, batch.length)
-    size = 1 + _overdispersed(batch, mean.contiguous())
+    size = 1 + overdispersed_counts(batch, mean.contiguous())
     amount = mean * (batch.log_uniform(0.2, 1.0) * batch.normal(batch.length)).exp()
     return occurs * torch.where(batch.chance(0.25), amount, size)
 

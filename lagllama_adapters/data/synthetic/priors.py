@@ -25,6 +25,18 @@ def _families() -> dict[str, float]:
     }
 
 
+def _slow_factors() -> dict[str, float]:
+    return {
+        "calendar": 0.5,
+        "shifts": 0.5,
+        "counts": 0.4,
+        "intermittent": 0.4,
+        "pulses": 0.3,
+        "steps": 0.3,
+        "censored": 0.3,
+    }
+
+
 def _frequencies() -> dict[str, tuple[str, ...]]:
     return {
         "minutely": ("s", "10s", "min", "5min"),
@@ -63,6 +75,9 @@ class SyntheticPriors:
     ----------
     family_weights : dict
         Share of series per family; a family that is left out is not drawn.
+    slow_family_factors : dict
+        Factors of these weights, above 0, for monthly, quarterly and yearly series: fewer events
+        and more trends. A family that is not named keeps its weight.
     band_weights : dict
         Share of series per frequency band (of `corpus.FREQUENCY_BANDS`).
     frequencies : dict
@@ -76,11 +91,14 @@ class SyntheticPriors:
     max_kernels : int
         Kernels in an expression, 1 to this (KernelSynth: 5).
     kernel_product : float
-        Probability that a kernel multiplies what is before it instead of being added.
+        Probability that a kernel multiplies what is before it instead of being added; white noise
+        is always added.
     kernel_length : tuple of float
-        Length scale of kernels, a share of the length.
+        Length scale of kernels, a share of the length, but two steps at least.
     n_waves : int
         Random waves of a Gaussian process.
+    trend_factors : dict
+        Band to a factor of the trends' strength; 1 for other bands.
     season_probability : float
         That a natural season of the frequency is present.
     free_season_probability : float
@@ -122,6 +140,7 @@ class SyntheticPriors:
     """
 
     family_weights: dict[str, float] = field(default_factory=_families)
+    slow_family_factors: dict[str, float] = field(default_factory=_slow_factors)
     band_weights: dict[str, float] = field(
         default_factory=lambda: {
             "minutely": 0.1,
@@ -139,12 +158,15 @@ class SyntheticPriors:
     first_year: int = 1995
     last_year: int = 2025
 
-    kernel_weights: tuple[float, ...] = (0.04, 0.1, 0.12, 0.12, 0.1, 0.14, 0.38)
+    kernel_weights: tuple[float, ...] = (0.04, 0.08, 0.18, 0.14, 0.12, 0.14, 0.3)
     max_kernels: int = 5
     kernel_product: float = 0.5
     kernel_length: Range = (0.01, 5.0)
     n_waves: int = 64
 
+    trend_factors: dict[str, float] = field(
+        default_factory=lambda: {"weekly": 2.0, "monthly": 5.0, "quarterly": 8.0, "yearly": 8.0}
+    )
     season_probability: float = 0.75
     free_season_probability: float = 0.1
     harmonic_decay: Range = (0.2, 2.5)
@@ -160,14 +182,16 @@ class SyntheticPriors:
     reversion_time: Range = (2.0, 3.0)
     count_mean: Range = (0.5, 1000.0)
     demand_rate: Range = (0.03, 0.6)
-    at_zero_probability: float = 0.2
-    positive_probability: float = 0.5
+    at_zero_probability: float = 0.15
+    positive_probability: float = 0.6
     relative_level: Range = (0.3, 50.0)
     unit: Range = (1e-2, 1e5)
 
     def __post_init__(self) -> None:
         _check_weights("family_weights", self.family_weights, tuple(_families()))
         _check_weights("band_weights", self.band_weights, FREQUENCY_BANDS)
+        _check_factors("slow_family_factors", self.slow_family_factors, tuple(_families()))
+        _check_factors("trend_factors", self.trend_factors, FREQUENCY_BANDS)
         for band, weight in self.band_weights.items():
             found = [frequency_band(freq) for freq in self.frequencies.get(band, ())]
             if weight and (not found or set(found) != {FREQUENCY_BANDS.index(band)}):
@@ -180,8 +204,18 @@ class SyntheticPriors:
 
 
 def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
-    unknown = set(weights) - set(known)
-    if unknown:
-        raise ValueError(f"{name}: got {sorted(unknown)}, expected some of {known}")
+    _check_names(name, weights, known)
     if min(weights.values(), default=-1) < 0 or sum(weights.values()) <= 0:
         raise ValueError(f"{name}: got {weights}, expected weights of 0 or more, one above 0")
+
+
+def _check_factors(name: str, factors: dict[str, float], known: tuple[str, ...]) -> None:
+    _check_names(name, factors, known)
+    if min(factors.values(), default=1) <= 0:
+        raise ValueError(f"{name}: got {factors}, expected factors above 0")
+
+
+def _check_names(name: str, given: dict[str, float], known: tuple[str, ...]) -> None:
+    unknown = set(given) - set(known)
+    if unknown:
+        raise ValueError(f"{name}: got {sorted(unknown)}, expected some of {known}")

@@ -32,6 +32,7 @@ FAMILIES: dict[str, Maker] = {
 }
 """Families by name."""
 
+_SLOW = ("monthly", "quarterly", "yearly")
 _SHORTEST = 4
 _CHUNK = 256  # series of a corpus that are drawn together
 
@@ -91,13 +92,25 @@ def draw_series(
             f"{_SHORTEST} steps"
         )
     draws = Draws(generator, n_series)
-    family = _choose(draws, "families", priors.family_weights, families)
     band = _choose(draws, "bands", priors.band_weights, bands)
+    factors = priors.slow_family_factors
+    slow_weights = {name: w * factors.get(name, 1.0) for name, w in priors.family_weights.items()}
+    fast_and_slow = [
+        _choose(draws, "families", weights, families)
+        for weights in (priors.family_weights, slow_weights)
+    ]
+    family = tuple(
+        pair[name in _SLOW]
+        for name, pair in zip(band, zip(*fast_and_slow, strict=True), strict=True)
+    )
     freq, start = _calendars(draws, band, length, priors)
     seasons = {name: seasons_of(name) for name in set(freq)}
     none = (0.0,) * MAX_SEASONS
     periods = torch.tensor([(*seasons[f], *none)[:MAX_SEASONS] for f in freq], device=draws.device)
-    batch = SeriesBatch(generator, n_series, length, freq, start, periods, priors)
+    factor = torch.tensor([priors.trend_factors.get(name, 1.0) for name in band])
+    batch = SeriesBatch(
+        generator, n_series, length, freq, start, periods, factor[:, None].to(draws.device), priors
+    )
     values = torch.empty(n_series, length, device=draws.device)
     for name in dict.fromkeys(family):
         rows = torch.tensor([i for i, f in enumerate(family) if f == name], device=draws.device)

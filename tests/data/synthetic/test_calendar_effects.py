@@ -19,6 +19,7 @@ def _batch(freq, start, length, n_series=60):
         (freq,) * n_series,
         (start,) * n_series,
         torch.zeros(n_series, 3),
+        torch.ones(n_series, 1),
         SyntheticPriors(),
     )
 
@@ -65,6 +66,14 @@ def test_hourly_effects_have_the_profile_of_the_hour_and_the_weekend():
     left = _share_within(values, stamps.hour, stamps.weekday)
     assert np.median(left) < 0.1  # what is left: paydays, yearly dates, change of month
     assert np.median(_share_within(values, stamps.hour)) > 0.1
+
+
+def test_days_at_the_weekend_have_another_profile_in_most_series():
+    values, stamps = _effects("h", "2021-03-01", 24 * 7 * 8)
+    profiles = pd.DataFrame(values.T).groupby([stamps.weekday >= 5, stamps.hour]).mean()
+    working, weekend = profiles.loc[False], profiles.loc[True]
+    alike = working.corrwith(weekend) > 0.95
+    assert 0.02 < alike.mean() < 0.4
 
 
 def test_daily_effects_have_weekdays_and_months():

@@ -77,6 +77,11 @@ EXPRESSIONS = {
     "product of periodic ones": [("+", "periodic", 1, 0.7, 4), ("*", "periodic", 1, 1, 5)],
     "growing noise": [("+", "rbf", 3, 1, 1), ("*", "white", 1, 0.5, 1), ("*", "linear", 1, 1, 1)],
     "quadratic": [("+", "linear", 1, 1, 1), ("*", "linear", 1, 0.2, 1), ("*", "periodic", 1, 1, 4)],
+    "added after a product": [
+        ("+", "rbf", 3, 1, 1),
+        ("*", "periodic", 1, 1, 4),
+        ("+", "linear", 1, 0.5, 1),
+    ],
     "bracket": [
         ("+", "linear", 1, 0.5, 1),
         ("+", "rbf", 2, 1, 1),

@@ -22,6 +22,7 @@ def make_batch(n_series=200, length=300, freq="MS", start="2000-01-01", seed=0, 
         (freq,) * n_series,
         (start,) * n_series,
         periods.expand(n_series, -1),
+        torch.ones(n_series, 1),
         SyntheticPriors(**priors),
     )
 

@@ -11,6 +11,8 @@ from lagllama_adapters.data.synthetic import (
     draw_series,
     synthetic_corpus,
 )
+from lagllama_adapters.data.synthetic.draws import Draws
+from lagllama_adapters.data.synthetic.events import overdispersed_counts
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
 
@@ -80,13 +82,29 @@ def test_series_are_made_where_the_generator_is():
 def test_families_and_bands_come_by_their_weights():
     priors = SyntheticPriors(
         family_weights={"steps": 3.0, "counts": 1.0, "arma": 0.0},
-        band_weights={"hourly": 1.0, "yearly": 1.0},
+        band_weights={"hourly": 1.0, "weekly": 1.0},
+        frequencies={"hourly": ("h",), "weekly": ("W-SAT",)},
     )
     drawn = draw_series(_generator(), 4000, 8, priors)
     share = pd.Series(drawn.family).value_counts(normalize=True)
     assert share.to_dict() == pytest.approx({"steps": 0.75, "counts": 0.25}, abs=0.03)
     share = pd.Series(drawn.freq).value_counts(normalize=True)
-    assert share.to_dict() == pytest.approx({"h": 0.5, "YS": 0.5}, abs=0.03)
+    assert share.to_dict() == pytest.approx({"h": 0.5, "W-SAT": 0.5}, abs=0.03)
+
+
+def test_slow_series_have_their_own_weights_and_stronger_trends():
+    priors = SyntheticPriors(
+        family_weights={"steps": 1.0, "trend_season": 1.0}, slow_family_factors={"steps": 0.25}
+    )
+    shares, trends = [], []
+    for band in ("hourly", "yearly"):
+        drawn = draw_series(_generator(), 2000, 60, priors, bands=(band,))
+        steps = np.array(drawn.family) == "steps"
+        shares.append(steps.mean())
+        values = drawn.values.numpy()[~steps]
+        trends.append(np.median(np.abs([np.corrcoef(row, np.arange(60))[0, 1] for row in values])))
+    assert shares == pytest.approx([0.5, 0.2], abs=0.04)
+    assert trends[1] > trends[0] + 0.2
 
 
 def test_the_priors_know_every_family():
@@ -111,17 +129,13 @@ def test_counts_and_demand_are_counts_and_demand():
 
 
 def test_half_of_the_counts_are_overdispersed():
-    priors = SyntheticPriors(
-        count_mean=(50.0, 50.1),
-        trend_strength=(1e-6, 2e-6),
-        season_probability=0.0,
-        free_season_probability=0.0,
-        reversion_time=(1e6, 1.0),
-    )
-    values = draw_series(_generator(), 400, 1000, priors, families=("counts",)).values
+    draws = Draws(_generator(), 1000)
+    values = overdispersed_counts(draws, torch.full((1000, 500), 50.0))
+    torch.testing.assert_close(values.mean(), torch.tensor(50.0), rtol=0.02, atol=0)
+    # A negative binomial count of shape k has 1 + 50 / k times the variance of a Poisson count.
     dispersion = values.var(1) / values.mean(1)
-    assert ((dispersion > 0.7) & (dispersion < 1.5)).float().mean() > 0.2
-    assert (dispersion > 2).float().mean() > 0.4
+    assert (dispersion < 1.3).float().mean() == pytest.approx(0.5, abs=0.05)
+    assert dispersion[dispersion > 1.3].median() == pytest.approx(1 + 50 / 5.9, rel=0.3)
 
 
 def test_series_that_chance_makes_constant_get_one_value_that_differs():
@@ -180,6 +194,8 @@ def test_bad_arguments_are_refused(arguments, message):
             {"frequencies": {"daily": ("D", "h")}, "band_weights": {"daily": 1.0}},
             r"frequencies\['daily'\]: got \('D', 'h'\), expected pandas frequencies of that band",
         ),
+        ({"slow_family_factors": {"arma": 0.0}}, "slow_family_factors: got .* expected factors"),
+        ({"trend_factors": {"dayly": 2.0}}, r"trend_factors: got \['dayly'\], expected some of"),
         ({"lengths": {}}, "lengths: got none for the band 'minutely'"),
     ],
 )  # fmt: skip
