@@ -1,7 +1,7 @@
 """The series that are drawn together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -45,15 +45,13 @@ class SeriesBatch(Draws):
     def rows(self, index: Tensor) -> "SeriesBatch":
         """Some of the series."""
         places: list[int] = index.tolist()
-        return SeriesBatch(
-            self.generator,
-            len(places),
-            self.length,
-            tuple(self.freq[i] for i in places),
-            tuple(self.start[i] for i in places),
-            self.periods[index],
-            self.trend_factor[index],
-            self.priors,
+        return replace(
+            self,
+            n_series=len(places),
+            freq=tuple(self.freq[i] for i in places),
+            start=tuple(self.start[i] for i in places),
+            periods=self.periods[index],
+            trend_factor=self.trend_factor[index],
         )
 
     @property

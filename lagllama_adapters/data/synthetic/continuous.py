@@ -63,7 +63,7 @@ def gaussian_process(batch: SeriesBatch) -> Tensor:
         "periodic": torch.tensor([0.4, 0.7, 1.0]),
     }
     table = torch.stack([choices.get(name, torch.ones(3)) for name in KERNELS]).to(batch.device)
-    multiplies = batch.chance(priors.kernel_product, *size)
+    multiplies = batch.chance(priors.product_probability, *size)
     kernels = Kernels(
         kind=torch.where(used, kind, -1),
         multiplies=multiplies & (place > 0) & (kind != KERNELS.index("white")),

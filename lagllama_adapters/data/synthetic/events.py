@@ -44,9 +44,8 @@ def overdispersed_counts(batch: Draws, rate: Tensor) -> Tensor:
 
 def counts(batch: SeriesBatch) -> Tensor:
     """Counts whose mean has trend, season and slow changes."""
-    return overdispersed_counts(
-        batch, batch.log_uniform(*batch.priors.count_mean) * _intensity(batch)
-    )
+    mean = batch.log_uniform(*batch.priors.count_mean)
+    return overdispersed_counts(batch, mean * _intensity(batch))
 
 
 def intermittent(batch: SeriesBatch) -> Tensor:

@@ -123,9 +123,8 @@ def _damped(batch: SeriesBatch) -> Tensor:
 
 
 def _logistic(batch: SeriesBatch) -> Tensor:
-    return (
-        batch.normal() * ((batch.time - batch.uniform(0, 1)) * batch.log_uniform(3, 30)).sigmoid()
-    )
+    since = batch.time - batch.uniform(0, 1)
+    return batch.normal() * (since * batch.log_uniform(3, 30)).sigmoid()
 
 
 def broken_trend(batch: SeriesBatch) -> Tensor:
@@ -215,8 +214,8 @@ def stationary_ar1(coefficient: Tensor, innovations: Tensor) -> Tensor:
 
 def reversion(batch: SeriesBatch) -> Tensor:
     """AR(1) coefficients ``exp(-1 / tau)`` of Ornstein-Uhlenbeck processes ``[n_series, 1]``."""
-    low, high = batch.priors.reversion_time
-    return (-1 / batch.log_uniform(low, max(high * batch.length, 2 * low))).exp()
+    slowest = batch.priors.slowest_reversion * batch.length
+    return (-1 / batch.log_uniform(2.0, max(slowest, 2.0))).exp()
 
 
 def ornstein_uhlenbeck(batch: SeriesBatch) -> Tensor:

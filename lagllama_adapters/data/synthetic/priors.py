@@ -1,10 +1,14 @@
 """What synthetic series are drawn from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS, frequency_band
+from lagllama_adapters.data.synthetic.gaussian_process import KERNELS
 
-__all__ = ["SyntheticPriors"]
+__all__ = ["SHORTEST", "SyntheticPriors"]
+
+SHORTEST = 4
+"""Steps that a series must have."""
 
 Range = tuple[float, float]
 
@@ -90,7 +94,7 @@ class SyntheticPriors:
         Shares of the `gaussian_process.KERNELS`.
     max_kernels : int
         Kernels in an expression, 1 to this (KernelSynth: 5).
-    kernel_product : float
+    product_probability : float
         Probability that a kernel multiplies what is before it instead of being added; white noise
         is always added.
     kernel_length : tuple of float
@@ -119,8 +123,9 @@ class SyntheticPriors:
         That trend, season and noise multiply.
     segment_length : tuple of float
         Mean time between shifts and breaks, a share of the length.
-    reversion_time : tuple of float
-        Time constants of Ornstein-Uhlenbeck processes, from steps to a multiple of the length.
+    slowest_reversion : float
+        Longest time constant of Ornstein-Uhlenbeck processes, a multiple of the length; the
+        shortest is two steps.
     count_mean : tuple of float
         Mean of counts.
     demand_rate : tuple of float
@@ -136,7 +141,7 @@ class SyntheticPriors:
     Raises
     ------
     ValueError
-        If a family, band, weight or frequency cannot be used.
+        If a field cannot be used; the message names it.
     """
 
     family_weights: dict[str, float] = field(default_factory=_families)
@@ -160,7 +165,7 @@ class SyntheticPriors:
 
     kernel_weights: tuple[float, ...] = (0.04, 0.08, 0.18, 0.14, 0.12, 0.14, 0.3)
     max_kernels: int = 5
-    kernel_product: float = 0.5
+    product_probability: float = 0.5
     kernel_length: Range = (0.01, 5.0)
     n_waves: int = 64
 
@@ -179,7 +184,7 @@ class SyntheticPriors:
     heavy_tail_df: Range = (2.5, 8.0)
     multiplicative_probability: float = 0.4
     segment_length: Range = (0.03, 0.7)
-    reversion_time: Range = (2.0, 3.0)
+    slowest_reversion: float = 3.0
     count_mean: Range = (0.5, 1000.0)
     demand_rate: Range = (0.03, 0.6)
     at_zero_probability: float = 0.15
@@ -193,14 +198,34 @@ class SyntheticPriors:
         _check_factors("slow_family_factors", self.slow_family_factors, tuple(_families()))
         _check_factors("trend_factors", self.trend_factors, FREQUENCY_BANDS)
         for band, weight in self.band_weights.items():
-            found = [frequency_band(freq) for freq in self.frequencies.get(band, ())]
-            if weight and (not found or set(found) != {FREQUENCY_BANDS.index(band)}):
-                raise ValueError(
-                    f"frequencies[{band!r}]: got {self.frequencies.get(band)}, expected pandas "
-                    "frequencies of that band; add one or give the band no weight"
-                )
-            if weight and band not in self.lengths:
-                raise ValueError(f"lengths: got none for the band {band!r}, expected (low, high)")
+            if weight:
+                self._check_band(band)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.type == Range and not 0 < value[0] <= value[1]:
+                raise ValueError(f"{item.name}: got {value}, expected (low, high), 0 < low <= high")
+            if item.name.endswith("_probability") and not 0 <= value <= 1:
+                raise ValueError(f"{item.name}: got {value}, expected a probability")
+            if item.type in (int, float) and value < 0:
+                raise ValueError(f"{item.name}: got {value}, expected no negative number")
+        if len(self.kernel_weights) != len(KERNELS):
+            raise ValueError(
+                f"kernel_weights: got {self.kernel_weights}, expected one for each of {KERNELS}"
+            )
+
+    def _check_band(self, band: str) -> None:
+        freq = self.frequencies.get(band, ())
+        if {frequency_band(name) for name in freq} != {FREQUENCY_BANDS.index(band)}:
+            raise ValueError(
+                f"frequencies[{band!r}]: got {freq}, expected pandas frequencies of that band; add "
+                "one or give the band no weight"
+            )
+        low, high = self.lengths.get(band, (0, 0))
+        if not SHORTEST <= low <= high:
+            raise ValueError(
+                f"lengths[{band!r}]: got {self.lengths.get(band)}, expected (low, high), "
+                f"{SHORTEST} <= low <= high"
+            )
 
 
 def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:

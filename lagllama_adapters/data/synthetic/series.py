@@ -1,5 +1,6 @@
 """Drawing series of all families, and corpora of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus
 from lagllama_adapters.data.synthetic import continuous, events
 from lagllama_adapters.data.synthetic.batch import MAX_SEASONS, Maker, SeriesBatch, seasons_of
 from lagllama_adapters.data.synthetic.draws import Draws
-from lagllama_adapters.data.synthetic.priors import SyntheticPriors
+from lagllama_adapters.data.synthetic.priors import SHORTEST, SyntheticPriors
 
 __all__ = ["FAMILIES", "SyntheticSeries", "draw_series", "synthetic_corpus"]
 
@@ -33,7 +34,6 @@ FAMILIES: dict[str, Maker] = {
 """Families by name."""
 
 _SLOW = ("monthly", "quarterly", "yearly")
-_SHORTEST = 4
 _CHUNK = 256  # series of a corpus that are drawn together
 
 
@@ -86,10 +86,10 @@ def draw_series(
         If ``length`` or ``n_series`` is too small, or a family or band is unknown or has no weight.
     """
     priors = priors or SyntheticPriors()
-    if n_series < 1 or length < _SHORTEST:
+    if n_series < 1 or length < SHORTEST:
         raise ValueError(
             f"got n_series={n_series}, length={length}, expected at least 1 series of at least "
-            f"{_SHORTEST} steps"
+            f"{SHORTEST} steps"
         )
     draws = Draws(generator, n_series)
     band = _choose(draws, "bands", priors.band_weights, bands)
@@ -109,7 +109,14 @@ def draw_series(
     periods = torch.tensor([(*seasons[f], *none)[:MAX_SEASONS] for f in freq], device=draws.device)
     factor = torch.tensor([priors.trend_factors.get(name, 1.0) for name in band])
     batch = SeriesBatch(
-        generator, n_series, length, freq, start, periods, factor[:, None].to(draws.device), priors
+        generator,
+        n_series,
+        length=length,
+        freq=freq,
+        start=start,
+        periods=periods,
+        trend_factor=factor[:, None].to(draws.device),
+        priors=priors,
     )
     values = torch.empty(n_series, length, device=draws.device)
     for name in dict.fromkeys(family):
@@ -177,22 +184,22 @@ def synthetic_corpus(
     -------
     Corpus
         Data sets are named ``synthetic/<family>``.
+
+    Raises
+    ------
+    ValueError
+        If ``n_series`` is less than 1.
     """
     priors = priors or SyntheticPriors()
+    if n_series < 1:
+        raise ValueError(f"got n_series={n_series}, expected at least 1")
     values, parts = [], []
-    band = torch.tensor(
-        [
-            FREQUENCY_BANDS.index(name)
-            for name in _choose(Draws(generator, n_series), "bands", priors.band_weights, None)
-        ]
-    )
-    for index, name in enumerate(FREQUENCY_BANDS):
-        n_left = int((band == index).sum())
-        while n_left > 0:
-            n_chunk = min(_CHUNK, n_left)
-            n_left -= n_chunk
+    count = Counter(_choose(Draws(generator, n_series), "bands", priors.band_weights, None))
+    for name in FREQUENCY_BANDS:
+        for at in range(0, count[name], _CHUNK):
             low, high = priors.lengths[name]
-            length = int(Draws(generator, 1).log_uniform(low, high + 1))
+            n_chunk = min(_CHUNK, count[name] - at)
+            length = int(Draws(generator, 1).log_uniform(low, high).round())
             drawn = draw_series(generator, n_chunk, length, priors, bands=(name,))
             parts.append(drawn)
             # Cut at the end, so that starts remain, to lengths that differ within a chunk.

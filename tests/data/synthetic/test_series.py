@@ -182,6 +182,11 @@ def test_bad_arguments_are_refused(arguments, message):
         draw_series(_generator(), **({"n_series": 2, "length": 10} | arguments))
 
 
+def test_an_empty_corpus_is_refused():
+    with pytest.raises(ValueError, match="got n_series=0, expected at least 1"):
+        synthetic_corpus(_generator(), 0)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -189,14 +194,19 @@ def test_bad_arguments_are_refused(arguments, message):
         ({"family_weights": {"arma": -1.0}}, "family_weights: got .* expected weights of 0"),
         ({"band_weights": {"hourly": 0.0}}, "band_weights: got .* one above 0"),
         ({"band_weights": {}}, "band_weights: got"),
-        ({"frequencies": {}}, r"frequencies\['minutely'\]: got None"),
+        ({"frequencies": {}}, r"frequencies\['minutely'\]: got \(\)"),
         (
             {"frequencies": {"daily": ("D", "h")}, "band_weights": {"daily": 1.0}},
             r"frequencies\['daily'\]: got \('D', 'h'\), expected pandas frequencies of that band",
         ),
         ({"slow_family_factors": {"arma": 0.0}}, "slow_family_factors: got .* expected factors"),
         ({"trend_factors": {"dayly": 2.0}}, r"trend_factors: got \['dayly'\], expected some of"),
-        ({"lengths": {}}, "lengths: got none for the band 'minutely'"),
+        ({"lengths": {}}, r"lengths\['minutely'\]: got None, expected \(low, high\), 4 <= low"),
+        ({"unit": (0.0, 1.0)}, r"unit: got \(0.0, 1.0\), expected \(low, high\), 0 < low <= high"),
+        ({"noise_strength": (2.0, 1.0)}, r"noise_strength: got \(2.0, 1.0\)"),
+        ({"season_probability": 1.5}, "season_probability: got 1.5, expected a probability"),
+        ({"slowest_reversion": -1.0}, "slowest_reversion: got -1.0, expected no negative number"),
+        ({"kernel_weights": (1.0, 2.0)}, r"kernel_weights: got \(1.0, 2.0\), expected one"),
     ],
 )  # fmt: skip
 def test_bad_priors_are_refused(fields, message):
