@@ -70,7 +70,7 @@ def draw_series(
     ----------
     generator : torch.Generator
         Source of all randomness. The series are made on its device; on one device, the same state
-        gives the same series.
+        gives the same series (on a GPU up to rounding, where sums have no fixed order).
     n_series : int
         How many.
     length : int
