@@ -79,7 +79,8 @@ class StudentT(torch.distributions.StudentT):
         Tensor
             Samples, if the scores are standard normal. NaN where ``df < 2``.
         """
-        df = self.df
+        dtype = torch.promote_types(self.df.dtype, score.dtype)  # of networks in half precision
+        df, score = self.df.to(dtype), score.to(dtype)
         inverse = torch.where(df < 2, torch.nan, df.reciprocal())
         square = score.square()
         excess = _interpolate_wallace(square, inverse) * inverse

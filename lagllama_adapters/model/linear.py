@@ -38,6 +38,7 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         and input.dtype == torch.float32 == weight.dtype
         and input.device.type == "cpu"
         and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()  # the compiler chooses for itself
     )
     if not by_onednn:
         return F.linear(input, weight, bias)

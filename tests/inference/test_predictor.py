@@ -127,6 +127,16 @@ def test_a_given_network_is_not_moved(block_predictor):
     assert moved.model.device.type == "meta"
 
 
+def test_another_dtype_is_a_copy_of_its_own(predictor, series):
+    half = LagLlamaPredictor(predictor.model, dtype=torch.bfloat16)
+    assert half.model.dtype == torch.bfloat16
+    assert predictor.model.dtype == torch.float32
+    assert LagLlamaPredictor(predictor.model, dtype=torch.float32).model is predictor.model
+    samples = _predict(half, series)
+    assert samples.dtype == _predict(predictor, series).dtype
+    assert np.isfinite(samples).all()
+
+
 def test_the_same_seed_repeats_and_none_does_not(predictor, series):
     np.testing.assert_array_equal(_predict(predictor, series), _predict(predictor, series))
     assert not np.allclose(_predict(predictor, series), _predict(predictor, series, seed=2))

@@ -94,6 +94,16 @@ def test_cached_paths_equal_reencoded_paths_in_float32(model, history):
     torch.testing.assert_close(cached / scale, reencoded / scale, rtol=0, atol=1e-5)
 
 
+def test_a_network_in_half_precision_draws_nearly_the_same_paths(model, history):
+    scores = _scores(model)
+    with torch.inference_mode():
+        exact = sample_paths(model, history, scores)
+        rounded = sample_paths(model.bfloat16(), history, scores)
+    error = (rounded - exact).abs() / exact.abs().amax((1, 2), keepdim=True)
+    assert error.median() < 0.02
+    assert rounded.isfinite().all()
+
+
 def test_a_batch_equals_a_loop_over_series(model, history):
     scores = _scores(model)
     with torch.inference_mode():
