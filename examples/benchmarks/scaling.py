@@ -218,7 +218,8 @@ def draw(sweeps: Sequence[Sweep], path: Path, title: str) -> None:
         others = ", ".join(f"{n} {k}" for k, (*_, n) in SWEEPS.items() if k != quantity)
         axis.set_title(quantity, loc="left", weight="bold", size=8)
         axis.set_title(others, loc="right", size=7, color="0.4")
-        ticks = sorted({size for s in sweeps if s.quantity == quantity for size in s.sizes})
+        sizes = sorted({size for s in sweeps if s.quantity == quantity for size in s.sizes})
+        ticks = sizes[:: 2 if len(sizes) > 9 else 1]
         axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.minorticks_off()
