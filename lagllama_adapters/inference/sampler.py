@@ -45,6 +45,7 @@ class History:
         return History(self.values[rows], self.observed[rows], calendar)
 
 
+@torch.no_grad()
 def sample_paths(
     model: LagLlama, history: History, scores: Tensor, *, max_paths: int = 1024
 ) -> Tensor:

@@ -124,6 +124,14 @@ def test_the_cap_on_paths_does_not_change_them(max_paths, model, history):
         )
 
 
+def test_no_gradient_is_recorded_whatever_the_mode(model, history):
+    scores = _scores(model)
+    sampled = sample_paths(model, history, scores)
+    assert not sampled.requires_grad
+    with torch.inference_mode():
+        _assert_same(sampled, sample_paths(model, history, scores))
+
+
 def test_a_shared_prefix_equals_a_repeated_one(model, history):
     scores = _scores(model)
     repeated = History(
