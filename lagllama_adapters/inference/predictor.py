@@ -19,6 +19,7 @@ from lagllama_adapters.inference.noise import check_sampling, draw_scores
 from lagllama_adapters.inference.sampler import (
     EncodedHistory,
     History,
+    fed_back,
     sample_paths,
     sample_paths_uncached,
 )
@@ -292,7 +293,7 @@ class LagLlamaPredictor:
         cap = _ON_CPU if self.model.device.type == "cpu" else _ON_ACCELERATOR
         if horizon <= config.block_length:
             return cap.drawn
-        tokens = -(-config.block_length // config.path_stride)  # of a block
+        tokens = len(fed_back(0, config.block_length, config.path_stride))
         cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
         return max(1, min(cap.tokens // tokens, cap.cached // cached))
 

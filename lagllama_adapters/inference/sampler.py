@@ -16,7 +16,7 @@ from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.kv_cache import KVCache, Scratch
 from lagllama_adapters.model.lag_tokens import lag_positions
 
-__all__ = ["EncodedHistory", "History", "sample_paths", "sample_paths_uncached"]
+__all__ = ["EncodedHistory", "History", "fed_back", "sample_paths", "sample_paths_uncached"]
 
 
 @dataclass(frozen=True)

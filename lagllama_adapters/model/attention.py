@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lagllama_adapters.model.kv_cache import LayerCache, Scratch
+from lagllama_adapters.model.kv_cache import LayerCache
 from lagllama_adapters.model.linear import Linear
 from lagllama_adapters.model.rotary import apply_rotary
 
@@ -89,14 +89,7 @@ class CausalSelfAttention(nn.Module):
             )
         return self.out_proj(out.transpose(1, 2).reshape(batch, steps, width))  # type: ignore[no-any-return]
 
-    def extend(
-        self,
-        x: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        cache: LayerCache,
-        capacity: int,
-        scratch: Scratch,
-    ) -> Tensor:
+    def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
         """Attend from new steps of every path to the shared prefix and the path's own steps.
 
         The prefix enters as one matrix product over all paths of a series. The suffix is short and
@@ -111,10 +104,6 @@ class CausalSelfAttention(nn.Module):
             Cosines and sines ``[step, head_dim]`` at the steps' absolute positions.
         cache : LayerCache
             Holds the prefix; the new keys and values are appended.
-        capacity : int
-            Steps that the suffix buffer must hold in all.
-        scratch : Scratch
-            Memory for temporaries.
 
         Returns
         -------
@@ -124,15 +113,14 @@ class CausalSelfAttention(nn.Module):
         if cache.prefix_key is None or cache.prefix_value is None:
             raise RuntimeError("the cache has no prefix yet: encode the context first")
         steps, series, paths, width = x.shape
-        heads, context = self.n_head, cache.prefix_key.shape[2]
+        heads, context, scratch = self.n_head, cache.prefix_key.shape[2], cache.scratch
         qkv = self.qkv_proj.transposed(x.view(-1, width))
         qkv = qkv.view(3, heads, -1, steps, series * paths)
         cos, sin = (table.t()[:, :, None] for table in rotary)
         query, key = apply_rotary(qkv[:2], cos, sin, dim=-3)
         query = query * query.shape[1] ** -0.5  # [head, head_dim, step, row]
         first = context + cache.suffix_length
-        new = key.permute(2, 0, 1, 3), qkv[2].permute(2, 0, 1, 3)
-        keys, values = cache.append(*new, capacity, scratch)
+        keys, values = cache.append(key.permute(2, 0, 1, 3), qkv[2].permute(2, 0, 1, 3))
         ends = range(first + 1, first + 1 + steps)
         starts = [0 if self.window is None else max(0, end - self.window) for end in ends]
         in_suffix = [

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lagllama_adapters.model.attention import CausalSelfAttention
-from lagllama_adapters.model.kv_cache import KVCache, LayerCache, Scratch
+from lagllama_adapters.model.kv_cache import KVCache, LayerCache
 from lagllama_adapters.model.linear import Linear
 
 __all__ = ["Decoder", "DecoderBlock", "SwiGLU"]
@@ -49,16 +49,9 @@ class DecoderBlock(nn.Module):
         x = x + self.attention(self.attention_norm(x), rotary, cache)
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
-    def extend(
-        self,
-        x: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        cache: LayerCache,
-        capacity: int,
-        scratch: Scratch,
-    ) -> Tensor:
+    def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
         """Map ``[step, series, path, d_model]`` likewise; see `CausalSelfAttention.extend`."""
-        x = x + self.attention.extend(self.attention_norm(x), rotary, cache, capacity, scratch)
+        x = x + self.attention.extend(self.attention_norm(x), rotary, cache)
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
 
@@ -109,5 +102,5 @@ class Decoder(nn.Module):
         """Decode new steps ``[step, series, path, d_model]`` of all paths over a shared prefix."""
         for block, layer in zip(self.blocks, cache.layers, strict=True):
             assert isinstance(block, DecoderBlock)
-            x = block.extend(x, rotary, layer, cache.capacity, cache.scratch)
+            x = block.extend(x, rotary, layer)
         return self.final_norm(x)  # type: ignore[no-any-return]

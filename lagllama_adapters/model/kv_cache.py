@@ -52,9 +52,16 @@ class LayerCache:
     ----------
     index : int
         Number of the layer.
+    capacity : int
+        Steps that the suffix has room for.
+    scratch : Scratch
+        Gives the suffix its memory, which therefore serves one cache at a time, and attention that
+        of its temporaries.
     """
 
     index: int
+    capacity: int
+    scratch: Scratch
     prefix_key: Tensor | None = None  # [series, head, context, head_dim]
     prefix_value: Tensor | None = None
     suffix: Tensor | None = None  # [key or value, step, head, head_dim, path of any series]
@@ -64,23 +71,17 @@ class LayerCache:
         """Keep the context's keys and values, each ``[series, head, context, head_dim]``."""
         self.prefix_key, self.prefix_value = key.contiguous(), value.contiguous()
 
-    def append(
-        self, key: Tensor, value: Tensor, capacity: int, scratch: Scratch
-    ) -> tuple[Tensor, Tensor]:
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write new steps of all paths and return every suffix step so far.
 
         Parameters
         ----------
         key, value : Tensor
             ``[new_step, head, head_dim, path of any series]``.
-        capacity : int
-            Steps to make room for at the first call.
-        scratch : Scratch
-            Gives the memory, which therefore serves one cache at a time.
         """
         if self.suffix is None:
-            shape = (2, capacity, *key.shape[1:])
-            self.suffix = scratch.take(f"suffix of layer {self.index}", shape, key)
+            shape = (2, self.capacity, *key.shape[1:])
+            self.suffix = self.scratch.take(f"suffix of layer {self.index}", shape, key)
         start, stop = self.suffix_length, self.suffix_length + len(key)
         self.suffix[0, start:stop] = key
         self.suffix[1, start:stop] = value
@@ -108,7 +109,7 @@ class KVCache:
     layers: list[LayerCache] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.layers = [LayerCache(index) for index in range(self.n_layer)]
+        self.layers = [LayerCache(i, self.capacity, self.scratch) for i in range(self.n_layer)]
 
     def without_suffix(self) -> "KVCache":
         """Cache over the same prefixes (no copy) with an empty suffix, which takes the memory."""

@@ -18,10 +18,10 @@ def test_scratch_reuses_its_memory_and_grows():
 
 
 def test_appended_steps_stand_in_order():
-    cache, scratch = LayerCache(0), Scratch()
+    cache = LayerCache(0, 4, Scratch())
     steps = torch.arange(24.0).view(4, 1, 2, 3)
-    cache.append(steps[:1], -steps[:1], 4, scratch)
-    keys, values = cache.append(steps[1:], -steps[1:], 4, scratch)
+    cache.append(steps[:1], -steps[:1])
+    keys, values = cache.append(steps[1:], -steps[1:])
     assert torch.equal(keys, steps)
     assert torch.equal(values, -steps)
 
@@ -33,8 +33,8 @@ def test_a_cache_without_a_prefix_cannot_be_extended():
 
 def test_suffixes_of_one_size_share_their_memory():
     scratch, step = Scratch(), torch.ones(1, 1, 2, 3)
-    first, second = LayerCache(0), LayerCache(0)
-    keys, _ = first.append(step, step, 4, scratch)
-    again, _ = second.append(step, step, 4, scratch)
-    other, _ = LayerCache(1).append(step, step, 4, scratch)
+    first, second = LayerCache(0, 4, scratch), LayerCache(0, 4, scratch)
+    keys, _ = first.append(step, step)
+    again, _ = second.append(step, step)
+    other, _ = LayerCache(1, 4, scratch).append(step, step)
     assert keys.data_ptr() == again.data_ptr() != other.data_ptr()
