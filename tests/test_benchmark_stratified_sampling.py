@@ -19,9 +19,12 @@ def benchmark():
     spec = importlib.util.spec_from_file_location("stratified_sampling", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules["stratified_sampling"] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        spec.loader.exec_module(module)
     yield module
     del sys.modules["stratified_sampling"]
+    del sys.modules["measure"]
 
 
 def test_windows_end_where_their_truths_begin(benchmark):

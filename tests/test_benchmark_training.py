@@ -20,9 +20,12 @@ def benchmark():
     spec = importlib.util.spec_from_file_location("benchmark_training", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARK.parent))
+        spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
+    del sys.modules["measure"]
 
 
 def test_it_prints_and_writes_figures_of_each_case(tmp_path):

@@ -4,9 +4,7 @@
     python examples/benchmarks/scaling.py --memory --sweeps none
 
 Each quantity is doubled while the others stay; the slope is that of log seconds over log size by
-least squares, past the smallest sizes, where fixed costs weigh: 1 is linear. The points fitted are
-those of at least four times the smallest size and, for the horizon, of at least eight of the blocks
-of steps that the network emits at once.
+least squares, past the smallest sizes, where fixed costs weigh: 1 is linear.
 """
 
 import argparse

@@ -24,11 +24,10 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-import torch
+from measure import published_size_network
 from statsmodels.datasets import co2, elnino, nile, sunspots
 
-from lagllama_adapters import LagLlamaConfig, LagLlamaPredictor
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters import LagLlamaPredictor
 from lagllama_adapters.training.validation import (
     QUANTILE_LEVELS,
     Task,
@@ -159,11 +158,8 @@ def markdown(results: Sequence[Figures], ranges: Sequence[slice]) -> str:
 
 def load_predictor(checkpoint: str) -> LagLlamaPredictor:
     """A checkpoint, or the published architecture with random weights."""
-    if checkpoint != "untrained-student-t":
-        return LagLlamaPredictor(checkpoint)
-    with torch.random.fork_rng(devices=[]):
-        torch.random.manual_seed(0)
-        return LagLlamaPredictor(LagLlama(LagLlamaConfig()).eval())
+    untrained = checkpoint == "untrained-student-t"
+    return LagLlamaPredictor(published_size_network() if untrained else checkpoint)
 
 
 def main() -> None:

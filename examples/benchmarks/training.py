@@ -21,10 +21,7 @@ not in it, nor is the gradient of inputs that need none (of the first layer and 
 import argparse
 import json
 import multiprocessing
-import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measure import in_words, machine, peak_rss
 from torch import Tensor
 
 from lagllama_adapters.data.corpus import Corpus
@@ -85,8 +83,9 @@ class Training:
         )
         self.clock, self.device = clock, device
         self.tokens = settings.model.context_length + settings.rollout_length
-        torch.manual_seed(0)
-        self.model = LagLlama(settings.model).to(device)
+        with torch.random.fork_rng(devices=[]):  # initialisers know only the global generator
+            torch.random.manual_seed(0)
+            self.model = LagLlama(settings.model).to(device)
         module = PretrainingModule(self.model, OptimizerSettings(), self.tokens)
         self.optimizer = module.configure_optimizers()["optimizer"]
         self.averages = [p.detach().clone() for p in self.model.parameters()]
@@ -253,10 +252,7 @@ def peak_megabytes(case: Case, batch_size: int, device: str, threads: int) -> fl
         training.step()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    if sys.platform == "linux":  # where ru_maxrss is at least that of the parent
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak_rss() / 1e6
 
 
 def make_cases(preset: str, precisions: list[str], compiled: bool) -> list[Case]:
@@ -283,8 +279,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    machine = f"{platform.processor() or platform.machine()}, {arguments.device}"
-    print(f"torch {torch.__version__}, {machine}, {arguments.threads} thread(s)")
+    print(in_words(machine(arguments.device)))
     print(f"{'preset':10}{'case':22}{'tokens/s':>9}{'GFLOP/s':>9}{'floor':>9}{'of it':>7}", end="")
     print("".join(f"{part:>10}" for part in PARTS) + f"{'peak MB':>9}")
     results = []
