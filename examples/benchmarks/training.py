@@ -86,7 +86,7 @@ class Training:
         with torch.random.fork_rng(devices=[]):  # initialisers know only the global generator
             torch.random.manual_seed(0)
             self.model = LagLlama(settings.model).to(device)
-        module = PretrainingModule(self.model, OptimizerSettings(), self.tokens)
+        module = PretrainingModule(self.model, OptimizerSettings())
         self.optimizer = module.configure_optimizers()["optimizer"]
         self.averages = [p.detach().clone() for p in self.model.parameters()]
         self.batches = WindowBatches(

@@ -15,7 +15,7 @@ _FAST = torch.arange(0.0, 0.91, 0.05)
 
 
 def estimate_block_copula(
-    model: LagLlama, batches: WindowBatches, tokens: int, n_batches: int = 20
+    model: LagLlama, batches: WindowBatches, n_batches: int = 20
 ) -> tuple[float, float, float]:
     """Fit ``block_copula`` to the normal scores of forecast errors on training windows.
 
@@ -25,8 +25,6 @@ def estimate_block_copula(
         With a block quantile head.
     batches : WindowBatches
         Source of windows; their last token forecasts.
-    tokens : int
-        Tokens of a window.
     n_batches : int
         How many batches.
 
@@ -38,7 +36,7 @@ def estimate_block_copula(
     block = model.config.block_length
     products, squares = torch.zeros(block), torch.zeros(block)
     for index in range(n_batches):
-        scores, observed = _normal_scores(model, batches.batch(_UNSEEN + index), tokens)
+        scores, observed = _normal_scores(model, batches.batch(_UNSEEN + index))
         for distance in range(block):
             left, right = slice(0, block - distance), slice(distance, block)
             both = observed[:, left] & observed[:, right]
@@ -75,9 +73,9 @@ def fit_autocorrelation(correlation: Tensor, weight: Tensor) -> tuple[float, flo
 
 
 @torch.inference_mode()
-def _normal_scores(model: LagLlama, batch: dict[str, Tensor], tokens: int) -> tuple[Tensor, Tensor]:
+def _normal_scores(model: LagLlama, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Normal scores of what followed the last token of each window, and where it was observed."""
-    end = model.config.max_lag + tokens
+    end = model.config.max_lag + batch["time_feat"].shape[1]
     values, inputs = batch["values"], batch["inputs_observed"]
     history = History(values[:, :end], inputs[:, :end], batch["time_feat"])
     encoded = EncodedHistory(model, history, horizon=model.config.block_length)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
@@ -11,21 +11,28 @@ from torch import Tensor
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.optimizers import MuonAdamW, parameter_groups
 from lagllama_adapters.training.validation import Task, TaskScore, geometric_mean, score_task
 
 __all__ = ["OptimizerSettings", "PretrainingModule"]
 
+OptimizerName = Literal["adamw", "muon"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """AdamW with a warm-up, a constant phase and a linear decay to zero.
+    """An optimizer with a warm-up, a constant phase and a linear decay to zero.
 
     Parameters
     ----------
+    name : {"adamw", "muon"}
+        For the decoder's matrices; all other parameters have AdamW. See `MuonAdamW`.
     learning_rate, weight_decay : float
         Peak rate; decay of matrices (not of biases, norms and gains).
     betas : tuple of float
         Moments.
+    momentum : float
+        Of Muon.
     steps : int
         Optimizer steps in all. Because the rate is constant until the decay, a run may be resumed
         with fewer or more steps than it was started with.
@@ -36,12 +43,14 @@ class OptimizerSettings:
     Raises
     ------
     ValueError
-        If ``steps`` is not positive.
+        If ``steps`` is not positive or there is no such optimizer.
     """
 
+    name: OptimizerName = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.98)
+    momentum: float = 0.95
     steps: int = 10_000
     warmup_steps: int = 200
     decay_steps: int = 3_000
@@ -49,6 +58,9 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps: got {self.steps}, expected at least 1")
+        if self.name not in get_args(OptimizerName):
+            expected = " or ".join(get_args(OptimizerName))
+            raise ValueError(f"optimizer: got {self.name!r}, expected {expected}")
 
     def factor(self, step: int) -> float:
         """Learning rate at a step over the peak rate."""
@@ -66,28 +78,28 @@ class PretrainingModule(L.LightningModule):
         Network to train.
     optimizer : OptimizerSettings
         Optimizer and schedule.
-    steps_per_window : int
-        Tokens of a training window.
     tasks : list of Task
         Held-out tasks.
     products : torch.dtype
         Of the matrix products of a training step, see `window_loss`.
+    compiled : bool
+        Whether a training step runs through `torch.compile`.
     """
 
     def __init__(
         self,
         model: LagLlama,
         optimizer: OptimizerSettings,
-        steps_per_window: int,
         tasks: list[Task] | None = None,
         products: torch.dtype = torch.float32,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.optimizer_settings = optimizer
-        self.steps_per_window = steps_per_window
         self.tasks = tasks or []
         self.products = products
+        self.loss = torch.compile(window_loss) if compiled else window_loss
         self.scores: list[TaskScore] = []
         self.scored_step = -1  # to which step `scores` belong
 
@@ -97,20 +109,21 @@ class PretrainingModule(L.LightningModule):
         optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0]
         assert isinstance(schedule.scheduler, torch.optim.lr_scheduler.LambdaLR)
         schedule.scheduler.base_lrs = [settings.learning_rate] * len(optimizer.param_groups)
-        for group, decay in zip(optimizer.param_groups, (settings.weight_decay, 0.0), strict=True):
+        for group, new in zip(optimizer.param_groups, self._parameter_groups(), strict=True):
             group["lr"] = settings.learning_rate * settings.factor(self.global_step)
             group["initial_lr"] = settings.learning_rate
-            group["betas"], group["weight_decay"] = settings.betas, decay
+            group["betas"], group["momentum"] = settings.betas, settings.momentum
+            group["weight_decay"], group["orthogonal"] = new["weight_decay"], new["orthogonal"]
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch of `WindowBatches`."""
-        loss = window_loss(
+        loss = self.loss(
             self.model,
             batch["values"],
             batch["observed"],
             inputs_observed=batch["inputs_observed"],
             history=batch["history"],
-            steps=self.steps_per_window,
+            steps=batch["time_feat"].shape[1],
             time_feat=batch["time_feat"],
             products=self.products,
         )
@@ -122,27 +135,29 @@ class PretrainingModule(L.LightningModule):
         self.scores = []
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Forecast and score one task."""
-        score, _ = score_task(LagLlamaPredictor(self.model), self.tasks[int(batch)])
-        self.scores.append(score)
+        """Forecast and score one task, or leave it to the process whose turn it is."""
+        if batch_idx % self.trainer.world_size == self.global_rank:
+            score, _ = score_task(LagLlamaPredictor(self.model), self.tasks[int(batch)])
+            self.scores.append(score)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the geometric mean of the relative losses."""
+        """Log the geometric mean of the relative losses of all tasks."""
         self.scored_step = self.global_step
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, self.scores)
+            order = {task.name: i for i, task in enumerate(self.tasks)}
+            self.scores = sorted((s for part in parts for s in part), key=lambda s: order[s.name])
         self.log("val_relative_wql", geometric_mean(self.scores), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW and its schedule, stepped per batch."""
+        """Optimizer and schedule, stepped per batch."""
         settings = self.optimizer_settings
-        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
-        others = [p for p in self.model.parameters() if p.ndim < 2]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": settings.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
+        optimizer = MuonAdamW(
+            self._parameter_groups(),
             lr=settings.learning_rate,
             betas=settings.betas,
+            momentum=settings.momentum,
             fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.factor)
@@ -150,6 +165,11 @@ class PretrainingModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        settings = self.optimizer_settings
+        groups = parameter_groups(self.model, settings.weight_decay)
+        return [g | {"orthogonal": g["orthogonal"] and settings.name == "muon"} for g in groups]
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Refuse to go on with a network that is no longer finite."""

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.synthetic import SyntheticPriors, synthetic_corpus
 from lagllama_adapters.model import BLOCK_LAGS, LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
@@ -80,8 +81,13 @@ class PretrainSettings:
         Optimizer and length of the run.
     windows : WindowSettings
         Sampling and augmentation.
-    batch_size : int
-        Windows per step.
+    batch_size, batches_per_step : int
+        Windows per batch, and batches whose gradients a step averages. Several processes share
+        the batches of a step, one process takes them one after the other.
+    synthetic_series : int
+        Synthetic series that are drawn before training, for ``windows.synthetic_share``.
+    synthetic : SyntheticPriors
+        What they are drawn from.
     rollout_length : int
         Tokens of a window beyond ``model.context_length``.
     gradient_clip : float
@@ -94,6 +100,8 @@ class PretrainSettings:
         Steps between checkpoints and between validations.
     precision : {"float32", "bfloat16"}
         Of the matrix products of a training step; weights, loss and optimizer stay in float32.
+    compiled : bool
+        Whether training steps run through `torch.compile`, which pays on a GPU.
 
     Raises
     ------
@@ -104,7 +112,10 @@ class PretrainSettings:
     model: LagLlamaConfig = _BASE
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
+    synthetic_series: int = 40_000
+    synthetic: SyntheticPriors = field(default_factory=SyntheticPriors)
     batch_size: int = 48
+    batches_per_step: int = 1
     rollout_length: int = 32
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
@@ -112,6 +123,7 @@ class PretrainSettings:
     checkpoint_every: int = 200
     validate_every: int = 1000
     precision: Precision = "float32"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -126,6 +138,8 @@ def pretrain(
     settings: PretrainSettings | None = None,
     *,
     device: str = "auto",
+    devices: int = 1,
+    loader_workers: int = 0,
     progress_bar: bool = True,
     on_validation: Callable[[int, list[TaskScore]], None] | None = None,
 ) -> LagLlama:
@@ -149,6 +163,11 @@ def pretrain(
         Defaults: the "base" preset.
     device : {"auto", "cpu", "gpu", ...}
         Lightning accelerator.
+    devices : int
+        Processes, one a device, that share the batches of each step (``batches_per_step`` must be
+        a multiple). With more than one, the script that calls this is started once for each.
+    loader_workers : int
+        Processes that cut windows ahead of the training, per device; the windows are the same.
     progress_bar : bool
         Whether to show one.
     on_validation : callable, optional
@@ -181,7 +200,7 @@ def pretrain(
     model = _initialise(settings.model, settings.seed)
     tokens = settings.model.context_length + settings.rollout_length
     module = PretrainingModule(
-        model, settings.optimizer, tokens, tasks, getattr(torch, settings.precision)
+        model, settings.optimizer, tasks, getattr(torch, settings.precision), settings.compiled
     )
     batches = WindowBatches(
         corpus,
@@ -191,25 +210,36 @@ def pretrain(
         block=settings.model.block_length,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        first_batch=lambda: module.global_step,
-        rank=lambda: module.global_rank,
+        synthetic=_synthetic(settings),
+        batches_per_step=settings.batches_per_step,
+        first_step=lambda: module.global_step,
+        process=lambda: (module.global_rank, module.trainer.world_size),
     )
-    trainer = _trainer(out, settings, bool(tasks), device, progress_bar, on_validation)
+    trainer = _trainer(out, settings, bool(tasks), device, devices, progress_bar, on_validation)
     validation, resumed = _loader(range(len(tasks))), last if last.exists() else None
+    windows = _loader(batches, loader_workers)
     with interrupts():
-        trainer.fit(module, _loader(batches), validation if tasks else None, ckpt_path=resumed)
+        trainer.fit(module, windows, validation if tasks else None, ckpt_path=resumed)
         # From the file: where nothing was left to train, Lightning never swaps the average in.
         module.load_state_dict(averaged_weights(last))
         if tasks and module.scored_step != trainer.global_step:
             trainer.validate(module, validation, verbose=False)
     model = module.model.cpu().eval()
     if settings.model.head == "quantile_block":
-        copula = estimate_block_copula(model, batches, tokens)
+        copula = estimate_block_copula(model, batches)
         calibrated = _initialise(replace(settings.model, block_copula=copula), settings.seed)
         calibrated.load_state_dict(model.state_dict())
         model = calibrated.eval()
-    save_checkpoint(model, out / "checkpoint")
+    if trainer.is_global_zero:
+        save_checkpoint(model, out / "checkpoint")
     return model
+
+
+def _synthetic(settings: PretrainSettings) -> Corpus | None:
+    if not settings.windows.synthetic_share:
+        return None
+    generator = torch.Generator().manual_seed(settings.seed)
+    return synthetic_corpus(generator, settings.synthetic_series, settings.synthetic)
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:
@@ -230,9 +260,9 @@ def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
     return update
 
 
-def _loader(items: Any) -> DataLoader[Any]:
+def _loader(items: Any, workers: int = 0) -> DataLoader[Any]:
     # A loader without a generator of its own draws a seed from torch's global one.
-    return DataLoader(items, batch_size=None, generator=torch.Generator())
+    return DataLoader(items, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
 def _trainer(
@@ -240,6 +270,7 @@ def _trainer(
     settings: PretrainSettings,
     validates: bool,
     device: str,
+    devices: int,
     progress_bar: bool,
     on_validation: Callable[[int, list[TaskScore]], None] | None,
 ) -> L.Trainer:
@@ -247,15 +278,19 @@ def _trainer(
         WeightAveraging(use_buffers=False, multi_avg_fn=_average(settings.ema_decay)),
         SaveState(out / "last.ckpt", settings.checkpoint_every),
     ]
+    per_step = max(1, settings.batches_per_step // devices)
     if on_validation is not None:
         callbacks.append(_ValidationReport(on_validation))
     return L.Trainer(
         accelerator=device,
-        devices=1,
+        devices=devices,
+        strategy="auto" if devices == 1 else "ddp",
+        use_distributed_sampler=False,  # processes share tasks and windows among themselves
+        accumulate_grad_batches=per_step,
         max_steps=settings.optimizer.steps,
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip,
-        val_check_interval=settings.validate_every if validates else None,
+        val_check_interval=settings.validate_every * per_step if validates else None,
         check_val_every_n_epoch=None if validates else 1,
         limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,
@@ -273,4 +308,5 @@ class _ValidationReport(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, PretrainingModule)
-        self.report(trainer.global_step, pl_module.scores)
+        if trainer.is_global_zero:
+            self.report(trainer.global_step, pl_module.scores)

@@ -14,8 +14,16 @@ from torch import Tensor
 
 __all__ = ["SaveState", "averaged_weights", "interrupts", "settings_of_the_run"]
 
-# What decides initial weights and batches: a change would mix two runs.
-_FIXED = ("windows", "batch_size", "rollout_length", "seed")
+# What decides initial weights and batches: a change would mix two runs. So would another optimizer.
+_FIXED = (
+    "windows",
+    "synthetic",
+    "synthetic_series",
+    "batch_size",
+    "batches_per_step",
+    "rollout_length",
+    "seed",
+)
 
 
 class SaveState(Checkpoint):
@@ -32,10 +40,18 @@ class SaveState(Checkpoint):
     def __init__(self, path: Path, every: int) -> None:
         self.path = path
         self.every = every
+        self.step = 0  # of which the end has been seen
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Know the step that a resumed run begins with."""
+        self.step = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Save where due; not at the end of training, where the raw weights are gone."""
-        if trainer.global_step % self.every == 0 or trainer.global_step >= trainer.max_steps:
+        step, before = trainer.global_step, self.step
+        self.step = step
+        # Of a step's batches only the last one ends it: gradients in between are not saved.
+        if step > before and (step % self.every == 0 or step >= trainer.max_steps):
             # False: with optimizer, schedule and averages, which a resumed run needs.
             trainer.save_checkpoint(self.path, weights_only=False)
 
@@ -86,6 +102,8 @@ def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
         before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
         architecture = _differing(before["model"], now["model"])
         other = _differing(before, {key: now[key] for key in _FIXED})
+        if before["optimizer"].get("name") != now["optimizer"]["name"]:
+            other.append("optimizer.name")  # the rest of it may change
         if architecture or other:
             what = "of another architecture" if architecture else "with other settings"
             raise ValueError(

@@ -11,10 +11,18 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from lagllama_adapters.data.calendar import Calendar
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
 from lagllama_adapters.training import augmentation
 
-__all__ = ["WindowBatches", "WindowSettings", "series_probabilities"]
+__all__ = [
+    "WindowBatches",
+    "WindowSettings",
+    "balance_bands",
+    "series_probabilities",
+]
+
+Probabilities = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +31,21 @@ class WindowSettings:
 
     Parameters
     ----------
-    band_weights : dict
-        Share of windows per frequency band; bands without data are left out.
+    band_weights : dict or None
+        Share of windows per frequency band; bands without data are left out. None: no balance, a
+        band has what its data sets have.
+    dataset_exponent : float
+        A data set counts by its number of series to this power. As published: 1.
     dataset_weights : dict
         Factors on the share that a data set has of its band, by name or shell pattern (``m4_*``);
         the factors of all that fit are multiplied, 0 leaves a data set out.
+    synthetic_share : float
+        Share of windows from synthetic series, of those too by ``band_weights``; in [0, 1].
     min_observed : int
         Series with fewer observations are not used.
+    min_steps : int or None
+        Each batch has a random number of tokens, log-uniform from this to that of the run. None:
+        always that of the run.
     max_rollout : int
         The forecast start lies up to this many tokens before the last token, so that the network
         also learns to go on from loc and scale that are some steps old.
@@ -37,11 +53,14 @@ class WindowSettings:
         Probability per window of each augmentation; flattened windows are constant.
     freq_mask_rate, freq_mix_rate : float
         Largest share of frequencies changed.
+    freq_published : float
+        Probability per batch that all its windows get Freq-Mask and then Freq-Mix at the full
+        rates, as published.
     min_history : int
         Shortest history that truncation leaves.
     """
 
-    band_weights: dict[str, float] = field(
+    band_weights: dict[str, float] | None = field(
         default_factory=lambda: {
             "minutely": 0.13,
             "quarter-hourly": 0.1,
@@ -53,14 +72,18 @@ class WindowSettings:
             "yearly": 0.06,
         }
     )
+    dataset_exponent: float = 0.5
     dataset_weights: dict[str, float] = field(default_factory=dict)
+    synthetic_share: float = 0.0
     min_observed: int = 8
+    min_steps: int | None = None
     max_rollout: int = 48
     sign_flip: float = 0.5
     freq_mask: float = 0.1
     freq_mask_rate: float = 0.5
     freq_mix: float = 0.1
     freq_mix_rate: float = 0.25
+    freq_published: float = 0.0
     flatten: float = 0.01
     truncate: float = 0.3
     min_history: int = 1
@@ -69,13 +92,12 @@ class WindowSettings:
     drop_calendar: float = 0.2
 
 
-def series_probabilities(corpus: Corpus, settings: WindowSettings) -> npt.NDArray[np.float64]:
+def series_probabilities(corpus: Corpus, settings: WindowSettings) -> Probabilities:
     """Probability of each series: by band, then data set, then equal.
 
-    A data set has a share of its band's windows by its weight times the square root of its size.
-
-    The published rule (weight = number of series of the data set) lets a single collection of
-    meters take 70 % of the windows; see the paper's corpus, arXiv 2310.08278, appendix A.
+    A data set has a share of its band's windows by its weight times the square root of its size
+    (``dataset_exponent``). The published rule, without bands and with the exponent 1, lets a single
+    collection of meters take 70 % of the windows; see the corpus in arXiv 2310.08278, appendix A.
 
     Returns
     -------
@@ -88,32 +110,63 @@ def series_probabilities(corpus: Corpus, settings: WindowSettings) -> npt.NDArra
         If no series is long enough, a band or data set to be weighted does not exist, or a weight
         is negative or not finite.
     """
-    for name, weight in (*settings.band_weights.items(), *settings.dataset_weights.items()):
+    band_weights = settings.band_weights or {}
+    for name, weight in (*band_weights.items(), *settings.dataset_weights.items()):
         if not 0 <= weight < np.inf:
             raise ValueError(f"weight of {name!r}: got {weight}, expected a finite number >= 0")
-    unknown = set(settings.band_weights) - set(FREQUENCY_BANDS)
+    unknown = set(band_weights) - set(FREQUENCY_BANDS)
     if unknown:
         raise ValueError(f"band_weights: got {sorted(unknown)}, expected {FREQUENCY_BANDS}")
-    bands = {freq: frequency_band(freq) for freq in set(corpus.freq)}
-    band = np.array([bands[freq] for freq in corpus.freq])
     names = {name: i for i, name in enumerate(dict.fromkeys(corpus.dataset))}
-    group = np.array([names[name] for name in corpus.dataset]) * len(FREQUENCY_BANDS) + band
+    dataset = np.array([names[name] for name in corpus.dataset])
+    group = dataset * len(FREQUENCY_BANDS) + _bands(corpus)
     usable = (corpus.observed >= settings.min_observed).astype(np.float64)
     size = np.bincount(group, weights=usable)
     factor = _dataset_factors(list(names), settings.dataset_weights)
-    weight = usable * factor[group // len(FREQUENCY_BANDS)] / np.sqrt(np.maximum(size, 1))[group]
-    band_weight = np.array([settings.band_weights.get(name, 0.0) for name in FREQUENCY_BANDS])
-    band_total = np.bincount(band, weights=weight, minlength=len(FREQUENCY_BANDS))
-    weight = weight * (band_weight / np.maximum(band_total, 1e-12))[band]
-    if weight.sum() <= 0:
+    weight = usable * factor[dataset] * np.maximum(size, 1)[group] ** (settings.dataset_exponent - 1)
+    probabilities = balance_bands(corpus, weight, settings.band_weights)
+    if not probabilities.any():
         raise ValueError(
             f"corpus: got no series with at least {settings.min_observed} observations in the "
-            f"bands {sorted(settings.band_weights)}; lower min_observed, raise weights or add data"
+            f"bands {sorted(band_weights or FREQUENCY_BANDS)}; lower min_observed, raise weights or add data"
         )
-    return np.asarray(weight / weight.sum())
+    return probabilities
 
 
-def _dataset_factors(names: list[str], weights: dict[str, float]) -> npt.NDArray[np.float64]:
+def balance_bands(
+    corpus: Corpus, weight: Probabilities, band_weights: dict[str, float] | None
+) -> Probabilities:
+    """Scale the weights of series so that each frequency band has its share.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Series.
+    weight : ndarray of float64
+        ``[n_series]``: how they compare within a band.
+    band_weights : dict or None
+        Share per band; bands without weight in the corpus are left out. None: no balance.
+
+    Returns
+    -------
+    ndarray of float64
+        ``[n_series]``, sums to 1, or all 0 if nothing has weight.
+    """
+    balanced = weight
+    if band_weights is not None:
+        band = _bands(corpus)
+        share = np.array([band_weights.get(name, 0.0) for name in FREQUENCY_BANDS])
+        total = np.bincount(band, weights=weight, minlength=len(FREQUENCY_BANDS))
+        balanced = weight * (share / np.maximum(total, 1e-12))[band]
+    return np.asarray(balanced / max(balanced.sum(), 1e-12))
+
+
+def _bands(corpus: Corpus) -> npt.NDArray[np.int64]:
+    bands = {freq: frequency_band(freq) for freq in set(corpus.freq)}
+    return np.array([bands[freq] for freq in corpus.freq])
+
+
+def _dataset_factors(names: list[str], weights: dict[str, float]) -> Probabilities:
     factors = np.ones(len(names))
     for pattern, weight in weights.items():
         fits = np.array([fnmatchcase(name, pattern) for name in names])
@@ -124,10 +177,12 @@ def _dataset_factors(names: list[str], weights: dict[str, float]) -> npt.NDArray
 
 
 class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
-    """Endless batches; batch i of a process depends on seed, i and its rank alone.
+    """Endless batches; batch i depends on seed and i alone.
 
-    Training thus resumes exactly, and processes that train together draw windows of their own
-    without knowing of each other. The workers of a loader share one sequence of batches.
+    A step of training takes ``batches_per_step`` of them, whose gradients are averaged. Processes
+    that train together share them out, so that any number of processes (a divisor) trains on the
+    same windows, and a resumed run goes on with those that the interrupted one would have had. The
+    workers of a loader share the batches of their process.
 
     Parameters
     ----------
@@ -141,10 +196,20 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         Windows per batch.
     seed : int
         Seed of all randomness.
-    first_batch : callable
-        Gives the index of the first batch when iteration begins.
-    rank : callable
-        Gives the number of this process, from 0, when iteration begins.
+    synthetic : Corpus, optional
+        Series for ``settings.synthetic_share``, each as likely as any other of its band.
+    batches_per_step : int
+        Batches of all processes in a step of training.
+    first_step : callable
+        Gives the step of training with which iteration begins.
+    process : callable
+        Gives the number of this process, from 0, and how many there are.
+
+    Raises
+    ------
+    ValueError
+        If ``settings`` give a share to synthetic series and there are none, no series is left, or,
+        when iteration begins, the processes cannot share out the batches of a step.
     """
 
     def __init__(
@@ -157,41 +222,65 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         block: int,
         batch_size: int,
         seed: int,
-        first_batch: Callable[[], int] = int,
-        rank: Callable[[], int] = int,
+        synthetic: Corpus | None = None,
+        batches_per_step: int = 1,
+        first_step: Callable[[], int] = int,
+        process: Callable[[], tuple[int, int]] = lambda: (0, 1),
     ) -> None:
-        self.corpus = corpus
+        self.corpora = [corpus]
         self.settings = settings
         self.max_lag, self.steps, self.block = max_lag, steps, block
         self.batch_size = batch_size
         self.seed = seed
-        self.first_batch, self.rank = first_batch, rank
-        self._cumulative = np.cumsum(series_probabilities(corpus, settings))
+        self.batches_per_step = batches_per_step
+        self.first_step, self.process = first_step, process
+        probabilities = [series_probabilities(corpus, settings)]
+        share = settings.synthetic_share
+        if share:
+            if synthetic is None:
+                raise ValueError(f"synthetic_share: got {share} and no synthetic series")
+            self.corpora.append(synthetic)
+            ones = np.ones(len(synthetic))
+            fake = balance_bands(synthetic, ones, settings.band_weights)
+            probabilities = [(1 - share) * probabilities[0], share * fake]
+        self._cumulative = np.cumsum(np.concatenate(probabilities))
+        # Series are numbered through; those of corpus k begin at _first[k].
+        self._first = np.cumsum([0, *(len(c) for c in self.corpora)])
+        self._lengths = np.concatenate([c.lengths for c in self.corpora])
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
-        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        rank = self.rank()
-        for index in count(self.first_batch() + first, step):
-            yield self.batch(index, rank)
+        first, every = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        number, n_processes = self.process()
+        if self.batches_per_step % n_processes:
+            raise ValueError(
+                f"got {n_processes} processes, expected a divisor of the {self.batches_per_step} "
+                "batches of a step; raise batches_per_step or use fewer devices"
+            )
+        own = self.batches_per_step // n_processes
+        for index in count(self.first_step() * own + first, every):
+            step, part = divmod(index, own)
+            yield self.batch(step * self.batches_per_step + part * n_processes + number)
 
-    def batch(self, index: int, rank: int = 0) -> dict[str, torch.Tensor]:
-        """Batch number ``index`` of process ``rank``.
+    def batch(self, index: int) -> dict[str, torch.Tensor]:
+        """Batch number ``index``.
 
         Returns
         -------
         dict
             ``values``, ``observed``, ``inputs_observed`` ``[batch, max_lag + steps + block]``;
-            ``history`` ``[batch]``; ``time_feat`` ``[batch, steps, 6]`` (0 where not known).
+            ``history`` ``[batch]``; ``time_feat`` ``[batch, steps, 6]`` (0 where not known). With
+            ``settings.min_steps``, ``steps`` is the batch's own.
         """
-        rng = np.random.default_rng((self.seed, index, rank))
+        rng = np.random.default_rng((self.seed, index))
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
-        series = np.minimum(series, len(self.corpus) - 1)
-        positions = self._positions(series, rng)
+        series = np.minimum(series, len(self._lengths) - 1)
+        steps = self._steps(rng)
+        positions = self._positions(series, steps, rng)
         values, observed = self._gather(series, positions)
-        history = self._forecast_start(positions, rng)
+        history = self._forecast_start(positions, steps, rng)
         values, inputs_observed = self._augment(values, observed, history, rng)
-        tokens = positions[:, self.max_lag : self.max_lag + self.steps]
+        tokens = positions[:, self.max_lag : self.max_lag + steps]
         arrays: dict[str, Any] = {
             "values": np.where(observed, values, 0.0).astype(np.float32),
             "observed": observed,
@@ -201,37 +290,48 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         }
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
+    def _steps(self, rng: np.random.Generator) -> int:
+        least = self.settings.min_steps
+        if least is None or least >= self.steps:
+            return self.steps
+        return int(np.exp(rng.uniform(np.log(least), np.log(self.steps + 1))))
+
     def _positions(
-        self, series: npt.NDArray[np.int64], rng: np.random.Generator
+        self, series: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         """Steps of each window inside its series (may lie outside)."""
-        length = self.corpus.lengths[series]
+        length = self._lengths[series]
         stride = np.where(
             rng.random(len(series)) < self.settings.decimate, rng.integers(2, 7, len(series)), 1
         )
         stride = np.where(length // stride >= 100, stride, 1)
-        first = min(self.settings.min_history, self.steps) - 1
+        first = min(self.settings.min_history, steps) - 1
         latest = np.maximum(length - 1 - stride, 0)  # at least one target remains
         earliest = np.minimum(first * stride, latest)
         last_token = rng.integers(earliest, latest + 1)
-        window = np.arange(self.max_lag + self.steps + self.block) - (self.max_lag + self.steps - 1)
+        window = np.arange(self.max_lag + steps + self.block) - (self.max_lag + steps - 1)
         return np.asarray(last_token[:, None] + stride[:, None] * window)
 
     def _forecast_start(
-        self, positions: npt.NDArray[np.int64], rng: np.random.Generator
+        self, positions: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         """Where the history ends, as an index into the window, with a few values before it."""
-        end = self.max_lag + self.steps
+        end = self.max_lag + steps
         available = (positions[:, :end] >= 0).sum(1)
         most = np.clip(available - self.settings.min_history, 0, self.settings.max_rollout)
-        return np.asarray(end - rng.integers(0, np.minimum(most, self.steps - 1) + 1))
+        return np.asarray(end - rng.integers(0, np.minimum(most, steps - 1) + 1))
 
     def _gather(
         self, series: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        length, offset = self.corpus.lengths[series, None], self.corpus.offsets[series, None]
+        length = self._lengths[series, None]
         inside = (positions >= 0) & (positions < length)
-        values = self.corpus.values[offset + np.where(inside, positions, 0)]
+        values = np.empty(positions.shape, dtype=np.float32)
+        source = np.searchsorted(self._first, series, side="right") - 1
+        for number, corpus in enumerate(self.corpora):
+            rows = source == number
+            offset = corpus.offsets[series[rows] - self._first[number], None]
+            values[rows] = corpus.values[offset + np.where(inside[rows], positions[rows], 0)]
         return values, inside & np.isfinite(values)
 
     def _augment(
@@ -244,6 +344,9 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         s, n = self.settings, len(values)
         values = np.where(observed, values, 0.0).astype(np.float32)
         values = augmentation.sign_flip(values, rng.random(n) < s.sign_flip)
+        if s.freq_published and rng.random() < s.freq_published:
+            values = augmentation.freq_mask(values, observed, s.freq_mask_rate, rng)
+            values = augmentation.freq_mix(values, observed, s.freq_mix_rate, rng)
         chosen = rng.random(n)[:, None]
         if s.freq_mask:
             rate = s.freq_mask_rate * rng.random()
@@ -254,7 +357,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             mixed = augmentation.freq_mix(values, observed, rate, rng)
             values = np.where(chosen > 1 - s.freq_mix, mixed, values)
         values = augmentation.flatten(values, observed, rng.random(n) < s.flatten)
-        span = np.log(self.max_lag + self.steps) - np.log(s.min_history)
+        span = np.log(values.shape[1] - self.block) - np.log(s.min_history)
         kept = np.exp(np.log(s.min_history) + span * rng.random(n)).astype(np.int64)
         kept = np.where(rng.random(n) < s.truncate, kept, values.shape[1])
         inputs_observed = augmentation.truncate_history(observed, history, kept)
@@ -269,8 +372,12 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         features = np.zeros((*positions.shape, 6), dtype=np.float32)
         dropped = rng.random(len(series)) < self.settings.drop_calendar
         for row, (index, drop) in enumerate(zip(series, dropped, strict=True)):
-            calendar = None if drop else self.corpus.calendar(int(index))
+            calendar = None if drop else self._calendar_of(int(index))
             if calendar is not None:
                 known = positions[row] >= 0
                 features[row, known] = calendar.features(positions[row, known])
         return features
+
+    def _calendar_of(self, series: int) -> Calendar | None:
+        number = int(np.searchsorted(self._first, series, side="right")) - 1
+        return self.corpora[number].calendar(series - int(self._first[number]))

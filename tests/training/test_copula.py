@@ -34,7 +34,7 @@ def test_errors_that_move_together_are_found(make_model):
     noise = np.random.default_rng(0).normal(size=(40, 200))
 
     def lag_one(values):
-        share, slow, fast = estimate_block_copula(make_model(), _batches(values), 24, n_batches=5)
+        share, slow, fast = estimate_block_copula(make_model(), _batches(values), n_batches=5)
         return share * slow + (1 - share) * fast
 
     assert lag_one(noise.cumsum(1)) > 0.7

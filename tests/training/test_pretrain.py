@@ -195,7 +195,7 @@ def test_resuming_takes_the_new_optimizer_settings_from_the_first_step_on(
     monkeypatch.setattr(PretrainingModule, "on_before_optimizer_step", record)
     changed = {"learning_rate": 5e-4, "weight_decay": 0.3, "betas": (0.8, 0.9), "decay_steps": 1}
     _run(corpus_folder, tmp_path, _with_steps(settings, 9, **changed))
-    assert rates == [[(5e-4, (0.8, 0.9), 0.3), (5e-4, (0.8, 0.9), 0.0)]] * 3
+    assert rates == [[(5e-4, (0.8, 0.9), decay) for decay in (0.3, 0.3, 0.0)]] * 3
 
 
 def test_resuming_with_other_windows_is_refused_by_name(corpus_folder, tmp_path, settings):
@@ -280,7 +280,7 @@ def test_the_default_schedule_has_the_ramps_that_it_names():
 
 
 def test_only_matrices_decay(make_model):
-    module = PretrainingModule(make_model(), OptimizerSettings(weight_decay=0.5), 24)
+    module = PretrainingModule(make_model(), OptimizerSettings(weight_decay=0.5))
     groups = module.configure_optimizers()["optimizer"].param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in module.named_parameters():
@@ -301,7 +301,7 @@ def test_gradients_are_clipped(corpus_folder, tmp_path, settings, monkeypatch):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(make_model):
-    module = PretrainingModule(make_model(), OptimizerSettings(), 24)
+    module = PretrainingModule(make_model(), OptimizerSettings())
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
     module.on_before_optimizer_step(None)

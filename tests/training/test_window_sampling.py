@@ -16,6 +16,7 @@ from lagllama_adapters.training.window_sampling import (
 )
 
 MAX_LAG, STEPS, BLOCK = 23, 24, 6
+SIZES = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
 PLAIN = WindowSettings(
     sign_flip=0, freq_mask=0, freq_mix=0, flatten=0, truncate=0, hide=0, decimate=0, drop_calendar=0
 )
@@ -90,46 +91,108 @@ def test_windows_of_a_packed_corpus_are_those_from_memory(corpus, corpus_folder,
         torch.testing.assert_close(memory.batch(index), disk.batch(index), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("seed", [0, 2**40])
-def test_process_zero_draws_what_a_single_one_does(seed):
-    alone, first, second = (
-        np.random.default_rng(words).random(4) for words in ((seed, 7), (seed, 7, 0), (seed, 7, 1))
+@pytest.mark.parametrize("n_processes", [1, 2, 3, 6])
+def test_processes_share_out_the_batches_that_one_would_take(corpus, n_processes):
+    def of_process(number, first=0):
+        batches = WindowBatches(
+            *(corpus, WindowSettings()),
+            **SIZES,
+            batches_per_step=6,
+            first_step=lambda: first,
+            process=lambda: (number, n_processes),
+        )
+        return [batch["values"] for batch in islice(batches, 12 // n_processes)]
+
+    alone = [WindowBatches(corpus, WindowSettings(), **SIZES).batch(i)["values"] for i in range(18)]
+    for first in (0, 1):  # also where a run is resumed
+        got = [of_process(number, first) for number in range(n_processes)]
+        interleaved = [batch for batches in zip(*got, strict=True) for batch in batches]
+        expected = alone[6 * first : 6 * first + 12]
+        torch.testing.assert_close(interleaved, expected, rtol=0, atol=0)
+
+
+def test_processes_that_cannot_share_a_step_are_refused(corpus):
+    batches = WindowBatches(
+        *(corpus, PLAIN), **SIZES, batches_per_step=4, process=lambda: (0, 3)
     )
-    np.testing.assert_array_equal(alone, first)
-    assert not (alone == second).any()
-
-
-def test_processes_draw_windows_of_their_own_from_batch_index_and_rank(corpus):
-    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 16, "seed": 0}
-
-    def of_rank(rank, first=0):
-        starts = {"first_batch": lambda: first, "rank": lambda: rank}
-        batches = WindowBatches(corpus, WindowSettings(), **sizes, **starts)
-        return list(islice(batches, 4))
-
-    ranks = [of_rank(rank) for rank in range(3)]
-    values = [batch["values"].numpy().tobytes() for batches in ranks for batch in batches]
-    assert len(set(values)) == 12
-    for rank in range(3):  # resumed, whatever the others have drawn
-        torch.testing.assert_close(of_rank(rank, first=2)[:2], ranks[rank][2:], rtol=0, atol=0)
-    alone = WindowBatches(corpus, WindowSettings(), **sizes)
-    torch.testing.assert_close(list(islice(alone, 4)), ranks[0], rtol=0, atol=0)
+    with pytest.raises(ValueError, match="got 3 processes, expected a divisor of the 4 batches"):
+        next(iter(batches))
 
 
 def test_workers_share_the_batches_of_their_process(corpus, monkeypatch):
-    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
-    batches = WindowBatches(corpus, PLAIN, **sizes, first_batch=lambda: 5, rank=lambda: 1)
+    starts = {"first_step": lambda: 5, "process": lambda: (1, 2), "batches_per_step": 2}
+    batches = WindowBatches(corpus, PLAIN, **SIZES, **starts)
     for worker in range(3):
         info = SimpleNamespace(id=worker, num_workers=3)
         monkeypatch.setattr(window_sampling, "get_worker_info", lambda info=info: info)
-        expected = [batches.batch(5 + worker, 1), batches.batch(8 + worker, 1)]
+        expected = [batches.batch(2 * step + 1) for step in (5 + worker, 8 + worker)]
         torch.testing.assert_close(list(islice(batches, 2)), expected, rtol=0, atol=0)
 
 
-def test_iteration_begins_where_it_is_told(corpus):
-    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 4, "seed": 0}
-    batches = WindowBatches(corpus, PLAIN, **sizes, first_batch=lambda: 5)
+def test_iteration_begins_with_the_step_that_it_is_told(corpus):
+    batches = WindowBatches(corpus, PLAIN, **SIZES, first_step=lambda: 5)
     torch.testing.assert_close(next(iter(batches))["values"], batches.batch(5)["values"])
+
+
+def test_without_balance_each_series_is_as_likely_as_published(corpus):
+    published = replace(PLAIN, band_weights=None, dataset_exponent=1.0, min_observed=10)
+    p = series_probabilities(corpus, published)
+    np.testing.assert_allclose(p[corpus.observed >= 10], 1 / 16)
+    assert (p[corpus.observed < 10] == 0).all()
+
+
+def _constant(freq, level, n_series=4, length=100):
+    values = np.full(n_series * length, level, dtype=np.float32)
+    names = tuple(f"{level}-{i}" for i in range(n_series))
+    offsets = np.arange(n_series + 1) * length
+    starts = ("2020-01-01",) * n_series
+    return Corpus(values, offsets, names, ("d",) * n_series, (freq,) * n_series, starts)
+
+
+def test_synthetic_series_have_their_share_and_the_balance_of_bands():
+    real = _constant("h", 1)
+    parts = [_constant("h", 2), _constant("MS", 3)]
+    synthetic = Corpus(
+        np.concatenate([c.values for c in parts]),
+        np.arange(9) * 100,
+        *(tuple(x for c in parts for x in getattr(c, name)) for name in ("item_id", "dataset")),
+        *(tuple(x for c in parts for x in getattr(c, name)) for name in ("freq", "start")),
+    )
+    settings = replace(PLAIN, synthetic_share=0.6, band_weights={"hourly": 3.0, "monthly": 1.0})
+    sizes = SIZES | {"batch_size": 2000}
+    batch = WindowBatches(real, settings, **sizes, synthetic=synthetic).batch(0)
+    level = batch["values"].amax(1)
+    shares = [float((level == i).double().mean()) for i in (1, 2, 3)]
+    np.testing.assert_allclose(shares, [0.4, 0.45, 0.15], atol=0.03)
+    # A window keeps the calendar of its own series: months have no hour.
+    hour = batch["time_feat"][:, -1, 2] + 0.5
+    assert (hour[level == 3] == 0).all() and (hour[level != 3] > 0).any()
+
+
+def test_a_share_without_synthetic_series_is_refused(corpus):
+    with pytest.raises(ValueError, match=r"synthetic_share: got 0.5 and no synthetic series"):
+        WindowBatches(corpus, replace(PLAIN, synthetic_share=0.5), **SIZES)
+
+
+def test_batches_draw_their_number_of_tokens(make_batches):
+    batches = make_batches(replace(PLAIN, min_steps=4))
+    batch = [batches.batch(i) for i in range(60)]
+    steps = {b["time_feat"].shape[1] for b in batch}
+    assert min(steps) == 4 and max(steps) >= 22 and max(steps) <= STEPS
+    for b in batch:
+        assert b["values"].shape[1] == MAX_LAG + b["time_feat"].shape[1] + BLOCK
+        assert (b["history"] <= MAX_LAG + b["time_feat"].shape[1]).all()
+
+
+def test_published_frequency_augmentation_changes_all_windows_of_half_of_the_batches(make_batches):
+    plain, changed = make_batches(), make_batches(replace(PLAIN, freq_published=0.5))
+    shares = []
+    for index in range(40):
+        before, after = plain.batch(index), changed.batch(index)
+        rows = before["observed"].sum(1) > 20
+        shares.append(float((before["values"] != after["values"]).any(1)[rows].double().mean()))
+    assert set(np.round(shares, 1)) == {0.0, 1.0}
+    assert 0.25 < np.mean(shares) < 0.75
 
 
 def test_augmented_batches_are_finite_and_inputs_are_a_subset(make_batches):
