@@ -69,43 +69,59 @@ def pretrain(
     validation: Annotated[
         Path | None, typer.Option(help="Folder or file of data sets to validate on.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="Architecture: base, tiny or published.")] = "base",
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 10_000,
-    warmup_steps: Annotated[int, typer.Option(help="Steps of the rising learning rate.")] = 200,
-    decay_steps: Annotated[int, typer.Option(help="Steps of the falling learning rate.")] = 3_000,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
-    batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 48,
-    seed: Annotated[int, typer.Option(help="Seed of initial weights and windows.")] = 0,
-    checkpoint_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 200,
-    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 1_000,
+    config: Annotated[
+        str, typer.Option(help="base, tiny, published, or a YAML file; see `lagllama recipe`.")
+    ] = "base",
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
+    warmup_steps: Annotated[int | None, typer.Option(help="Steps of the rising rate.")] = None,
+    decay_steps: Annotated[int | None, typer.Option(help="Steps of the falling rate.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows per batch.")] = None,
+    synthetic_share: Annotated[
+        float | None, typer.Option(help="Share of windows from synthetic series.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of initial weights and windows.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between states.")] = None,
+    validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     precision: Annotated[
-        str, typer.Option(help="Of matrix products in training: float32 or bfloat16.")
-    ] = "float32",
+        str | None, typer.Option(help="Of matrix products in training: float32 or bfloat16.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
+    loader_workers: Annotated[int, typer.Option(help="Processes that cut windows ahead.")] = 0,
+    tensorboard: Annotated[bool, typer.Option(help="Log for TensorBoard too.")] = False,
     progress_bar: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
-    """Train weights from a corpus; run it again to go on after an interruption."""
-    from lagllama_adapters.training.lightning_module import OptimizerSettings
-    from lagllama_adapters.training.pretrain import PRESETS, PretrainSettings
-    from lagllama_adapters.training.pretrain import pretrain as run
+    """Train weights from a corpus; run it again to go on after an interruption.
 
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"got {preset!r}, expected one of {sorted(PRESETS)}")
+    Options that are given prevail over the configuration.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from lagllama_adapters.training.pretrain import pretrain as run
+    from lagllama_adapters.training.recipes import read_settings
+
     with _errors_as_messages():
-        settings = PretrainSettings(
-            model=PRESETS[preset],
+        settings = read_settings(config)
+        settings = replace(
+            settings,
             optimizer=replace(
-                OptimizerSettings(),
-                learning_rate=learning_rate,
-                steps=steps,
-                warmup_steps=warmup_steps,
-                decay_steps=decay_steps,
+                settings.optimizer,
+                **_given(
+                    steps=steps,
+                    warmup_steps=warmup_steps,
+                    decay_steps=decay_steps,
+                    learning_rate=learning_rate,
+                ),
             ),
-            batch_size=batch_size,
-            seed=seed,
-            checkpoint_every=checkpoint_every,
-            validate_every=validate_every,
-            precision=precision,  # type: ignore[arg-type]  # which the settings check
+            windows=replace(settings.windows, **_given(synthetic_share=synthetic_share)),
+            **_given(
+                batch_size=batch_size,
+                seed=seed,
+                checkpoint_every=checkpoint_every,
+                validate_every=validate_every,
+                precision=precision,
+            ),
         )
 
     def report(step: int, scores: list["TaskScore"]) -> None:
@@ -118,10 +134,25 @@ def pretrain(
             out,
             settings,
             device={"cuda": "gpu"}.get(device, device),  # Lightning's word
+            devices=devices,
+            loader_workers=loader_workers,
+            tensorboard=tensorboard,
             progress_bar=progress_bar,
             on_validation=report,
         )
-    _console.print(f"weights in {out / 'checkpoint'}")
+    rank_zero_only(_console.print)(f"weights in {out / 'checkpoint'}")
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="base, tiny or published.")] = "base",
+) -> None:
+    """Print a stock configuration for `lagllama pretrain --config`, to be changed."""
+    from lagllama_adapters.training.recipes import RECIPES, settings_to_yaml
+
+    if name not in RECIPES:
+        raise typer.BadParameter(f"got {name!r}, expected one of {sorted(RECIPES)}")
+    typer.echo(settings_to_yaml(RECIPES[name]), nl=False)
 
 
 @app.command()
@@ -135,6 +166,10 @@ def convert(
     with _errors_as_messages():
         convert_published_checkpoint(source, folder)
     _console.print(f"wrote {folder}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.training.pretrain import PRESETS
+from lagllama_adapters.training.recipes import PRESETS
 
 BENCHMARK = Path(__file__).parents[1] / "examples" / "benchmarks" / "training.py"
 

@@ -46,7 +46,7 @@ def test_evaluate_prints_the_scores_of_the_forecasts_that_it_writes(data, tmp_pa
 def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
     out = tmp_path / "run"
     result = _run(
-        *("pretrain", "--corpus", data, "--validation", data, "--out", out, "--preset", "tiny"),
+        *("pretrain", "--corpus", data, "--validation", data, "--out", out, "--config", "tiny"),
         *("--steps", 3, "--batch-size", 2, "--validate-every", 2, "--no-progress-bar"),
     )
     assert result.exit_code == 0, result.output
@@ -75,7 +75,7 @@ def test_pretrain_takes_several_folders_of_any_layout(monkeypatch, data, tmp_pat
         (("evaluate", "--data", "DATA", "--num-samples", "0"), "num_samples"),
         (("evaluate", "--data", "DATA", "--forecasts", "nowhere/q.npz"), "--forecasts: got"),
         (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet, *.arrow"),
-        (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--preset", "huge"), "'huge'"),
+        (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--config", "huge"), "'huge'"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--precision", "half"), "got 'half'"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--steps", "0"), "steps: got 0"),
         (("convert", "nothing.ckpt", "EMPTY"), "nothing.ckpt"),

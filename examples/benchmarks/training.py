@@ -36,7 +36,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
 from lagllama_adapters.training.loss import window_loss
-from lagllama_adapters.training.pretrain import PRESETS, PretrainSettings
+from lagllama_adapters.training.recipes import PRESETS, PretrainSettings
 from lagllama_adapters.training.window_sampling import WindowBatches
 
 PARTS = ("data", "forward", "loss", "backward", "optimizer")

@@ -82,6 +82,8 @@ class PretrainingModule(L.LightningModule):
         Held-out tasks.
     products : torch.dtype
         Of the matrix products of a training step, see `window_loss`.
+    discount : float
+        See `window_loss`.
     compiled : bool
         Whether a training step runs through `torch.compile`.
     """
@@ -92,6 +94,7 @@ class PretrainingModule(L.LightningModule):
         optimizer: OptimizerSettings,
         tasks: list[Task] | None = None,
         products: torch.dtype = torch.float32,
+        discount: float = 2.0,
         compiled: bool = False,
     ) -> None:
         super().__init__()
@@ -99,6 +102,7 @@ class PretrainingModule(L.LightningModule):
         self.optimizer_settings = optimizer
         self.tasks = tasks or []
         self.products = products
+        self.discount = discount
         self.loss = torch.compile(window_loss) if compiled else window_loss
         self.scores: list[TaskScore] = []
         self.scored_step = -1  # to which step `scores` belong
@@ -125,6 +129,7 @@ class PretrainingModule(L.LightningModule):
             history=batch["history"],
             steps=batch["time_feat"].shape[1],
             time_feat=batch["time_feat"],
+            discount=self.discount,
             products=self.products,
         )
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch["values"]))
@@ -158,6 +163,7 @@ class PretrainingModule(L.LightningModule):
             lr=settings.learning_rate,
             betas=settings.betas,
             momentum=settings.momentum,
+            products=self.products,
             fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.factor)

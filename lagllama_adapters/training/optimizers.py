@@ -61,6 +61,8 @@ class MuonAdamW(torch.optim.AdamW):
         Muon's, with Nesterov's look-ahead.
     normalise : bool
         Whether to divide by the rows' mean squares.
+    products : torch.dtype
+        See `orthogonalise`.
     **kwargs
         Of `torch.optim.AdamW`.
 
@@ -78,11 +80,13 @@ class MuonAdamW(torch.optim.AdamW):
         betas: tuple[float, float] = (0.9, 0.98),
         momentum: float = 0.95,
         normalise: bool = True,
+        products: torch.dtype = torch.float32,
         **kwargs: Any,
     ) -> None:
         groups = [{"orthogonal": False, "momentum": momentum} | dict(group) for group in params]
         super().__init__(groups, lr=lr, betas=betas, **kwargs)
         self.normalise = normalise
+        self.products = products
         for group in self.param_groups:
             shapes = [tuple(p.shape) for p in group["params"] if p.ndim != 2]
             if group["orthogonal"] and shapes:
@@ -114,7 +118,7 @@ class MuonAdamW(torch.optim.AdamW):
                 by_shape.setdefault(p.shape, []).append(p)
         for shape, params in by_shape.items():  # matrices of one shape are iterated together
             momenta = torch.stack([self._look_ahead(p, group["momentum"]) for p in params])
-            updates = orthogonalise(momenta)
+            updates = orthogonalise(momenta, self.products)
             if self.normalise:
                 updates = self._normalised(params, updates, group["betas"][1])
             # An orthogonal matrix m x n has the root mean square 1 / sqrt(max(m, n)).
@@ -131,7 +135,8 @@ class MuonAdamW(torch.optim.AdamW):
             state["row_mean_square"] = torch.zeros_like(p[:, :1])
         state["step"] += 1
         buffer: Tensor = state["momentum_buffer"].lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(buffer, momentum)
+        ahead: Tensor = p.grad.lerp(buffer, momentum)
+        return ahead
 
     def _normalised(self, params: list[Tensor], updates: Tensor, beta: float) -> Tensor:
         rows = updates.square().mean(-1, keepdim=True)
@@ -142,16 +147,19 @@ class MuonAdamW(torch.optim.AdamW):
             means.append(mean / (1 - beta ** float(state["step"])))
         scaled = updates / torch.stack(means).sqrt().clamp_min(1e-8)
         norm = updates.norm(dim=(-2, -1), keepdim=True)
-        return scaled * (norm / scaled.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-8))
+        same: Tensor = scaled * (norm / scaled.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-8))
+        return same
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor, products: torch.dtype = torch.float32) -> Tensor:
     """Nearly the orthogonal matrix nearest to each matrix: singular values become 0.7 to 1.2.
 
     Parameters
     ----------
     matrices : Tensor
         ``[..., m, n]``, floating.
+    products : torch.dtype
+        Of the matrix products: bfloat16 is enough, and fast where the hardware has it.
 
     Returns
     -------
@@ -159,11 +167,12 @@ def orthogonalise(matrices: Tensor) -> Tensor:
         Same shape, float32; 0 where a matrix is 0.
     """
     a, b, c = _QUINTIC
+    tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.float()
-    tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    x = (x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)).to(products)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    near: Tensor = (x.mT if tall else x).float()
+    return near

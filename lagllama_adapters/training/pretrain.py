@@ -1,23 +1,24 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.data.synthetic import SyntheticPriors, synthetic_corpus
-from lagllama_adapters.model import BLOCK_LAGS, LagLlama, LagLlamaConfig
+from lagllama_adapters.data.synthetic import synthetic_corpus
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
-from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
+from lagllama_adapters.training.lightning_module import PretrainingModule
+from lagllama_adapters.training.recipes import PretrainSettings, settings_to_dict
 from lagllama_adapters.training.run_state import (
     SaveState,
     averaged_weights,
@@ -25,110 +26,9 @@ from lagllama_adapters.training.run_state import (
     settings_of_the_run,
 )
 from lagllama_adapters.training.validation import TaskScore, build_tasks
-from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+from lagllama_adapters.training.window_sampling import WindowBatches
 
-__all__ = ["PRESETS", "PretrainSettings", "pretrain"]
-
-Precision = Literal["float32", "bfloat16"]
-
-_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
-
-_BASE = LagLlamaConfig(
-    lags_seq=BLOCK_LAGS,
-    scale_floor="cascade",
-    imputation="scaled_zero",
-    observed_indicators=True,
-    input_transform="asinh",
-    scale_features="relative",
-    n_layer=5,
-    n_head=8,
-    mlp_multiple_of=64,
-    context_length=64,
-    max_context_length=1024,
-    attention_window=96,
-    head="quantile_block",
-    block_length=48,
-    quantile_levels=_LEVELS,
-    lag_experts=16,
-    path_stride=16,
-)
-
-PRESETS: dict[str, LagLlamaConfig] = {
-    "base": _BASE,
-    "tiny": replace(
-        _BASE,
-        n_layer=2,
-        n_head=4,
-        n_embd_per_head=8,
-        block_length=24,
-        lag_experts=4,
-        path_stride=12,
-    ),
-    "published": LagLlamaConfig(),
-}
-"""Architectures by name; "published" is the network of the paper, with its Student-t head."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainSettings:
-    """Everything that a run depends on besides its data; saved beside the weights.
-
-    Parameters
-    ----------
-    model : LagLlamaConfig
-        Architecture.
-    optimizer : OptimizerSettings
-        Optimizer and length of the run.
-    windows : WindowSettings
-        Sampling and augmentation.
-    batch_size, batches_per_step : int
-        Windows per batch, and batches whose gradients a step averages. Several processes share
-        the batches of a step, one process takes them one after the other.
-    synthetic_series : int
-        Synthetic series that are drawn before training, for ``windows.synthetic_share``.
-    synthetic : SyntheticPriors
-        What they are drawn from.
-    rollout_length : int
-        Tokens of a window beyond ``model.context_length``.
-    gradient_clip : float
-        Largest norm of the gradient.
-    ema_decay : float
-        Decay of the averaged weights, which are the ones validated and saved.
-    seed : int
-        Seed of initial weights and windows.
-    checkpoint_every, validate_every : int
-        Steps between checkpoints and between validations.
-    precision : {"float32", "bfloat16"}
-        Of the matrix products of a training step; weights, loss and optimizer stay in float32.
-    compiled : bool
-        Whether training steps run through `torch.compile`, which pays on a GPU.
-
-    Raises
-    ------
-    ValueError
-        If the precision is neither.
-    """
-
-    model: LagLlamaConfig = _BASE
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    windows: WindowSettings = field(default_factory=WindowSettings)
-    synthetic_series: int = 40_000
-    synthetic: SyntheticPriors = field(default_factory=SyntheticPriors)
-    batch_size: int = 48
-    batches_per_step: int = 1
-    rollout_length: int = 32
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.999
-    seed: int = 0
-    checkpoint_every: int = 200
-    validate_every: int = 1000
-    precision: Precision = "float32"
-    compiled: bool = False
-
-    def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            expected = " or ".join(get_args(Precision))
-            raise ValueError(f"precision: got {self.precision!r}, expected {expected}")
+__all__ = ["pretrain"]
 
 
 def pretrain(
@@ -140,6 +40,7 @@ def pretrain(
     device: str = "auto",
     devices: int = 1,
     loader_workers: int = 0,
+    tensorboard: bool = False,
     progress_bar: bool = True,
     on_validation: Callable[[int, list[TaskScore]], None] | None = None,
 ) -> LagLlama:
@@ -168,6 +69,8 @@ def pretrain(
         a multiple). With more than one, the script that calls this is started once for each.
     loader_workers : int
         Processes that cut windows ahead of the training, per device; the windows are the same.
+    tensorboard : bool
+        Whether to log for TensorBoard too, which must be installed.
     progress_bar : bool
         Whether to show one.
     on_validation : callable, optional
@@ -182,8 +85,10 @@ def pretrain(
     Raises
     ------
     ValueError
-        If corpus or validation data cannot be used, or ``out`` holds a run whose architecture,
-        windows, batch size or seed differ.
+        If corpus or validation data cannot be used, ``out`` holds a run whose architecture,
+        windows, batch size, optimizer or seed differ, or the devices cannot share out a step.
+    ModuleNotFoundError
+        If TensorBoard is asked for and not installed.
     FloatingPointError
         If the gradient stops being finite.
     KeyboardInterrupt
@@ -193,14 +98,19 @@ def pretrain(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
-    settings_of_the_run(out, asdict(settings) | {"model": settings.model.to_dict()})
+    settings_of_the_run(out, settings_to_dict(settings))
     corpus = Corpus.read(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
     model = _initialise(settings.model, settings.seed)
     tokens = settings.model.context_length + settings.rollout_length
     module = PretrainingModule(
-        model, settings.optimizer, tasks, getattr(torch, settings.precision), settings.compiled
+        model,
+        settings.optimizer,
+        tasks,
+        products=getattr(torch, settings.precision),
+        discount=settings.history_discount,
+        compiled=settings.compiled,
     )
     batches = WindowBatches(
         corpus,
@@ -215,7 +125,9 @@ def pretrain(
         first_step=lambda: module.global_step,
         process=lambda: (module.global_rank, module.trainer.world_size),
     )
-    trainer = _trainer(out, settings, bool(tasks), device, devices, progress_bar, on_validation)
+    trainer = _trainer(
+        out, settings, bool(tasks), device, devices, tensorboard, progress_bar, on_validation
+    )
     validation, resumed = _loader(range(len(tasks))), last if last.exists() else None
     windows = _loader(batches, loader_workers)
     with interrupts():
@@ -271,6 +183,7 @@ def _trainer(
     validates: bool,
     device: str,
     devices: int,
+    tensorboard: bool,
     progress_bar: bool,
     on_validation: Callable[[int, list[TaskScore]], None] | None,
 ) -> L.Trainer:
@@ -278,6 +191,10 @@ def _trainer(
         WeightAveraging(use_buffers=False, multi_avg_fn=_average(settings.ema_decay)),
         SaveState(out / "last.ckpt", settings.checkpoint_every),
     ]
+    # A new version per start: none is overwritten.
+    loggers: list[Logger] = [CSVLogger(out, name="logs")]
+    if tensorboard:
+        loggers.append(TensorBoardLogger(out, name="tensorboard"))
     per_step = max(1, settings.batches_per_step // devices)
     if on_validation is not None:
         callbacks.append(_ValidationReport(on_validation))
@@ -295,7 +212,7 @@ def _trainer(
         limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        logger=CSVLogger(out, name="logs"),  # a new version per start: none is overwritten
+        logger=loggers,
         log_every_n_steps=50,
         enable_progress_bar=progress_bar,
         enable_model_summary=False,
@@ -306,7 +223,8 @@ class _ValidationReport(L.Callback):
     def __init__(self, report: Callable[[int, list[TaskScore]], None]) -> None:
         self.report = report
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    # Not at the end of the epoch, where callbacks come before the module has all scores.
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, PretrainingModule)
         if trainer.is_global_zero:
             self.report(trainer.global_step, pl_module.scores)

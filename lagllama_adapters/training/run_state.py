@@ -22,6 +22,7 @@ _FIXED = (
     "batch_size",
     "batches_per_step",
     "rollout_length",
+    "history_discount",
     "seed",
 )
 

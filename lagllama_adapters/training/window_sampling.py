@@ -49,8 +49,11 @@ class WindowSettings:
     max_rollout : int
         The forecast start lies up to this many tokens before the last token, so that the network
         also learns to go on from loc and scale that are some steps old.
-    sign_flip, freq_mask, freq_mix, flatten, truncate, hide, decimate, drop_calendar : float
-        Probability per window of each augmentation; flattened windows are constant.
+    mix, time_flip, modulate, spike, censor, round, sign_flip : float
+        Probability per window of each augmentation, in this order. Mixed and reversed windows lose
+        their calendar.
+    freq_mask, freq_mix, flatten, truncate, hide, decimate, drop_calendar : float
+        Likewise; flattened windows are constant.
     freq_mask_rate, freq_mix_rate : float
         Largest share of frequencies changed.
     freq_published : float
@@ -78,6 +81,12 @@ class WindowSettings:
     min_observed: int = 8
     min_steps: int | None = None
     max_rollout: int = 48
+    mix: float = 0.0
+    time_flip: float = 0.0
+    modulate: float = 0.0
+    spike: float = 0.0
+    censor: float = 0.0
+    round: float = 0.0
     sign_flip: float = 0.5
     freq_mask: float = 0.1
     freq_mask_rate: float = 0.5
@@ -123,12 +132,15 @@ def series_probabilities(corpus: Corpus, settings: WindowSettings) -> Probabilit
     usable = (corpus.observed >= settings.min_observed).astype(np.float64)
     size = np.bincount(group, weights=usable)
     factor = _dataset_factors(list(names), settings.dataset_weights)
-    weight = usable * factor[dataset] * np.maximum(size, 1)[group] ** (settings.dataset_exponent - 1)
+    weight = (
+        usable * factor[dataset] * np.maximum(size, 1)[group] ** (settings.dataset_exponent - 1)
+    )
     probabilities = balance_bands(corpus, weight, settings.band_weights)
     if not probabilities.any():
         raise ValueError(
             f"corpus: got no series with at least {settings.min_observed} observations in the "
-            f"bands {sorted(band_weights or FREQUENCY_BANDS)}; lower min_observed, raise weights or add data"
+            f"bands {sorted(band_weights or FREQUENCY_BANDS)}; lower min_observed, raise weights "
+            "or add data"
         )
     return probabilities
 
@@ -279,14 +291,15 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         positions = self._positions(series, steps, rng)
         values, observed = self._gather(series, positions)
         history = self._forecast_start(positions, steps, rng)
-        values, inputs_observed = self._augment(values, observed, history, rng)
+        values, observed, dateless = self._augment(values, observed, rng)
+        inputs_observed = self._hide(observed, history, rng)
         tokens = positions[:, self.max_lag : self.max_lag + steps]
         arrays: dict[str, Any] = {
             "values": np.where(observed, values, 0.0).astype(np.float32),
             "observed": observed,
             "inputs_observed": inputs_observed,
             "history": history,
-            "time_feat": self._calendar(series, tokens, rng),
+            "time_feat": self._calendar(series, tokens, dateless, rng),
         }
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -338,11 +351,21 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         self,
         values: npt.NDArray[np.float32],
         observed: npt.NDArray[np.bool_],
-        history: npt.NDArray[np.int64],
         rng: np.random.Generator,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Changed values and masks, and which windows (True) have no dates any more."""
         s, n = self.settings, len(values)
         values = np.where(observed, values, 0.0).astype(np.float32)
+        blended, reversed_ = rng.random(n) < s.mix, rng.random(n) < s.time_flip
+        values = augmentation.mix_series(values, observed, blended, rng)
+        values, observed = augmentation.time_flip(values, observed, reversed_)
+        for probability, change in (
+            (s.modulate, augmentation.modulate_amplitude),
+            (s.spike, augmentation.spike),
+            (s.censor, augmentation.censor),
+            (s.round, augmentation.round_values),
+        ):
+            values = change(values, observed, rng.random(n) < probability, rng)
         values = augmentation.sign_flip(values, rng.random(n) < s.sign_flip)
         if s.freq_published and rng.random() < s.freq_published:
             values = augmentation.freq_mask(values, observed, s.freq_mask_rate, rng)
@@ -357,20 +380,31 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             mixed = augmentation.freq_mix(values, observed, rate, rng)
             values = np.where(chosen > 1 - s.freq_mix, mixed, values)
         values = augmentation.flatten(values, observed, rng.random(n) < s.flatten)
-        span = np.log(values.shape[1] - self.block) - np.log(s.min_history)
+        return values, observed, blended | reversed_
+
+    def _hide(
+        self,
+        observed: npt.NDArray[np.bool_],
+        history: npt.NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> npt.NDArray[np.bool_]:
+        """Which values (True) serve as inputs."""
+        s, n = self.settings, len(observed)
+        span = np.log(observed.shape[1] - self.block) - np.log(s.min_history)
         kept = np.exp(np.log(s.min_history) + span * rng.random(n)).astype(np.int64)
-        kept = np.where(rng.random(n) < s.truncate, kept, values.shape[1])
+        kept = np.where(rng.random(n) < s.truncate, kept, observed.shape[1])
         inputs_observed = augmentation.truncate_history(observed, history, kept)
-        return values, augmentation.hide_spans(inputs_observed, rng.random(n) < s.hide, rng)
+        return augmentation.hide_spans(inputs_observed, rng.random(n) < s.hide, rng)
 
     def _calendar(
         self,
         series: npt.NDArray[np.int64],
         positions: npt.NDArray[np.int64],
+        dateless: npt.NDArray[np.bool_],
         rng: np.random.Generator,
     ) -> npt.NDArray[np.float32]:
         features = np.zeros((*positions.shape, 6), dtype=np.float32)
-        dropped = rng.random(len(series)) < self.settings.drop_calendar
+        dropped = dateless | (rng.random(len(series)) < self.settings.drop_calendar)
         for row, (index, drop) in enumerate(zip(series, dropped, strict=True)):
             calendar = None if drop else self._calendar_of(int(index))
             if calendar is not None:

@@ -8,7 +8,7 @@ import torch
 
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.lightning_module import OptimizerSettings
-from lagllama_adapters.training.pretrain import PretrainSettings
+from lagllama_adapters.training.recipes import PretrainSettings
 
 SMALL = LagLlamaConfig(
     lags_seq=(0, 1, 2, 3, 6, 11, 12, 23),

@@ -5,8 +5,6 @@ import torch
 from lagllama_adapters.training.optimizers import MuonAdamW, orthogonalise, parameter_groups
 
 
-
-
 def _matrix(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -17,7 +15,8 @@ def test_singular_values_come_near_one_and_directions_stay(shape):
     y = orthogonalise(x)
     u, _, vt = torch.linalg.svd(x, full_matrices=False)
     s = torch.linalg.svdvals(y)
-    assert s.min() > 0.6 and s.max() < 1.3
+    assert s.min() > 0.6
+    assert s.max() < 1.3
     rotated = u.T @ y @ vt.T  # diagonal in the singular vectors of x
     torch.testing.assert_close(rotated, torch.diag(rotated.diagonal()), rtol=0, atol=1e-4)
 
@@ -108,7 +107,7 @@ def test_groups_hold_each_parameter_once(make_model):
     groups = parameter_groups(model, 0.1)
     names = {id(p): name for name, p in model.named_parameters()}
     held = [[names[id(p)] for p in group["params"]] for group in groups]
-    assert sorted(sum(held, [])) == sorted(names.values())
+    assert sorted(name for group in held for name in group) == sorted(names.values())
     assert all(name.startswith("decoder.") for name in held[0])
     assert {"token_embedding.weight", "head.proj.weight", "head.experts"} <= set(held[1])
     assert [group["weight_decay"] for group in groups] == [0.1, 0.1, 0.0]

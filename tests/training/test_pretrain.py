@@ -68,28 +68,65 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
     assert losses[1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize(("killed_at", "precision"), [(3, "float32"), (9, "bfloat16")])
-def test_an_interrupted_run_resumes_to_the_same_weights(
-    killed_at, precision, corpus_folder, tmp_path, settings, monkeypatch
-):
-    settings = replace(settings, precision=precision)
-    whole = _run(corpus_folder, tmp_path / "whole", settings)
+def _losses(monkeypatch):
+    """Step and loss of every batch that is trained on from now on."""
+    losses, original = [], PretrainingModule.training_step
+
+    def record(self, batch, batch_idx):
+        loss = original(self, batch, batch_idx)
+        losses.append((self.global_step, loss.item()))
+        return loss
+
+    monkeypatch.setattr(PretrainingModule, "training_step", record)
+    return losses
+
+
+def _kill(corpus_folder, out, settings, at, monkeypatch):
+    """Run until a step at which the power fails."""
     original = PretrainingModule.training_step
 
     def die(self, batch, batch_idx):
-        if self.global_step == killed_at:
+        if self.global_step == at:
             raise RuntimeError("power cut")
         return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(PretrainingModule, "training_step", die)
         with pytest.raises(RuntimeError, match="power cut"):
-            _run(corpus_folder, tmp_path / "cut", settings)
+            _run(corpus_folder, out, settings)
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "changes"),
+    [
+        (3, {}),
+        (9, {"precision": "bfloat16"}),
+        (7, {"optimizer": "muon", "synthetic_share": 0.5}),
+        (11, {"batches_per_step": 2}),
+    ],
+)
+def test_an_interrupted_run_resumes_to_the_same_losses_and_weights(
+    killed_at, changes, corpus_folder, tmp_path, settings, monkeypatch
+):
+    changes = dict(changes)
+    optimizer = replace(settings.optimizer, name=changes.pop("optimizer", "adamw"))
+    windows = replace(settings.windows, synthetic_share=changes.pop("synthetic_share", 0.0))
+    settings = replace(
+        settings, optimizer=optimizer, windows=windows, synthetic_series=200, **changes
+    )
+    losses = _losses(monkeypatch)
+    whole = _run(corpus_folder, tmp_path / "whole", settings)
+    curve = losses.copy()
+    losses.clear()
+    _kill(corpus_folder, tmp_path / "cut", settings, killed_at, monkeypatch)
     assert (tmp_path / "cut" / "last.ckpt").exists() == (killed_at > 4)
     assert not (tmp_path / "cut" / "checkpoint").exists()
+    saved = killed_at // 4 * 4
+    before = [(step, loss) for step, loss in losses if step < saved]
+    losses.clear()
     resumed = _run(corpus_folder, tmp_path / "cut", settings)
-    for name, tensor in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], tensor, rtol=0, atol=0)
+    assert before + losses == curve
+    torch.testing.assert_close(resumed.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 def test_resuming_with_another_architecture_is_refused(corpus_folder, tmp_path, settings):
@@ -214,21 +251,26 @@ def test_resuming_without_a_weight_is_refused_by_name(corpus_folder, tmp_path, s
         _run(corpus_folder, tmp_path, settings)
 
 
-def test_a_process_trains_on_the_windows_of_its_rank(
+def test_a_step_of_several_batches_is_a_step_on_all_their_windows(
     corpus_folder, tmp_path, settings, monkeypatch
 ):
-    seen, batch = [], WindowBatches.batch
+    draw = WindowBatches.batch
 
-    def spy(self, index, rank=0):
-        seen.append((index, rank))
-        return batch(self, index, rank)
+    def fully_observed(self, index):  # so that the batches weigh the same
+        batch = draw(self, index)
+        return batch | {"observed": torch.ones_like(batch["observed"])}
 
-    monkeypatch.setattr(WindowBatches, "batch", spy)
-    monkeypatch.setattr(PretrainingModule, "global_rank", 3)
-    _run([corpus_folder], tmp_path, _with_steps(settings, 2))
-    assert seen[:2] == [(0, 3), (1, 3)]
-    calibration = [rank for index, rank in seen if index > 10**6]
-    assert set(calibration) == {0}  # the same in all processes
+    def both(self, index):
+        parts = [fully_observed(self, 2 * index + i) for i in range(2)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    windows = replace(settings.windows, truncate=0.0, hide=0.0)
+    settings = replace(settings, windows=windows, history_discount=0.0)
+    monkeypatch.setattr(WindowBatches, "batch", fully_observed)
+    in_parts = _run(corpus_folder, tmp_path / "a", replace(settings, batches_per_step=2))
+    monkeypatch.setattr(WindowBatches, "batch", both)
+    at_once = _run(corpus_folder, tmp_path / "b", settings)
+    torch.testing.assert_close(in_parts.state_dict(), at_once.state_dict(), rtol=1e-3, atol=1e-4)
 
 
 def test_the_final_weights_are_validated_once_whatever_the_interval(

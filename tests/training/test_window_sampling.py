@@ -112,9 +112,7 @@ def test_processes_share_out_the_batches_that_one_would_take(corpus, n_processes
 
 
 def test_processes_that_cannot_share_a_step_are_refused(corpus):
-    batches = WindowBatches(
-        *(corpus, PLAIN), **SIZES, batches_per_step=4, process=lambda: (0, 3)
-    )
+    batches = WindowBatches(*(corpus, PLAIN), **SIZES, batches_per_step=4, process=lambda: (0, 3))
     with pytest.raises(ValueError, match="got 3 processes, expected a divisor of the 4 batches"):
         next(iter(batches))
 
@@ -166,7 +164,8 @@ def test_synthetic_series_have_their_share_and_the_balance_of_bands():
     np.testing.assert_allclose(shares, [0.4, 0.45, 0.15], atol=0.03)
     # A window keeps the calendar of its own series: months have no hour.
     hour = batch["time_feat"][:, -1, 2] + 0.5
-    assert (hour[level == 3] == 0).all() and (hour[level != 3] > 0).any()
+    assert (hour[level == 3] == 0).all()
+    assert (hour[level != 3] > 0).any()
 
 
 def test_a_share_without_synthetic_series_is_refused(corpus):
@@ -178,7 +177,9 @@ def test_batches_draw_their_number_of_tokens(make_batches):
     batches = make_batches(replace(PLAIN, min_steps=4))
     batch = [batches.batch(i) for i in range(60)]
     steps = {b["time_feat"].shape[1] for b in batch}
-    assert min(steps) == 4 and max(steps) >= 22 and max(steps) <= STEPS
+    assert min(steps) == 4
+    assert max(steps) >= 22
+    assert max(steps) <= STEPS
     for b in batch:
         assert b["values"].shape[1] == MAX_LAG + b["time_feat"].shape[1] + BLOCK
         assert (b["history"] <= MAX_LAG + b["time_feat"].shape[1]).all()

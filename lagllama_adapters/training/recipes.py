@@ -1,0 +1,264 @@
+"""What a pretraining run depends on besides its data: stock recipes, files of settings."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from lagllama_adapters.data.synthetic import SyntheticPriors
+from lagllama_adapters.model import BLOCK_LAGS, LagLlamaConfig
+from lagllama_adapters.training.lightning_module import OptimizerSettings
+from lagllama_adapters.training.window_sampling import WindowSettings
+
+__all__ = [
+    "PRESETS",
+    "RECIPES",
+    "PretrainSettings",
+    "read_settings",
+    "settings_to_dict",
+    "settings_to_yaml",
+]
+
+Precision = Literal["float32", "bfloat16"]
+
+_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+
+_BASE = LagLlamaConfig(
+    lags_seq=BLOCK_LAGS,
+    scale_floor="cascade",
+    imputation="scaled_zero",
+    observed_indicators=True,
+    input_transform="asinh",
+    scale_features="relative",
+    n_layer=5,
+    n_head=8,
+    mlp_multiple_of=64,
+    context_length=64,
+    max_context_length=1024,
+    attention_window=96,
+    head="quantile_block",
+    block_length=48,
+    quantile_levels=_LEVELS,
+    lag_experts=16,
+    path_stride=16,
+)
+
+PRESETS: dict[str, LagLlamaConfig] = {
+    "base": _BASE,
+    "tiny": replace(
+        _BASE,
+        n_layer=2,
+        n_head=4,
+        n_embd_per_head=8,
+        block_length=24,
+        lag_experts=4,
+        path_stride=12,
+    ),
+    "published": LagLlamaConfig(),
+}
+"""Architectures by name; "published" is the network of the paper, with its Student-t head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings:
+    """Everything that a run depends on besides its data; saved beside the weights.
+
+    Parameters
+    ----------
+    model : LagLlamaConfig
+        Architecture.
+    optimizer : OptimizerSettings
+        Optimizer and length of the run.
+    windows : WindowSettings
+        Sampling and augmentation.
+    batch_size, batches_per_step : int
+        Windows per batch, and batches whose gradients a step averages. Several processes share
+        the batches of a step, one process takes them one after the other.
+    synthetic_series : int
+        Synthetic series that are drawn before training, for ``windows.synthetic_share``.
+    synthetic : SyntheticPriors
+        What they are drawn from.
+    rollout_length : int
+        Tokens of a window beyond ``model.context_length``.
+    history_discount : float
+        See ``discount`` of `window_loss`: how much less positions with little history count.
+    gradient_clip : float or None
+        Largest norm of the gradient; None: no limit.
+    ema_decay : float
+        Decay of the averaged weights, which are the ones validated and saved.
+    seed : int
+        Seed of initial weights and windows.
+    checkpoint_every, validate_every : int
+        Steps between checkpoints and between validations.
+    precision : {"float32", "bfloat16"}
+        Of the matrix products of a training step; weights, loss and optimizer stay in float32.
+    compiled : bool
+        Whether training steps run through `torch.compile`, which pays on a GPU.
+
+    Raises
+    ------
+    ValueError
+        If the precision is neither.
+    """
+
+    model: LagLlamaConfig = _BASE
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    synthetic_series: int = 40_000
+    synthetic: SyntheticPriors = field(default_factory=SyntheticPriors)
+    batch_size: int = 48
+    batches_per_step: int = 1
+    rollout_length: int = 32
+    history_discount: float = 2.0
+    gradient_clip: float | None = 1.0
+    ema_decay: float = 0.999
+    seed: int = 0
+    checkpoint_every: int = 200
+    validate_every: int = 1000
+    precision: Precision = "float32"
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            expected = " or ".join(get_args(Precision))
+            raise ValueError(f"precision: got {self.precision!r}, expected {expected}")
+
+
+RECIPES: dict[str, PretrainSettings] = {
+    "base": PretrainSettings(),
+    "tiny": PretrainSettings(model=PRESETS["tiny"]),
+    "published": PretrainSettings(
+        model=PRESETS["published"],
+        optimizer=OptimizerSettings(
+            learning_rate=1e-4,
+            weight_decay=0.0,
+            betas=(0.9, 0.999),
+            steps=128_000,
+            warmup_steps=0,
+            decay_steps=0,
+        ),
+        windows=WindowSettings(
+            band_weights=None,
+            dataset_exponent=1.0,
+            max_rollout=0,
+            sign_flip=0.0,
+            freq_mask=0.0,
+            freq_mask_rate=0.5,
+            freq_mix=0.0,
+            freq_mix_rate=0.25,
+            freq_published=0.5,
+            flatten=0.0,
+            truncate=0.0,
+            hide=0.0,
+            decimate=0.0,
+            drop_calendar=0.0,
+        ),
+        batch_size=256,
+        rollout_length=0,
+        history_discount=0.0,
+        gradient_clip=None,
+        ema_decay=0.0,
+    ),
+}
+"""Whole settings by name; "published" as in arXiv 2310.08278 and the original's pretraining script:
+Adam at a constant rate, 128 batches an epoch for up to 1000 epochs (its early stopping is left
+out), windows of a context of 32 and one step more."""
+
+_T = TypeVar("_T")
+
+
+def settings_to_dict(settings: PretrainSettings) -> dict[str, Any]:
+    """Plain numbers, texts, lists and dicts, as in YAML and JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return plain
+
+
+def settings_to_yaml(settings: PretrainSettings) -> str:
+    """A file for `read_settings`."""
+    # Numbers in rows: default_flow_style None writes innermost lists on one line.
+    return str(yaml.safe_dump(settings_to_dict(settings), sort_keys=False, default_flow_style=None))
+
+
+def read_settings(source: str | Path) -> PretrainSettings:
+    """A stock recipe, or a YAML or JSON file.
+
+    Parameters
+    ----------
+    source : str or path
+        A key of `RECIPES`, or a file with fields of `PretrainSettings`, nested ones as mappings.
+        What it leaves out is as in the recipe that its entry ``recipe`` names (default: base). The
+        ``pretrain.json`` of a run can be read too.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither a recipe nor a file of that name.
+    ValueError
+        If the file is no YAML, or an entry is unknown or of the wrong type or value; the message
+        names it.
+    """
+    if str(source) in RECIPES:
+        return RECIPES[str(source)]
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"{source}: expected a file or one of the recipes {[*RECIPES]}")
+    try:
+        entries = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{source}: not readable as YAML: {error}") from error
+    if not isinstance(entries, dict):
+        raise ValueError(f"{source}: got {type(entries).__name__}, expected entries 'name: value'")
+    recipe = entries.pop("recipe", "base")
+    if recipe not in RECIPES:
+        raise ValueError(f"{source}: recipe: got {recipe!r}, expected one of {[*RECIPES]}")
+    try:
+        return _changed(RECIPES[recipe], entries, "")
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _changed(base: _T, entries: Mapping[str, Any], prefix: str) -> _T:
+    """A dataclass with some fields replaced, nested ones field by field."""
+    assert is_dataclass(base)
+    assert not isinstance(base, type)
+    hints, names = get_type_hints(type(base)), [f.name for f in fields(base)]
+    unknown = [f"{prefix}{name}" for name in entries if name not in names]
+    if unknown:
+        raise ValueError(f"got the unknown entries {unknown}, expected some of {names}")
+    changes = {}
+    for name, value in entries.items():
+        old = getattr(base, name)
+        if is_dataclass(old) and isinstance(value, Mapping):
+            changes[name] = _changed(old, value, f"{prefix}{name}.")
+        else:
+            changes[name] = _typed(value, hints[name], f"{prefix}{name}")
+    return replace(base, **changes)
+
+
+def _typed(value: Any, hint: Any, name: str) -> Any:
+    """A value of YAML as the type that a field declares: lists become tuples."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in parts:
+            return None
+        (hint,) = (part for part in parts if part is not NoneType)
+        return _typed(value, hint, name)
+    if origin is tuple and isinstance(value, list):
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        if len(kinds) == len(value):
+            return tuple(_typed(v, kind, name) for v, kind in zip(value, kinds, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return {str(key): _typed(v, parts[1], f"{name}.{key}") for key, v in value.items()}
+    if origin is Literal and value in parts:
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    text = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
+    expected = text.replace("typing.", "")
+    advice = "; YAML reads 1e-3 as text: write 1.0e-3" if isinstance(value, str) else ""
+    raise ValueError(f"{name}: got {value!r}, expected {expected}{advice}")

@@ -1,0 +1,74 @@
+"""Two processes that train together, as the command line starts them."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import torch
+
+from lagllama_adapters.checkpoints.format import read_checkpoint
+from lagllama_adapters.training.recipes import settings_to_yaml
+
+
+def _train(tmp_path, corpus_folder, settings, devices):
+    out = tmp_path / f"run{devices}"
+    config = tmp_path / f"{devices}.yaml"
+    config.write_text(settings_to_yaml(settings))
+    script = "from lagllama_adapters.cli import app; app()"
+    arguments = [
+        *("pretrain", "--config", config, "--corpus", corpus_folder, "--out", out),
+        *("--validation", corpus_folder, "--device", "cpu", "--devices", devices),
+        "--no-progress-bar",
+    ]
+    run = tmp_path / "train.py"  # Lightning starts the script again for the second process
+    run.write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(run), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done.stdout
+
+
+def _validations(out):
+    with (out / "logs" / "version_0" / "metrics.csv").open() as file:
+        return [float(r["val_relative_wql"]) for r in csv.DictReader(file) if r["val_relative_wql"]]
+
+
+def test_two_processes_train_as_one_does(corpus_folder, tmp_path, settings):
+    """Same windows, the mean of both gradients: equal up to the rounding of sums."""
+    settings = replace(settings, batches_per_step=2)
+    (alone, _), (both, printed) = (
+        _train(tmp_path, corpus_folder, settings, devices) for devices in (1, 2)
+    )
+    one, two = (read_checkpoint(out / "checkpoint") for out in (alone, both))
+    torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=0, atol=1e-5)
+    assert one.config == two.config
+    torch.testing.assert_close(_validations(both), _validations(alone), rtol=1e-3, atol=0)
+    assert printed.count("step 7") == 1  # the first process reports, of all tasks
+    assert printed.count("hourly") == printed.count("monthly") == 2
+    assert printed.count("weights in") == 1
+
+
+def test_processes_that_cannot_share_a_step_are_refused(corpus_folder, tmp_path, settings):
+    config = tmp_path / "odd.yaml"
+    config.write_text(settings_to_yaml(settings))
+    run = tmp_path / "train.py"
+    run.write_text("from lagllama_adapters.cli import app; app()")
+    arguments = ("--config", config, "--corpus", corpus_folder, "--out", tmp_path / "odd")
+    done = subprocess.run(
+        [
+            *(sys.executable, str(run), "pretrain", *map(str, arguments)),
+            *("--device", "cpu", "--devices", "2", "--no-progress-bar"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "got 2 processes" in done.stderr
