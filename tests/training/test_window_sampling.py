@@ -196,9 +196,35 @@ def test_published_frequency_augmentation_changes_all_windows_of_half_of_the_bat
     assert 0.25 < np.mean(shares) < 0.75
 
 
+AUGMENTATIONS = ("mix", "time_flip", "modulate", "spike", "censor", "round")
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_an_augmentation_changes_windows_at_its_probability(name, make_batches):
+    before = make_batches().batch(0)
+    half, always = (make_batches(replace(PLAIN, **{name: p})).batch(0) for p in (0.5, 1.0))
+    for batch, least, most in ((half, 0.15, 0.75), (always, 0.4, 1.0)):
+        torch.testing.assert_close(batch["observed"].sum(1), before["observed"].sum(1))
+        changed = float((batch["values"] != before["values"]).any(1).double().mean())
+        assert least < changed <= most
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_mixed_and_reversed_windows_have_no_calendar(name, make_batches):
+    dated = make_batches(replace(PLAIN, **{name: 1.0})).batch(0)["time_feat"] != 0
+    assert bool(dated.any()) == (name not in ("mix", "time_flip"))
+
+
 def test_augmented_batches_are_finite_and_inputs_are_a_subset(make_batches):
     everything = WindowSettings(
-        freq_mask=0.5, freq_mix=0.5, flatten=0.2, truncate=1, hide=1, decimate=1, min_observed=4
+        freq_mask=0.5,
+        freq_mix=0.5,
+        flatten=0.2,
+        truncate=1,
+        hide=1,
+        decimate=1,
+        min_observed=4,
+        **dict.fromkeys(AUGMENTATIONS, 0.5),
     )
     for index in range(10):
         batch = make_batches(everything).batch(index)
