@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -36,6 +37,13 @@ def evaluate(
     num_samples: Annotated[int, typer.Option(help="Paths per series.")] = 200,
     context_length: Annotated[int | None, typer.Option(help="Tokens of context.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the figures here (.json or .csv).")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Draw relative_wql.png and calibration.png in this folder."),
+    ] = None,
     forecasts: Annotated[
         Path | None, typer.Option(help="Write the quantiles 0.1 ... 0.9 here (.npz).")
     ] = None,
@@ -44,20 +52,42 @@ def evaluate(
     """Score zero-shot forecasts of held-out data against the seasonal naive forecast."""
     from lagllama_adapters.inference import LagLlamaPredictor
     from lagllama_adapters.training.validation import build_tasks, score_task
+    from lagllama_adapters.training.validation.report import write_report
 
     with _errors_as_messages():
-        if forecasts is not None and (forecasts.is_dir() or not forecasts.parent.is_dir()):
-            raise ValueError(f"--forecasts: got {forecasts}, expected a file in an existing folder")
+        _check_targets(report, plots, forecasts)
+        if plots is not None:
+            from lagllama_adapters.training.validation.plots import write_plots
         predictor, tasks = LagLlamaPredictor(checkpoint, device), build_tasks(data)
+        settings: dict[str, Any] = {
+            "num_samples": num_samples,
+            "context_length": context_length,
+            "seed": seed,
+        }
         scores, quantiles = [], {}
         for task in tasks:
-            score, quantiles[task.name] = score_task(
-                predictor, task, num_samples=num_samples, context_length=context_length, seed=seed
-            )
+            score, quantiles[task.name] = score_task(predictor, task, **settings)
             scores.append(score)
         _console.print(_score_table(scores, f"{checkpoint}, zero-shot"))
+        if report is not None:
+            write_report(report, scores, {"checkpoint": checkpoint, "data": str(data)} | settings)
+        if plots is not None:
+            write_plots(plots, scores)
         if forecasts is not None:
             _write_arrays(forecasts, quantiles)
+
+
+def _check_targets(report: Path | None, plots: Path | None, forecasts: Path | None) -> None:
+    """Refuse, before the work, places that cannot be written to after it."""
+    from lagllama_adapters.training.validation.report import REPORT_SUFFIXES
+
+    for option, path in (("--report", report), ("--forecasts", forecasts)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise ValueError(f"{option}: got {path}, expected a file in an existing folder")
+    if report is not None and report.suffix not in REPORT_SUFFIXES:
+        raise ValueError(f"--report: got {report}, expected {' or '.join(REPORT_SUFFIXES)}")
+    if plots is not None and not (plots.is_dir() or (plots.parent.is_dir() and not plots.exists())):
+        raise ValueError(f"--plots: got {plots}, expected a folder, existing or in an existing one")
 
 
 @app.command()
@@ -180,7 +210,7 @@ def _errors_as_messages(stopped: str = "stopped") -> Iterator[None]:
     except KeyboardInterrupt as stop:
         _errors.print(stopped)
         raise typer.Exit(code=130) from stop
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         _errors.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(code=1) from error
 
@@ -195,19 +225,31 @@ def _write_arrays(path: Path, arrays: "dict[str, npt.NDArray[Any]]") -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _score_table(scores: list["TaskScore"], title: str) -> Table:
-    from lagllama_adapters.training.validation import geometric_mean
+def _score_table(scores: list["TaskScore"], title: str) -> Group:
+    from lagllama_adapters.training.validation import summarise
 
-    below = sum(score.relative_wql < 1 for score in scores)
-    table = Table(
-        title=title,
-        caption=f"geometric mean of relative {geometric_mean(scores):.4f}, "
-        f"below 1 on {below} of {len(scores)}",
-    )
-    table.add_column("task", no_wrap=True)
-    for name in ("windows", "WQL", "naive", "relative", "80 % band"):
-        table.add_column(name, justify="right")
+    tasks = _table(title, "task", "windows\nx steps", "WQL", "relative", "MASE", "naive")
     for s in scores:
-        row = (s.wql, s.naive_wql, s.relative_wql, s.coverage_80)
-        table.add_row(s.name, str(s.windows), *(f"{x:.4f}" for x in row))
+        errors = (f"{s.wql:.4f}", f"{s.relative_wql:.4f}", f"{s.mase:.3f}", f"{s.naive_mase:.3f}")
+        size = f"{s.windows} x {s.horizon}"
+        tasks.add_row(escape(s.name), size, *errors, *_percent(s.coverage))
+    columns = ("frequency", "tasks", "below 1", "relative WQL", "relative MASE")
+    bands = _table("geometric means", *columns)
+    for m in summarise(scores):
+        means = (f"{m.relative_wql:.4f}", f"{m.relative_mase:.4f}")
+        bands.add_row(m.name, str(m.tasks), str(m.below_1), *means, *_percent(m.coverage))
+    return Group(tasks, "", bands)
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    from lagllama_adapters.training.validation import INTERVALS
+
+    table = Table(title=escape(title), box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")  # narrow terminals fold names, never figures
+    for name in (*columns, *(f"{nominal:.0%}" for nominal in INTERVALS)):
+        table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _percent(shares: "npt.NDArray[Any]") -> list[str]:
+    return [f"{100 * share:.0f}" for share in shares]

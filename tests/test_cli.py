@@ -1,6 +1,7 @@
 """The command line, end to end on small data."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,76 @@ def test_evaluate_prints_the_scores_of_the_forecasts_that_it_writes(data, tmp_pa
     with np.load(tmp_path / "quantiles.npz") as file:
         loss = weighted_quantile_loss(file["waves"], task.future)
     assert f"{loss:.4f}" in result.output
-    assert "geometric mean" in result.output
+
+
+def test_evaluate_prints_and_reports_the_same_figures_by_task_and_band(data, tmp_path):
+    (data / "waves.parquet").rename(
+        data / "a_data_set_whose_name_is_too_long_for_its_column.parquet"
+    )
+    path = tmp_path / "report.json"
+    result = _run("evaluate", "--data", data, "--num-samples", 20, "--seed", 3, "--report", path)
+    assert result.exit_code == 0, result.output
+    report = json.loads(path.read_text())
+    assert report["settings"] == {
+        "checkpoint": "base",
+        "data": str(data),
+        "num_samples": 20,
+        "context_length": None,
+        "seed": 3,
+    }
+    (task,), (band,) = report["tasks"], report["bands"]
+    (built,) = build_tasks(data)
+    shares = [f"{100 * task[f'coverage_{nominal}']:.0f}" for nominal in (50, 80, 95)]
+    errors = [f"{task['wql']:.4f}", f"{task['relative_wql']:.4f}"]
+    errors += [f"{task['mase']:.3f}", f"{built.naive_mase:.3f}"]
+    means = [f"{band['relative_wql']:.4f}", f"{band['relative_mase']:.4f}"]
+    below = str(int(task["relative_wql"] < 1))
+    lines = [line.split() for line in result.output.splitlines()]
+    # Names fold in a narrow terminal, figures do not.
+    assert [str(task["windows"]), "x", "12", *errors, *shares] in [line[1:] for line in lines]
+    assert ["monthly", "1", below, *means, *shares] in lines
+    assert ["all", "1", below, *means, *shares] in lines
+
+
+def test_evaluate_draws_the_scores(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    result = _run("evaluate", "--data", data, "--num-samples", 5, "--plots", tmp_path / "plots")
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert names == ["calibration.png", "relative_wql.png"]
+
+
+@pytest.mark.parametrize(
+    ("option", "target", "message"),
+    [
+        ("--forecasts", "nowhere/q.npz", "expected a file in an existing folder"),
+        ("--forecasts", ".", "expected a file in an existing folder"),
+        ("--report", "nowhere/r.csv", "expected a file in an existing folder"),
+        ("--report", "r.txt", "expected .json or .csv"),
+        ("--plots", "nowhere/plots", "expected a folder, existing or in an existing one"),
+        ("--plots", "file", "expected a folder, existing or in an existing one"),
+    ],
+)
+def test_evaluate_refuses_a_target_before_the_work(
+    option, target, message, monkeypatch, data, tmp_path
+):
+    monkeypatch.setattr("lagllama_adapters.inference.LagLlamaPredictor", None)  # not to be called
+    (tmp_path / "file").touch()
+    result = _run("evaluate", "--data", data, option, tmp_path / target)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    output = "".join(result.output.split())
+    assert f"{option}:got{tmp_path / target},{message}".replace(" ", "") in output
+
+
+def test_evaluate_asks_for_matplotlib_before_the_work(monkeypatch, data, tmp_path):
+    monkeypatch.setattr("lagllama_adapters.inference.LagLlamaPredictor", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were absent
+    monkeypatch.delitem(sys.modules, "lagllama_adapters.training.validation.plots", raising=False)
+    result = _run("evaluate", "--data", data, "--plots", tmp_path / "plots")
+    assert result.exit_code == 1
+    assert "lagllama_adapters[plot]" in " ".join(result.output.split())
+    assert not (tmp_path / "plots").exists()
 
 
 def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
@@ -73,7 +143,6 @@ def test_pretrain_takes_several_folders_of_any_layout(monkeypatch, data, tmp_pat
         (("evaluate", "--data", "EMPTY"), "no *.parquet, *.arrow"),
         (("evaluate", "--data", "DATA", "--device", "gpu"), "device: got 'gpu'"),
         (("evaluate", "--data", "DATA", "--num-samples", "0"), "num_samples"),
-        (("evaluate", "--data", "DATA", "--forecasts", "nowhere/q.npz"), "--forecasts: got"),
         (("pretrain", "--corpus", "EMPTY", "--out", "EMPTY"), "no *.parquet, *.arrow"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--config", "huge"), "'huge'"),
         (("pretrain", "--corpus", "DATA", "--out", "EMPTY", "--precision", "half"), "got 'half'"),

@@ -1,4 +1,4 @@
-"""Scores of zero-shot forecasts on real series, relative to the seasonal naive forecast."""
+"""Windows of held-out series to forecast."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,25 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds, parse_frequency
-from lagllama_adapters.data.corpus import Corpus, frequency_band
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
+from lagllama_adapters.training.validation.metrics import (
+    QUANTILE_LEVELS,
+    mean_absolute_scaled_error,
+    seasonal_scale,
+    weighted_quantile_loss,
+)
+from lagllama_adapters.training.validation.seasonal_naive import seasonal_naive_quantiles
 
-__all__ = [
-    "QUANTILE_LEVELS",
-    "Task",
-    "TaskScore",
-    "build_tasks",
-    "geometric_mean",
-    "score_task",
-    "seasonal_naive_quantiles",
-    "weighted_quantile_loss",
-]
+__all__ = ["Task", "build_tasks", "season_length"]
 
 Floats = npt.NDArray[np.float64]
 
-QUANTILE_LEVELS = tuple(q / 10 for q in range(1, 10))
-_UPPER_SCORES = (0.2533471, 0.5244005, 0.8416212, 1.2815516)  # standard normal at 0.6 ... 0.9
-_NORMAL_SCORES = np.array([*(-score for score in reversed(_UPPER_SCORES)), 0.0, *_UPPER_SCORES])
 # Horizon per frequency band (minutely ... yearly), as in the M competitions and GIFT-Eval.
 _HORIZON = (48, 48, 48, 14, 13, 12, 8, 4)
 _MAX_HISTORY = 4096
@@ -64,27 +58,31 @@ class Task:
     start: list[Any]
     freq: list[str]
 
+    @property
+    def band(self) -> str:
+        """The entry of `FREQUENCY_BANDS` to which the data set belongs."""
+        return FREQUENCY_BANDS[frequency_band(self.freq[0])]
+
+    @cached_property
+    def seasonal_scales(self) -> Floats:
+        """``[window]``: by which errors are scaled, see `seasonal_scale`."""
+        return np.array([seasonal_scale(past, self.season) for past in self.past])
+
+    @cached_property
+    def _naive(self) -> Floats:
+        naive = [seasonal_naive_quantiles(p, self.season, self.horizon) for p in self.past]
+        return np.stack(naive)
+
     @cached_property
     def naive_wql(self) -> float:
         """Weighted quantile loss of the seasonal naive forecast, the same for every model."""
-        naive = [seasonal_naive_quantiles(p, self.season, self.horizon) for p in self.past]
-        return weighted_quantile_loss(np.stack(naive), self.future)
+        return weighted_quantile_loss(self._naive, self.future)
 
-
-@dataclass(frozen=True)
-class TaskScore:
-    """Figures of one task: see `score_task`."""
-
-    name: str
-    windows: int
-    wql: float
-    naive_wql: float
-    coverage_80: float
-
-    @property
-    def relative_wql(self) -> float:
-        """Weighted quantile loss over that of the seasonal naive forecast."""
-        return self.wql / self.naive_wql
+    @cached_property
+    def naive_mase(self) -> float:
+        """Mean absolute scaled error of the seasonal naive forecast."""
+        median = self._naive[:, QUANTILE_LEVELS.index(0.5)]
+        return mean_absolute_scaled_error(median, self.future, self.seasonal_scales)
 
 
 def season_length(freq: str) -> int:
@@ -173,97 +171,3 @@ def _step(calendar: Calendar, steps: int) -> Any:
         if steps
         else calendar.start
     )
-
-
-def seasonal_naive_quantiles(past: Floats, season: int, horizon: int) -> Floats:
-    """Last season repeated, Gaussian around it.
-
-    The spread is the root mean square of the in-sample seasonal differences, growing with the
-    square root of the number of seasons ahead. Missing values take the last observed one.
-
-    Returns
-    -------
-    ndarray
-        ``[9, horizon]``, levels 0.1 ... 0.9.
-    """
-    observed = np.isfinite(past)
-    last = np.maximum.accumulate(np.where(observed, np.arange(len(past)), 0))
-    filled = np.where(np.isfinite(past[last]), past[last], np.nanmean(past))
-    season = season if len(filled) > season else 1
-    steps = np.arange(horizon)
-    difference = filled[season:] - filled[:-season]
-    spread = np.sqrt(np.mean(difference**2)) if len(difference) else 0.0
-    centre = filled[-season + steps % season]
-    return centre + _NORMAL_SCORES[:, None] * spread * np.sqrt(steps // season + 1)
-
-
-def weighted_quantile_loss(quantiles: Floats, future: Floats) -> float:
-    """Mean over levels 0.1 ... 0.9 of ``2 * sum(pinball) / sum(|y|)``.
-
-    This is the "CRPS" of the Lag-Llama paper (arXiv 2310.08278, 5.1) and of GIFT-Eval.
-
-    Parameters
-    ----------
-    quantiles : ndarray
-        ``[window, 9, horizon]``.
-    future : ndarray
-        ``[window, horizon]``, NaN = missing.
-    """
-    observed = np.isfinite(future)
-    levels = np.array(QUANTILE_LEVELS)[None, :, None]
-    error = np.where(observed, future, 0.0)[:, None] - quantiles
-    pinball = np.maximum(levels * error, (levels - 1) * error) * observed[:, None]
-    return float((2 * pinball.sum((0, 2)) / np.abs(future[observed]).sum()).mean())
-
-
-def score_task(
-    predictor: LagLlamaPredictor,
-    task: Task,
-    *,
-    num_samples: int = 200,
-    context_length: int | None = None,
-    seed: int = 0,
-) -> tuple[TaskScore, Floats]:
-    """Forecast a task zero-shot and score it.
-
-    Parameters
-    ----------
-    predictor : LagLlamaPredictor
-        Forecaster.
-    task : Task
-        Windows.
-    num_samples, context_length, seed
-        As in `LagLlamaPredictor.predict`.
-
-    Returns
-    -------
-    TaskScore
-        Weighted quantile loss, the seasonal naive's, and the share of truths in the 10-90 % band.
-    ndarray
-        The quantiles ``[window, 9, horizon]``.
-    """
-    forecast = predictor.predict(
-        task.past,
-        task.horizon,
-        num_samples,
-        start=task.start,
-        freq=list(task.freq),
-        seed=seed,
-        context_length=context_length,
-        item_id=task.item_id,
-    )
-    quantiles = forecast.quantile(QUANTILE_LEVELS).astype(np.float64)
-    inside = (task.future >= quantiles[:, 0]) & (task.future <= quantiles[:, -1])
-    score = TaskScore(
-        name=task.name,
-        windows=len(task.past),
-        wql=weighted_quantile_loss(quantiles, task.future),
-        naive_wql=task.naive_wql,
-        coverage_80=float(inside[np.isfinite(task.future)].mean()),
-    )
-    return score, quantiles
-
-
-def geometric_mean(scores: list[TaskScore]) -> float:
-    """Geometric mean of the relative losses."""
-    return float(np.exp(np.mean([np.log(score.relative_wql) for score in scores])))

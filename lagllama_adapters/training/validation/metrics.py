@@ -1,0 +1,79 @@
+"""Errors of quantile and point forecasts."""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "QUANTILE_LEVELS",
+    "mean_absolute_scaled_error",
+    "seasonal_scale",
+    "weighted_quantile_loss",
+]
+
+Floats = npt.NDArray[np.float64]
+
+QUANTILE_LEVELS = tuple(q / 10 for q in range(1, 10))
+
+
+def weighted_quantile_loss(quantiles: Floats, future: Floats) -> float:
+    """Mean over levels 0.1 ... 0.9 of ``2 * sum(pinball) / sum(|y|)``.
+
+    This is the "CRPS" of the Lag-Llama paper (arXiv 2310.08278, 5.1) and of GIFT-Eval.
+
+    Parameters
+    ----------
+    quantiles : ndarray
+        ``[window, 9, horizon]``.
+    future : ndarray
+        ``[window, horizon]``, NaN = missing.
+    """
+    observed = np.isfinite(future)
+    levels = np.array(QUANTILE_LEVELS)[None, :, None]
+    error = np.where(observed, future, 0.0)[:, None] - quantiles
+    pinball = np.maximum(levels * error, (levels - 1) * error) * observed[:, None]
+    return float((2 * pinball.sum((0, 2)) / np.abs(future[observed]).sum()).mean())
+
+
+def seasonal_scale(past: Floats, season: int) -> float:
+    """Mean absolute change over a season, by which errors are scaled.
+
+    Parameters
+    ----------
+    past : ndarray
+        ``[time]``, NaN = missing; changes from or to a missing value are left out.
+    season : int
+        Steps of a season; histories that are no longer take steps of 1.
+
+    Returns
+    -------
+    float
+        In data units; 0 for constant histories and those without a change that is known.
+    """
+    season = season if len(past) > season else 1
+    change = np.abs(past[season:] - past[:-season])
+    known = change[np.isfinite(change)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def mean_absolute_scaled_error(median: Floats, future: Floats, scale: Floats) -> float:
+    """Mean over windows of the mean absolute error over the scale of the history.
+
+    Hyndman & Koehler 2006, *Int. J. Forecasting* 22, with seasonal differences.
+
+    Parameters
+    ----------
+    median, future : ndarray
+        ``[window, horizon]``; NaN in ``future`` = missing.
+    scale : ndarray
+        ``[window]``, see `seasonal_scale`. Windows of scale 0 are left out.
+
+    Returns
+    -------
+    float
+        NaN if no window is left.
+    """
+    usable = (scale > 0) & np.isfinite(future).any(1)
+    if not usable.any():
+        return float("nan")
+    error = np.nanmean(np.abs(future - median)[usable], axis=1)
+    return float((error / scale[usable]).mean())
