@@ -93,7 +93,8 @@ def _check_targets(report: Path | None, plots: Path | None, forecasts: Path | No
 @app.command()
 def pretrain(
     corpus: Annotated[
-        list[Path], typer.Option(help="Folder or file of data sets to train on; may be repeated.")
+        list[str],
+        typer.Option(help="Folder, file or hf:// address to train on; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for weights, settings and run state.")],
     validation: Annotated[

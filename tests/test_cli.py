@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -133,7 +132,7 @@ def test_pretrain_takes_several_folders_of_any_layout(monkeypatch, data, tmp_pat
     )
     result = _run("pretrain", "--corpus", data, "--corpus", "more.tsf", "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert seen[0][0] == [data, Path("more.tsf")]
+    assert seen[0][0] == [str(data), "more.tsf"]
 
 
 @pytest.mark.parametrize(

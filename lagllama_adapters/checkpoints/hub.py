@@ -1,7 +1,4 @@
-"""The published weights, fetched from their hub repository at a pinned revision.
-
-The only module that touches the network.
-"""
+"""The published weights, fetched from their hub repository at a pinned revision."""
 
 import os
 import shutil

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds
+from lagllama_adapters.data.hub import fetch_data_sets, is_hub_address
 from lagllama_adapters.data.packed import is_packed, read_packed
 from lagllama_adapters.data.series_chunk import count_observed
 from lagllama_adapters.data.sources import read_series
@@ -102,6 +103,8 @@ class Corpus:
                 Monash files, see `read_tsf`.
             folder of `pack_corpus`
                 Stays on disk; given alone.
+            ``hf://datasets/OWNER/NAME/FOLDER``
+                Such files on the Hugging Face hub, fetched once; see `fetch_data_sets`.
 
         Returns
         -------
@@ -112,6 +115,8 @@ class Corpus:
         ------
         FileNotFoundError
             If a path does not exist.
+        ConnectionError
+            If data sets cannot be fetched.
         ValueError
             If a path holds no data in these layouts, two of them a data set of the same name, a
             data set two series of the same name, or a series a missing, an empty, an infinite or an
@@ -119,6 +124,7 @@ class Corpus:
             is not known.
         """
         paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        paths = [fetch_data_sets(str(p)) if is_hub_address(p) else p for p in paths]
         if packed := [path for path in paths if is_packed(path)]:
             if len(paths) > 1:
                 raise ValueError(
