@@ -50,7 +50,7 @@ def test_two_processes_train_as_one_does(corpus_folder, tmp_path, settings):
     assert one.config == two.config
     torch.testing.assert_close(_validations(both), _validations(alone), rtol=1e-3, atol=0)
     assert printed.count("step 7") == 1  # the first process reports, of all tasks
-    assert printed.count("hourly") == printed.count("monthly") == 2
+    assert printed.count("hourly") == printed.count("monthly") == 4  # sets and bands
     assert printed.count("weights in") == 1
 
 
