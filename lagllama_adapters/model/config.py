@@ -30,7 +30,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _POSITIVE = ("n_layer", "n_head", "n_embd_per_head", "mlp_multiple_of", "context_length")
 _INTEGERS = (*_POSITIVE, "max_context_length", "block_length", "lag_experts", "path_stride")
-_BOOLEANS = ("time_feat", "observed_indicators")
+_BOOLEANS = ("time_feat", "observed_indicators", "head_gain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,9 @@ class LagLlamaConfig:
     scale_features : {"log", "relative"}
         ``"log"``: ``log1p(|loc|), log(scale)`` (published). ``"relative"``: three features that do
         not depend on the unit of the series, so that forecasts are equivariant to it.
+    season_features : tuple of int
+        Seasons in steps, ascending, for each of which tokens carry two features: how well it repeats
+        in the history, and its drift (`seasonal_features`).
     rescaling : {"frozen", "per_step"}
         Whether ``loc`` and ``scale`` stay as at forecast start or are re-estimated on the window
         grown by the samples at each step, as the published procedure does.
@@ -87,6 +90,8 @@ class LagLlamaConfig:
         correlation ``share * slow**d + (1 - share) * fast**d``.
     lag_experts : int
         Linear maps from lag values to the block among which the head mixes; 0: none.
+    head_gain : bool
+        Whether the ``"quantile_block"`` head scales its output by a factor of the state.
     path_stride : int
         Every how many sampled steps a path reads its own samples back as a token, counted backwards
         from the end of each block; 1: every step. A token's lags hold the steps between, so that
@@ -106,6 +111,7 @@ class LagLlamaConfig:
     observed_indicators: bool = False
     input_transform: InputTransform = "none"
     scale_features: ScaleFeatures = "log"
+    season_features: tuple[int, ...] = ()
     rescaling: Rescaling = "frozen"
     n_layer: int = 8
     n_head: int = 9
@@ -120,6 +126,7 @@ class LagLlamaConfig:
     quantile_levels: tuple[float, ...] = ()
     block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lag_experts: int = 0
+    head_gain: bool = False
     path_stride: int = 1
 
     def __post_init__(self) -> None:
@@ -153,6 +160,13 @@ class LagLlamaConfig:
             self.attention_window,
             "None or a positive integer",
         )
+        seasons = self.season_features
+        _require(
+            list(seasons) == sorted(set(seasons)) and all(s >= 1 for s in seasons),
+            "season_features",
+            seasons,
+            "distinct positive seasons in ascending order",
+        )
         self._check_rope()
         self._check_head()
 
@@ -165,6 +179,7 @@ class LagLlamaConfig:
         if self.attention_window is not None:
             self._convert("attention_window", _is_integer, int, "None or a positive integer")
         self._convert_all("lags_seq", _is_integer, int, "integers")
+        self._convert_all("season_features", _is_integer, int, "integers")
         self._convert_all("quantile_levels", _is_finite, float, "numbers")
         self._convert_all("block_copula", _is_finite, float, "numbers")
 
@@ -211,6 +226,7 @@ class LagLlamaConfig:
             _require(levels == (), "quantile_levels", levels, expected)
             _require(block == 1, "block_length", block, f"1 with head {self.head!r}")
             _require(self.lag_experts == 0, "lag_experts", self.lag_experts, "0 with this head")
+            _require(not self.head_gain, "head_gain", self.head_gain, "False with this head")
         copula = self.block_copula
         valid = len(copula) == 3 and all(0 <= x <= 1 for x in copula) and max(copula[1:]) < 1
         _require(valid, "block_copula", copula, "a share in [0, 1] and two numbers in [0, 1)")
@@ -236,8 +252,8 @@ class LagLlamaConfig:
 
     @property
     def n_scale_features(self) -> int:
-        """Features of a token that describe the series' loc and scale."""
-        return 2 if self.scale_features == "log" else 3
+        """Features of a token that describe its series as a whole."""
+        return (2 if self.scale_features == "log" else 3) + 2 * len(self.season_features)
 
     @property
     def feature_size(self) -> int:

@@ -18,6 +18,7 @@ from lagllama_adapters.model.distributions import PiecewiseQuantile, StudentT
 
 __all__ = ["Head", "NormalHead", "QuantileBlockHead", "StudentTHead", "make_head"]
 
+_LOG_GAIN = (-6.0, 3.0)  # limits: a bad step of training must not overflow
 # Steps per day, week or year at the usual frequencies.
 _SEASONS = (1, 12, 24, 7, 4, 48, 288, 52, 168, 96, 336, 365, 5, 144, 672, 30)
 
@@ -204,6 +205,10 @@ class QuantileBlockHead(Head):
         a convex mixture of them, added to every quantile: seasonal copies and local trends need not
         squeeze through the normed state. They start as seasonal naive forecasts of common seasons
         and, beyond those, as persistence.
+    gain : bool
+        Whether the state scales what it adds to the experts by a factor of its own, ``exp`` of a
+        linear map. Noise is a hundredth of the spread of one series and all of that of another; a
+        normed state reaches such ratios by a factor far more easily than by a sum.
     """
 
     param_names = ("quantiles",)
@@ -217,12 +222,14 @@ class QuantileBlockHead(Head):
         quantile_levels: tuple[float, ...],
         block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0),
         lag_experts: int = 0,
+        gain: bool = False,
     ) -> None:
         super().__init__()
         self.block_length = block_length
         self.quantile_levels = quantile_levels
         self.block_copula = block_copula
         self.proj = nn.Linear(d_model, block_length * len(quantile_levels))
+        self.log_gain = nn.Linear(d_model, 1) if gain else None
         self.expert_gate = nn.Linear(d_model, lag_experts) if lag_experts else None
         self.experts = (
             nn.Parameter(_seasonal_copies(lags_seq, lag_experts, block_length))
@@ -237,12 +244,17 @@ class QuantileBlockHead(Head):
         with torch.no_grad():
             self.proj.weight.mul_(0.1)
             self.proj.bias.copy_(spread.repeat(self.block_length))
+            if self.log_gain is not None:
+                self.log_gain.weight.mul_(0.1)
+                self.log_gain.bias.zero_()
             if self.experts is not None:
                 self.experts.add_(0.02 * torch.randn_like(self.experts))
 
     def forward(self, hidden: Tensor, lag_values: Tensor) -> Tensor:
         """Raw ``[..., block_length, n_levels]``."""
         raw = self.proj(hidden).unflatten(-1, (self.block_length, len(self.quantile_levels)))
+        if self.log_gain is not None:
+            raw = raw * self.log_gain(hidden).clamp(*_LOG_GAIN).exp()[..., None]
         if self.expert_gate is None or self.experts is None:
             return raw  # type: ignore[no-any-return]
         gate = self.expert_gate(hidden).softmax(-1)
@@ -323,4 +335,5 @@ def make_head(config: LagLlamaConfig) -> Head:
         config.quantile_levels,
         config.block_copula,
         config.lag_experts,
+        config.head_gain,
     )

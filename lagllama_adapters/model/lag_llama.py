@@ -14,6 +14,7 @@ from lagllama_adapters.model.lag_tokens import gather_lags
 from lagllama_adapters.model.linear import Linear
 from lagllama_adapters.model.rotary import rotary_table
 from lagllama_adapters.model.scaler import location_and_scale
+from lagllama_adapters.model.series_features import relative_features, seasonal_features
 
 __all__ = ["LagLlama", "LagLlamaOutput", "SeriesFacts"]
 
@@ -158,7 +159,10 @@ class LagLlama(nn.Module):
         if config.scale_features == "log":
             features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
         else:
-            features = _relative_features(values, mask, loc, scale)
+            features = relative_features(values, mask, loc, scale)
+        if config.season_features:
+            seasonal = seasonal_features(values, mask, scale, config.season_features)
+            features = torch.cat((features, seasonal), dim=1)
         return SeriesFacts(loc, scale, features.to(self.dtype))
 
     def standardise(self, values: Tensor, observed: Tensor, facts: SeriesFacts) -> Tensor:
@@ -347,15 +351,3 @@ def _join_calendar(past: Tensor, future: Tensor | None, steps: int) -> Tensor:
             "is given and the inputs of the horizon need their calendar too"
         )
     return torch.cat((past, future[:, :steps].to(past)), dim=1)
-
-
-def _relative_features(values: Tensor, mask: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """Level against spread, roughness against spread, and how much history there is."""
-    filled = torch.where(mask, values, torch.zeros_like(values))
-    both = mask[:, 1:] & mask[:, :-1]
-    steps = torch.where(both, ((filled[:, 1:] - filled[:, :-1]) / scale).abs(), 0.0)
-    roughness = steps.sum(1, keepdim=True) / both.sum(1, keepdim=True).clamp_min(1)
-    count = mask.sum(1, keepdim=True).to(values.dtype)
-    return torch.cat(
-        ((loc / scale).asinh(), roughness.clamp_min(1e-4).log(), count.log1p() / 4 - 1), dim=1
-    )

@@ -34,6 +34,7 @@ _BASE = LagLlamaConfig(
     observed_indicators=True,
     input_transform="asinh",
     scale_features="relative",
+    season_features=(1, 4, 5, 7, 12, 24, 30, 48, 52, 96, 144, 168, 288, 336, 365, 672),
     n_layer=5,
     n_head=8,
     mlp_multiple_of=64,
@@ -44,6 +45,7 @@ _BASE = LagLlamaConfig(
     block_length=48,
     quantile_levels=_LEVELS,
     lag_experts=16,
+    head_gain=True,
     path_stride=16,
 )
 
