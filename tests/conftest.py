@@ -43,6 +43,19 @@ def block_checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def mixture_checkpoint(tmp_path_factory):
+    """Two Student-t distributions for each of 6 steps per token."""
+    return _save(
+        tmp_path_factory.mktemp("mixture"),
+        head="student_t_mixture",
+        block_length=6,
+        mixture_components=2,
+        block_copula=(0.6, 0.9, 0.3),
+        lag_experts=2,
+    )
+
+
+@pytest.fixture(scope="session")
 def student_t_checkpoint(tmp_path_factory):
     """The published kind of weights: one step per token, Student-t."""
     return _save(tmp_path_factory.mktemp("student_t"))

@@ -17,7 +17,11 @@ from darts.utils.serialization import add_safe_globals
 
 from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
-from lagllama_adapters.darts.likelihood import StudentTLikelihood, head_likelihood
+from lagllama_adapters.darts.likelihood import (
+    StudentTLikelihood,
+    StudentTMixtureLikelihood,
+    head_likelihood,
+)
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
 from lagllama_adapters.data.calendar import FEATURE_NAMES
 from lagllama_adapters.inference.noise import check_sampling
@@ -323,4 +327,4 @@ def _check_dataset(sample: TorchTrainingSample) -> None:
 
 
 # What Darts' restricted unpickler may restore from a saved model.
-add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood])
+add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood])

@@ -9,8 +9,9 @@ from darts.utils.likelihood_models.torch import (
 from torch.nn.functional import softplus
 
 from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.mixture import StudentTMixture
 
-__all__ = ["StudentTLikelihood", "head_likelihood"]
+__all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood"]
 
 
 class StudentTLikelihood(TorchLikelihood):  # type: ignore[misc]
@@ -40,6 +41,47 @@ class StudentTLikelihood(TorchLikelihood):  # type: ignore[misc]
         return 2.0 + softplus(raw_df), loc, softplus(raw_scale).clamp_min(tiny)
 
 
+class StudentTMixtureLikelihood(TorchLikelihood):  # type: ignore[misc]
+    """Mixture of univariate Student-t distributions, usable with any Darts torch model.
+
+    Support: the real numbers. Parameters, in this order: the ``weights`` of all components, their
+    ``df``, ``loc`` and ``scale``. Raw network outputs are mapped to them by softmax,
+    ``2 + softplus(.)``, identity and ``0.001 + softplus(.)``: a component must not shrink onto a
+    value that a series repeats.
+
+    Parameters
+    ----------
+    components : int
+        Number of Student-t distributions.
+    """
+
+    def __init__(self, components: int) -> None:
+        self.components = components
+        super().__init__(
+            likelihood_type="studenttmixture",
+            parameter_names=[
+                f"{name}{i}"
+                for name in ("weights", "df", "loc", "scale")
+                for i in range(components)
+            ],
+        )
+
+    def sample(self, model_output: torch.Tensor) -> torch.Tensor:
+        """Draw one value per step from raw outputs [batch, time, component, 4 * components]."""
+        return self._distr_from_params(self._params_from_output(model_output)).sample()
+
+    def _distr_from_params(
+        self, params: tuple[torch.Tensor, ...]
+    ) -> torch.distributions.Distribution:
+        return StudentTMixture(*torch.stack(params, -1).unflatten(-1, (4, -1)).unbind(-2))
+
+    def _params_from_output(self, model_output: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        raw = model_output.unflatten(-1, (4, self.components))
+        weights, raw_df, loc, raw_scale = raw.unbind(-2)
+        params = weights.softmax(-1), 2.0 + softplus(raw_df), loc, 1e-3 + softplus(raw_scale)
+        return torch.cat(params, -1).unbind(-1)
+
+
 def head_likelihood(config: LagLlamaConfig) -> TorchLikelihood:
     """Name the parameters that the head of a checkpoint predicts.
 
@@ -55,4 +97,6 @@ def head_likelihood(config: LagLlamaConfig) -> TorchLikelihood:
     """
     if config.head == "quantile_block":
         return QuantileRegression(list(config.quantile_levels))
+    if config.head == "student_t_mixture":
+        return StudentTMixtureLikelihood(config.mixture_components)
     return StudentTLikelihood() if config.head == "student_t" else GaussianLikelihood()

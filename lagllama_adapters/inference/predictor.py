@@ -229,7 +229,8 @@ class LagLlamaPredictor:
         -------
         dict
             Name to ``[series, step]`` in data units: ``q0.100`` ... for the block quantile head;
-            ``df``, ``loc``, ``scale`` (Student-t) or ``loc``, ``scale`` (normal) otherwise.
+            ``df``, ``loc``, ``scale`` (Student-t) or ``loc``, ``scale`` (normal); ``weights0``,
+            ``weights1``, ..., ``df0``, ... for a mixture.
 
         Raises
         ------
@@ -263,15 +264,27 @@ class LagLlamaPredictor:
 
     def _parameters(self, history: History, horizon: int, is_quantile: bool) -> dict[str, Floats]:
         model, encoded = self.model, EncodedHistory(self.model, history, horizon)
-        params, facts = model.head.constrain(encoded.first_raw), encoded.facts
+        facts = encoded.facts
+        params = dict(
+            zip(model.head.param_names, model.head.constrain(encoded.first_raw), strict=True)
+        )
         if is_quantile:
-            quantiles = model.unstandardise(params[0][:, :horizon], facts)
+            quantiles = model.unstandardise(params["quantiles"][:, :horizon], facts)
             levels = self.config.quantile_levels
             named = {f"q{q:.3f}": quantiles[..., i] for i, q in enumerate(levels)}
+        elif self.config.head == "student_t_mixture":
+            named = {
+                f"{name}{i}": value[:, :horizon, i]
+                for name, value in params.items()
+                for i in range(self.config.mixture_components)
+            }
         else:
-            named = dict(zip(model.head.param_names, (p[:, None] for p in params), strict=True))
-            named["loc"] = facts.loc + facts.scale * named["loc"]
-            named["scale"] = facts.scale * named["scale"]
+            named = {name: value[:, None] for name, value in params.items()}
+        for name, value in named.items():
+            if name.startswith("loc"):
+                named[name] = facts.loc + facts.scale * value
+            elif name.startswith("scale"):
+                named[name] = facts.scale * value
         return {name: value.double().cpu().numpy() for name, value in named.items()}
 
     def _history(

@@ -17,7 +17,7 @@ Imputation = Literal["zero", "scaled_zero"]
 InputTransform = Literal["none", "asinh"]
 ScaleFeatures = Literal["log", "relative"]
 Rescaling = Literal["frozen", "per_step"]
-HeadName = Literal["student_t", "normal", "quantile_block"]
+HeadName = Literal["student_t", "normal", "quantile_block", "student_t_mixture"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "scaling": get_args(Scaling),
@@ -29,7 +29,14 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "head": get_args(HeadName),
 }
 _POSITIVE = ("n_layer", "n_head", "n_embd_per_head", "mlp_multiple_of", "context_length")
-_INTEGERS = (*_POSITIVE, "max_context_length", "block_length", "lag_experts", "path_stride")
+_INTEGERS = (
+    *_POSITIVE,
+    "max_context_length",
+    "block_length",
+    "mixture_components",
+    "lag_experts",
+    "path_stride",
+)
 _BOOLEANS = ("time_feat", "observed_indicators", "head_gain")
 
 
@@ -62,8 +69,8 @@ class LagLlamaConfig:
         ``"log"``: ``log1p(|loc|), log(scale)`` (published). ``"relative"``: three features that do
         not depend on the unit of the series, so that forecasts are equivariant to it.
     season_features : tuple of int
-        Seasons in steps, ascending, for each of which tokens carry two features: how well it repeats
-        in the history, and its drift (`seasonal_features`).
+        Seasons in steps, ascending. Tokens carry two features of each: how well it repeats in the
+        history, and its drift (`seasonal_features`).
     rescaling : {"frozen", "per_step"}
         Whether ``loc`` and ``scale`` stay as at forecast start or are re-estimated on the window
         grown by the samples at each step, as the published procedure does.
@@ -79,12 +86,18 @@ class LagLlamaConfig:
         The most tokens of context that may be asked for.
     attention_window : int or None
         A token attends to itself and this many minus one tokens before it; None: to all.
-    head : {"student_t", "normal", "quantile_block"}
+    head : {"student_t", "normal", "quantile_block", "student_t_mixture"}
         What turns the state of a token into a forecast distribution.
     block_length : int
-        Future steps that one token emits; more than 1 only with ``"quantile_block"``.
+        Future steps that one token emits; more than 1 only with ``"quantile_block"`` and
+        ``"student_t_mixture"``.
     quantile_levels : tuple of float
         Levels of the ``"quantile_block"`` head, ascending, in (0, 1).
+    mixture_components : int
+        Student-t distributions per step of the ``"student_t_mixture"`` head; 0 with the others.
+    mixture_min_scale : float
+        Smallest scale of a component, as a share of the series' own; without it the likelihood of a
+        series that repeats values exactly has no bound.
     block_copula : tuple of (float, float, float)
         ``(share, slow, fast)``: steps of a block at distance d are joined by a Gaussian copula with
         correlation ``share * slow**d + (1 - share) * fast**d``.
@@ -124,6 +137,8 @@ class LagLlamaConfig:
     head: HeadName = "student_t"
     block_length: int = 1
     quantile_levels: tuple[float, ...] = ()
+    mixture_components: int = 0
+    mixture_min_scale: float = 1e-3
     block_copula: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lag_experts: int = 0
     head_gain: bool = False
@@ -178,6 +193,7 @@ class LagLlamaConfig:
             self._convert(name, _is_integer, int, "an integer")
         if self.attention_window is not None:
             self._convert("attention_window", _is_integer, int, "None or a positive integer")
+        self._convert("mixture_min_scale", _is_finite, float, "a number")
         self._convert_all("lags_seq", _is_integer, int, "integers")
         self._convert_all("season_features", _is_integer, int, "integers")
         self._convert_all("quantile_levels", _is_finite, float, "numbers")
@@ -216,17 +232,26 @@ class LagLlamaConfig:
 
     def _check_head(self) -> None:
         levels, block = self.quantile_levels, self.block_length
+        with_this_head = f"with head {self.head!r}"
         if self.head == "quantile_block":
             valid = len(levels) >= 2 and list(levels) == sorted(set(levels))
             valid = valid and levels[0] > 0.0 and levels[-1] < 1.0
             _require(valid, "quantile_levels", levels, "two or more ascending levels in (0, 1)")
+        else:
+            _require(levels == (), "quantile_levels", levels, f"empty {with_this_head}")
+            _require(not self.head_gain, "head_gain", self.head_gain, f"False {with_this_head}")
+        components = self.mixture_components
+        if self.head == "student_t_mixture":
+            _require(components >= 1, "mixture_components", components, "a positive integer")
+        else:
+            _require(components == 0, "mixture_components", components, f"0 {with_this_head}")
+        minimum = self.mixture_min_scale
+        _require(minimum >= 0, "mixture_min_scale", minimum, "0 or more")
+        if self.head in ("quantile_block", "student_t_mixture"):
             _require(block >= 1, "block_length", block, "a positive integer")
         else:
-            expected = f"empty with head {self.head!r}"
-            _require(levels == (), "quantile_levels", levels, expected)
-            _require(block == 1, "block_length", block, f"1 with head {self.head!r}")
-            _require(self.lag_experts == 0, "lag_experts", self.lag_experts, "0 with this head")
-            _require(not self.head_gain, "head_gain", self.head_gain, "False with this head")
+            _require(block == 1, "block_length", block, f"1 {with_this_head}")
+            _require(self.lag_experts == 0, "lag_experts", self.lag_experts, f"0 {with_this_head}")
         copula = self.block_copula
         valid = len(copula) == 3 and all(0 <= x <= 1 for x in copula) and max(copula[1:]) < 1
         _require(valid, "block_copula", copula, "a share in [0, 1] and two numbers in [0, 1)")

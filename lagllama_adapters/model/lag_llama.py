@@ -41,8 +41,8 @@ class LagLlamaOutput:
     ----------
     params : tuple of Tensor
         Constrained parameters of the head in scaled space, at every position: each
-        ``[batch, steps]`` (Student-t: df, loc, scale) or, for the block quantile head, one
-        ``[batch, steps, block_length, n_levels]``.
+        ``[batch, steps]`` (Student-t: df, loc, scale) or, for heads that emit blocks,
+        ``[batch, steps, block_length, n]`` (n: quantile levels, or components of a mixture).
     loc, scale : Tensor
         ``[batch, 1]``: a value is ``loc + scale * x`` (``x`` through ``sinh`` first where the
         weights use ``asinh`` inputs).

@@ -66,7 +66,7 @@ def seasonal_features(
 def _mean_difference(
     values: Tensor, observed: Tensor, scale: Tensor, distance: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean absolute and mean difference over a distance, and whether there is one: ``[batch, 1]``."""
+    """Mean absolute and mean difference over a distance, and whether there is any."""
     filled = torch.where(observed, values, torch.zeros_like(values))
     both = observed[:, distance:] & observed[:, :-distance]
     steps = torch.where(both, (filled[:, distance:] - filled[:, :-distance]) / scale, 0.0)

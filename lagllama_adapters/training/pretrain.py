@@ -137,7 +137,7 @@ def pretrain(
         if tasks and module.scored_step != trainer.global_step:
             trainer.validate(module, validation, verbose=False)
     model = module.model.cpu().eval()
-    if settings.model.head == "quantile_block":
+    if settings.model.block_length > 1:
         copula = estimate_block_copula(model, batches)
         calibrated = _initialise(replace(settings.model, block_copula=copula), settings.seed)
         calibrated.load_state_dict(model.state_dict())

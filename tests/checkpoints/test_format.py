@@ -49,6 +49,13 @@ def rewrite_weights(folder, change):
             "input_transform": "asinh",
             "scale_floor": "cascade",
         },
+        {
+            "head": "student_t_mixture",
+            "block_length": 4,
+            "mixture_components": 2,
+            "mixture_min_scale": 0.01,
+            "lag_experts": 3,
+        },
     ],
 )
 def test_a_saved_model_comes_back_equal(changes, make_model, tmp_path, assert_same_weights):

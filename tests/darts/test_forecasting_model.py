@@ -244,6 +244,18 @@ def test_student_t_parameters_are_in_data_units(make, student_t_checkpoint, mont
     assert abs(np.median(samples) - loc) < 0.1 * scale
 
 
+def test_mixture_parameters_are_in_data_units(make, mixture_checkpoint, monthly):
+    model = make(checkpoint=mixture_checkpoint).fit(monthly)
+    parameters = model.predict(6, predict_likelihood_parameters=True)
+    names = [f"co2_{name}{i}" for name in ("weights", "df", "loc", "scale") for i in (0, 1)]
+    assert list(parameters.components) == names
+    weights, _, loc, scale = np.split(parameters.values(), 4, axis=1)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    samples = values_of(model.predict(6, num_samples=4000))[:, 0]
+    error = samples.mean(1) - (weights * loc).sum(1)
+    assert (np.abs(error) < 0.2 * scale.max(1)).all()
+
+
 def test_parameters_of_components_are_adjacent(make, multivariate):
     model = make().fit(multivariate)
     joint = model.predict(4, predict_likelihood_parameters=True)
@@ -432,11 +444,9 @@ def tuned(make, series, **kwargs):
     return make(**settings).fit(series, max_samples_per_ts=64)
 
 
-@pytest.mark.parametrize("head", ["block", "student_t"])
-def test_fine_tuning_lowers_the_loss_and_leaves_the_shared_weights(
-    make, monthly, head, block_checkpoint, student_t_checkpoint
-):
-    checkpoint = {"block": block_checkpoint, "student_t": student_t_checkpoint}[head]
+@pytest.mark.parametrize("head", ["block", "student_t", "mixture"])
+def test_fine_tuning_lowers_the_loss_and_leaves_the_shared_weights(make, monthly, head, request):
+    checkpoint = request.getfixturevalue(f"{head}_checkpoint")
     shared = load_pretrained(checkpoint, device="cpu")
     before = copy.deepcopy(shared.state_dict())
     recorder = TrainingLosses()

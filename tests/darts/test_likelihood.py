@@ -6,7 +6,7 @@ from darts.models import NLinearModel
 from darts.utils.likelihood_models.torch import GaussianLikelihood, QuantileRegression
 
 from lagllama_adapters.darts import StudentTLikelihood
-from lagllama_adapters.darts.likelihood import head_likelihood
+from lagllama_adapters.darts.likelihood import StudentTMixtureLikelihood, head_likelihood
 from lagllama_adapters.model.config import LagLlamaConfig
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
@@ -31,22 +31,51 @@ def test_student_t_likelihoods_are_equal():
     assert StudentTLikelihood() == StudentTLikelihood()
 
 
-def test_student_t_trains_another_model_of_darts():
+def test_mixture_loss_is_the_negative_log_likelihood():
+    raw = torch.randn(5, 4, 2, 12, dtype=torch.float64)
+    target = torch.randn(5, 4, 2, dtype=torch.float64)
+    likelihood = StudentTMixtureLikelihood(3)
+    params = [torch.stack(likelihood._params_from_output(raw)[i : i + 3]) for i in (0, 3, 6, 9)]
+    weights, df, loc, scale = params
+    torch.testing.assert_close(weights.sum(0), torch.ones_like(target))
+    density = (weights * torch.distributions.StudentT(df, loc, scale).log_prob(target).exp()).sum(0)
+    torch.testing.assert_close(
+        likelihood.compute_loss(raw, target, None), -density.log().mean(), rtol=1e-6, atol=0
+    )
+    assert likelihood.sample(raw).shape == (5, 4, 2)
+
+
+def test_mixtures_are_equal_if_they_have_as_many_components():
+    assert StudentTMixtureLikelihood(2) == StudentTMixtureLikelihood(2)
+    assert StudentTMixtureLikelihood(2) != StudentTMixtureLikelihood(3)
+
+
+LIKELIHOODS = [
+    (StudentTLikelihood(), ["df", "loc", "scale"]),
+    (
+        StudentTMixtureLikelihood(2),
+        [f"{name}{i}" for name in ("weights", "df", "loc", "scale") for i in (0, 1)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("likelihood", "names"), LIKELIHOODS, ids=["student_t", "mixture"])
+def test_likelihoods_train_another_model_of_darts(likelihood, names):
     values = np.random.default_rng(0).standard_t(4, size=200).astype(np.float32) + 7
     series = TimeSeries.from_values(values)
     model = NLinearModel(
         12,
         1,
         normalize=False,
-        likelihood=StudentTLikelihood(),
+        likelihood=likelihood,
         n_epochs=2,
         random_state=0,
         pl_trainer_kwargs=QUIET,
     )
     model.fit(series)
     assert model.predict(3, num_samples=50).all_values().shape == (3, 1, 50)
-    names = model.predict(1, predict_likelihood_parameters=True).components
-    assert list(names) == ["0_df", "0_loc", "0_scale"]
+    parameters = model.predict(1, predict_likelihood_parameters=True)
+    assert list(parameters.components) == [f"0_{name}" for name in names]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +86,10 @@ def test_student_t_trains_another_model_of_darts():
         (
             {"head": "quantile_block", "block_length": 3, "quantile_levels": (0.2, 0.5, 0.8)},
             QuantileRegression,
+        ),
+        (
+            {"head": "student_t_mixture", "block_length": 3, "mixture_components": 2},
+            StudentTMixtureLikelihood,
         ),
     ],
 )

@@ -21,7 +21,15 @@ BLOCK = replace(
     quantile_levels=(0.1, 0.5, 0.9),
     block_copula=(0.6, 0.9, 0.3),
 )
-CONFIGS = {"one_step": ONE_STEP, "block": BLOCK}
+MIXTURE = replace(
+    BLOCK,
+    head="student_t_mixture",
+    quantile_levels=(),
+    mixture_components=3,
+    lag_experts=2,
+    input_transform="none",
+)
+CONFIGS = {"one_step": ONE_STEP, "block": BLOCK, "mixture": MIXTURE}
 
 
 def _make(name):

@@ -6,6 +6,7 @@ import torch
 
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model.mixture import StudentTMixture
 
 HORIZON, PATHS = 8, 30
 
@@ -267,6 +268,15 @@ def test_parameters_describe_the_samples(predictor, series):
         for name, values in params.items():
             share = (samples <= values[:, None]).mean(1)
             np.testing.assert_allclose(share, float(name[1:]), atol=0.015)
+    elif predictor.config.head == "student_t_mixture":
+        names = ["weights", "df", "loc", "scale"]
+        assert list(params) == [f"{name}{i}" for name in names for i in range(3)]
+        stacked = [np.stack([params[f"{name}{i}"] for i in range(3)], -1) for name in names]
+        mixture = StudentTMixture(*(torch.from_numpy(p) for p in stacked))
+        for level in (0.1, 0.5, 0.9):
+            quantile = mixture.icdf(torch.full((4, block), level, dtype=torch.float64)).numpy()
+            share = (samples <= quantile[:, None]).mean(1)
+            np.testing.assert_allclose(share, level, atol=0.015)
     else:
         t = torch.distributions.StudentT(*(torch.tensor(p) for p in params.values()))
         assert list(params) == ["df", "loc", "scale"]

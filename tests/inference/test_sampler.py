@@ -42,6 +42,10 @@ CONFIGS = {
     "no calendar": replace(BLOCK, time_feat=False),
     "some tokens of each block": replace(BLOCK, path_stride=3),
     "one token of each block": replace(BLOCK, path_stride=7),
+    "blocks of mixtures": replace(
+        BLOCK, head="student_t_mixture", quantile_levels=(), mixture_components=3, path_stride=3
+    ),
+    "a mixture of one step": replace(PUBLISHED, head="student_t_mixture", mixture_components=2),
     "a window that leaves the context behind": replace(BLOCK, attention_window=5),
 }
 

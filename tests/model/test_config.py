@@ -11,6 +11,9 @@ BLOCK = LagLlamaConfig(
     quantile_levels=(0.1, 0.5, 0.9),
     rope_scaling={"type": "linear", "factor": 2.0},
 )
+MIXTURE = LagLlamaConfig(
+    head="student_t_mixture", block_length=4, mixture_components=3, mixture_min_scale=0.01
+)
 
 
 def test_defaults_are_the_published_sizes():
@@ -19,7 +22,9 @@ def test_defaults_are_the_published_sizes():
     assert (len(PUBLISHED_LAGS), config.max_lag, config.past_length()) == (84, 1092, 1124)
 
 
-@pytest.mark.parametrize("config", [LagLlamaConfig(), BLOCK], ids=["published", "block"])
+@pytest.mark.parametrize(
+    "config", [LagLlamaConfig(), BLOCK, MIXTURE], ids=["published", "block", "mixture"]
+)
 def test_json_round_trip_is_exact(config):
     assert LagLlamaConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -100,6 +105,28 @@ def test_a_huge_value_is_named_in_a_short_message():
 def test_quantile_levels_are_checked(levels):
     with pytest.raises(ValueError, match="quantile_levels"):
         replace(BLOCK, quantile_levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mixture_components", 0),
+        ("mixture_components", 2.0),
+        ("mixture_min_scale", -1e-3),
+        ("mixture_min_scale", float("nan")),
+        ("quantile_levels", (0.1, 0.9)),
+        ("block_length", 0),
+        ("lag_experts", -1),
+    ],
+)
+def test_a_mixture_is_checked(field, value):
+    with pytest.raises(ValueError, match=rf"LagLlamaConfig.{field}: got .*, expected"):
+        replace(MIXTURE, **{field: value})
+
+
+def test_components_belong_to_mixtures():
+    with pytest.raises(ValueError, match="mixture_components: got 3, expected 0 with head"):
+        replace(BLOCK, mixture_components=3)
 
 
 @pytest.mark.parametrize("lags", [PUBLISHED_LAGS, BLOCK_LAGS])

@@ -72,6 +72,29 @@ def test_student_t_quantiles_are_exact_far_in_the_tail(df):
     assert tail == pytest.approx(1e-12, rel=1e-6)
 
 
+@pytest.mark.parametrize("df", [2.0, 2.3, 4.0, 50.0, 1e5, 1e30])
+def test_student_t_scores_of_quantiles_are_the_inverse_and_the_density_is_torchs(df):
+    score = torch.cat([torch.logspace(-6, -1, 11), torch.linspace(0.1, 8.3, 83)]).double()
+    t = StudentT(*(torch.tensor([x], dtype=torch.float64) for x in (df, 1.0, 2.0)))
+    for sign in (-1, 1):
+        tail = torch.special.erfc(score / 2**0.5) / 2
+        value = 1 - sign * (t.icdf(tail) - 1)  # of the upper tail by symmetry
+        got, density = t.score_and_density(value)
+        torch.testing.assert_close(got, sign * score, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(density, t.log_prob(value).exp(), rtol=1e-6, atol=0)
+    single = StudentT(t.df.float(), t.loc.float(), t.scale.float())
+    got, _ = single.score_and_density(value.float())
+    torch.testing.assert_close(got.double(), score, rtol=1e-5, atol=1e-6)
+
+
+def test_student_t_scores_are_finite_very_far_out():
+    t = StudentT(*(torch.tensor([x]) for x in (2.0, 0.0, 1e-3)))
+    score, density = t.score_and_density(torch.tensor([1e30, -1e30]))
+    assert score.isfinite().all()
+    assert (score.abs() > 8.3).all()
+    torch.testing.assert_close(density, torch.zeros(2))
+
+
 def test_student_t_quantiles_of_scores_need_two_degrees_of_freedom():
     t = StudentT(*(torch.tensor([x]) for x in (1.9, 0.0, 1.0)))
     assert t.icdf_of_score(torch.tensor([1.0])).isnan()

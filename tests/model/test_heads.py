@@ -1,5 +1,6 @@
 """Heads: scores become samples with the right marginals and dependence."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from lagllama_adapters.model import LagLlamaConfig
+from lagllama_adapters.model.distributions import StudentT
 from lagllama_adapters.model.heads import make_head
 
 SMALL = LagLlamaConfig(lags_seq=tuple(range(13)), n_layer=1, n_head=2, n_embd_per_head=4)
@@ -17,7 +19,15 @@ BLOCK = replace(
     quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95),
     block_copula=(0.6, 0.9, 0.3),
 )
-HEADS = {"student_t": SMALL, "normal": replace(SMALL, head="normal"), "quantile_block": BLOCK}
+MIXTURE = replace(
+    BLOCK, head="student_t_mixture", quantile_levels=(), mixture_components=3, lag_experts=2
+)
+HEADS = {
+    "student_t": SMALL,
+    "normal": replace(SMALL, head="normal"),
+    "quantile_block": BLOCK,
+    "student_t_mixture": MIXTURE,
+}
 PATHS = 40_000
 
 
@@ -49,7 +59,7 @@ def _samples(head, params):
 
 def test_samples_follow_the_distribution_of_the_parameters(head, params):
     samples, distribution = _samples(head, params), head.distribution(params)
-    shape = (1, 1, head.block_length) if head.block_length > 1 else (1, 1)
+    shape = distribution.batch_shape
     for level in (0.02, 0.1, 0.5, 0.9, 0.98):
         quantile = distribution.icdf(torch.full(shape, level, dtype=torch.float64))
         share = (samples <= quantile.reshape(-1)).double().mean(0)
@@ -138,18 +148,61 @@ def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_i
     )
 
 
-def test_density_losses_are_negative_log_likelihoods_in_data_units():
-    for name in ("student_t", "normal"):
-        head = make_head(HEADS[name]).double()
-        raw = head(torch.randn(2, 3, 8).double(), torch.zeros(2, 3, 13).double())
-        target, scale = torch.randn(2, 3, 1).double(), torch.tensor([2.0, 5.0]).double()
-        scaled = head.distribution(head.constrain(raw))
-        transformed = torch.distributions.TransformedDistribution(
-            scaled, [torch.distributions.AffineTransform(1.0, scale[:, None])]
-        )
-        expected = -transformed.log_prob(1.0 + scale[:, None] * target[..., 0])
-        got = head.loss(raw, target, scale.log()[:, None, None])
-        torch.testing.assert_close(got[..., 0], expected)
+@pytest.mark.parametrize("name", ["student_t", "normal", "student_t_mixture"])
+def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
+    head = make_head(HEADS[name]).double()
+    raw = head(torch.randn(2, 3, 8).double(), torch.zeros(2, 3, 13).double())
+    target = torch.randn(2, 3, head.block_length).double()
+    scale = torch.tensor([2.0, 5.0]).double()[:, None, None]
+    scaled = head.distribution(head.constrain(raw))
+    # A head of one step has no dimension for the steps of a block.
+    per_target = scale.expand_as(target).reshape(scaled.batch_shape)
+    transformed = torch.distributions.TransformedDistribution(
+        scaled, [torch.distributions.AffineTransform(1.0, per_target)]
+    )
+    expected = -transformed.log_prob(1.0 + per_target * target.view_as(per_target))
+    got = head.loss(raw, target, scale.log())
+    torch.testing.assert_close(got, expected.view_as(target))
+
+
+def test_a_block_of_one_component_is_a_student_t_at_each_step():
+    head = make_head(replace(MIXTURE, mixture_components=1)).double()
+    raw = head(torch.randn(1, 3, 8).double(), torch.randn(1, 3, 13).double())
+    weights, df, loc, scale = (p.squeeze(-1) for p in head.constrain(raw))
+    torch.testing.assert_close(weights, torch.ones_like(weights))
+    expected, got = StudentT(df, loc, scale), head.distribution(head.constrain(raw))
+    value, scores = torch.randn(1, 3, 6).double(), 3 * torch.randn(1, 3, 6).double()
+    torch.testing.assert_close(got.log_prob(value), expected.log_prob(value))
+    samples = head.sample_from(head.constrain(raw), scores)
+    torch.testing.assert_close(samples, expected.icdf_of_score(scores), rtol=1e-6, atol=1e-9)
+
+
+def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
+    """The density of a Student-t at its centre is below 0.4 / scale; here it shrinks for ever."""
+    for min_scale in (1e-3, 0.1):
+        head = make_head(replace(MIXTURE, mixture_min_scale=min_scale)).double()
+        raw = torch.full((1, 1, 6, 12), -1e3, dtype=torch.float64)
+        raw[..., 6:9] = 0  # loc
+        loss = head.loss(raw, torch.zeros(1, 1, 6).double(), torch.zeros(1, 1, 1).double())
+        assert (loss > -math.log(0.4 / min_scale)).all()
+        assert (loss < -math.log(0.3 / min_scale)).all()
+
+
+@pytest.mark.parametrize("config", [BLOCK, MIXTURE], ids=["quantiles", "mixture"])
+def test_experts_shift_the_distributions_and_change_nothing_else(config):
+    head = make_head(replace(config, lag_experts=2)).double()
+    hidden, lags = torch.randn(4, 8).double(), torch.randn(4, 13).double()
+    without, shifted = head(hidden, torch.zeros_like(lags)), head(hidden, lags)
+    gate = head.expert_gate(hidden).softmax(-1)
+    by = torch.einsum("nk,nl,lkp->np", gate, lags, head.experts.view(13, 2, 6))
+    mean = [head.distribution(head.constrain(raw)).mean for raw in (without, shifted)]
+    torch.testing.assert_close(mean[1] - mean[0], by)
+    width = [
+        head.distribution(head.constrain(raw)).icdf(torch.tensor(0.9).double())
+        - head.distribution(head.constrain(raw)).icdf(torch.tensor(0.1).double())
+        for raw in (without, shifted)
+    ]
+    torch.testing.assert_close(width[1], width[0])
 
 
 def test_experts_start_as_seasonal_naive_forecasts():

@@ -27,16 +27,23 @@ SMALL = LagLlamaConfig(
     quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
     lag_experts=2,
 )
-STUDENT_T = replace(SMALL, head="student_t", block_length=1, quantile_levels=(), lag_experts=0)
+CONFIGS = {
+    "quantile_block": SMALL,
+    "student_t": replace(
+        SMALL, head="student_t", block_length=1, quantile_levels=(), lag_experts=0
+    ),
+    "student_t_mixture": replace(
+        SMALL, head="student_t_mixture", quantile_levels=(), mixture_components=3
+    ),
+}
 
 
 @pytest.fixture
 def make_model():
     def make(head="quantile_block"):
-        config = SMALL if head == SMALL.head else STUDENT_T
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(0)
-            return LagLlama(config)
+            return LagLlama(CONFIGS[head])
 
     return make
 
