@@ -46,6 +46,7 @@ class _Cap(NamedTuple):
 _ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
 _ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
 _HUGE, _SAFE_UNIT = 1e290, 2.0**64
+_FLIPPED = b"/flipped"  # in the key of paths from a negated history: they are no mirror images
 
 
 class LagLlamaPredictor:
@@ -124,6 +125,7 @@ class LagLlamaPredictor:
         *,
         item_id: Sequence[Hashable] | None = None,
         sampling: str = "plain",
+        sign_flip: bool = False,
         max_paths: int | None = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
@@ -154,6 +156,11 @@ class LagLlamaPredictor:
             How the paths of a series relate. "plain": independent of each other. "stratified": at
             each step they are spread evenly over the distribution that the network emits, so that
             fewer paths give the same quantiles. Each path by itself is as random as a plain one.
+        sign_flip : bool, default False
+            Draw half of the paths (the last ones; one less of an odd number) from the negated
+            history and negate them, so that the forecast is the mixture, in equal parts, of what
+            the network says of a series and of its mirror image. The history is encoded twice;
+            paths cost the same. "stratified" spreads each half by itself, over half as many strata.
         max_paths : int, optional
             Most paths computed at a time; bounds the working memory. None: on a CPU as many as
             decode 500 tokens at a time and cache 256 MB; fifty times the tokens elsewhere.
@@ -194,16 +201,27 @@ class LagLlamaPredictor:
         dtype = np.result_type(*(s.dtype for s in series))
         samples = np.empty((len(series), num_samples, horizon), dtype=dtype)
         at_once = max(1, min(_VALUES_AT_ONCE // (num_samples * horizon), _SERIES_AT_ONCE))
+        draw = _uncached_in_chunks if rescale_each_step else sample_paths
+        flipped = num_samples // 2 if sign_flip else 0
         for rows in _chunks(len(series), at_once):
             units, scaled = _safe_units(series[rows])
-            history = self._history(scaled, calendars[rows], context, horizon)
-            scores = draw_scores(self.model.head, seed, keys[rows], num_samples, horizon, sampling)
-            with torch.inference_mode():
-                if rescale_each_step:
-                    drawn = _uncached_in_chunks(self.model, history, scores, max_paths)
-                else:
-                    drawn = sample_paths(self.model, history, scores, max_paths=max_paths)
-            samples[rows] = _in_range(drawn.numpy(), units, dtype)
+            for sign, paths, suffix in (
+                (1, slice(num_samples - flipped), b""),
+                (-1, slice(num_samples - flipped, num_samples), _FLIPPED),
+            ):
+                out = samples[rows, paths]
+                if out.shape[1] == 0:
+                    continue
+                history = self._history(
+                    [sign * s for s in scaled], calendars[rows], context, horizon
+                )
+                row_keys = [key + suffix for key in keys[rows]]
+                scores = draw_scores(
+                    self.model.head, seed, row_keys, out.shape[1], horizon, sampling
+                )
+                with torch.inference_mode():
+                    drawn = draw(self.model, history, scores, max_paths=max_paths)
+                out[:] = _in_range(sign * drawn.numpy(), units, dtype)
         return SampleForecast(samples, None if item_id is None else tuple(item_id))
 
     def predict_parameters(

@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference.noise import draw_scores
+from lagllama_adapters.inference.predictor import _content_key
+from lagllama_adapters.inference.sampler import sample_paths_uncached
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.mixture import StudentTMixture
 
@@ -184,6 +187,68 @@ def test_stratified_quantiles_vary_less_over_seeds(predictor, series):
         return np.std(over_seeds, axis=0)
 
     assert np.median(spread("stratified") / spread("plain")) < 0.6
+
+
+@pytest.mark.parametrize("sampling", ["plain", "stratified"])
+@pytest.mark.parametrize("paths", [1, 7, 30])
+def test_flipped_paths_are_the_negated_ones_of_the_negated_history(
+    paths, sampling, predictor, series
+):
+    options = {"num_samples": paths, "sampling": sampling}
+    got = _predict(predictor, series, sign_flip=True, **options)
+    upright, mirrored = (paths + 1) // 2, paths // 2
+    model, context = predictor.model, predictor.config.context_length
+    for row, one in enumerate(series):
+        for sign, count, part, suffix in (
+            (1, upright, got[row, :upright], b""),
+            (-1, mirrored, got[row, upright:], b"/flipped"),
+        ):
+            if count == 0:
+                assert len(part) == 0
+                continue
+            history = predictor._history([sign * one], [None], context, HORIZON)
+            key = _content_key(one[-predictor.past_length() :]) + suffix
+            scores = draw_scores(model.head, 1, [key], count, HORIZON, sampling)
+            with torch.inference_mode():
+                slow = sample_paths_uncached(model, history, scores)[0].numpy()
+            _assert_same(part, sign * slow)
+
+
+@pytest.mark.parametrize("sampling", ["plain", "stratified"])
+def test_flipped_paths_have_the_same_properties(sampling, predictor, series):
+    options = {"sign_flip": True, "sampling": sampling}
+    whole = _predict(predictor, series, **options)
+    np.testing.assert_array_equal(whole, _predict(predictor, series, **options))
+    _assert_same(_predict(predictor, series, prediction_length=3, **options), whole[..., :3])
+    alone = [_predict(predictor, [s], max_paths=7, **options) for s in series]
+    _assert_same(np.concatenate(alone), whole)
+    _assert_same(_predict(predictor, series[::-1], **options)[::-1], whole)
+    assert not np.allclose(whole, _predict(predictor, series, seed=2, **options))
+    upright = _predict(predictor, series, sampling=sampling, num_samples=PATHS // 2)
+    _assert_same(whole[:, : PATHS // 2], upright)
+
+
+def test_a_flipped_forecast_is_symmetric(predictor, series):
+    """Of the negated series it is the negated forecast, up to sampling."""
+    names = ["a", "b", "c", "d"]
+    options = {"sign_flip": True, "num_samples": 4000, "item_id": names}
+    levels = np.linspace(0.1, 0.9, 9)
+    quantiles = np.quantile(_predict(predictor, series, **options), levels, axis=1)
+    mirrored = np.quantile(_predict(predictor, [-s for s in series], **options), levels, axis=1)
+    spread = quantiles[-1] - quantiles[0]
+    assert (np.abs(quantiles + mirrored[::-1]) < 0.15 * spread).all()
+    plain = np.quantile(_predict(predictor, series, num_samples=4000), levels, axis=1)
+    assert np.abs(quantiles - plain).max() > 0.15 * spread.min()
+
+
+def test_flipped_paths_may_rescale_at_each_step(predictor):
+    past = [np.random.default_rng(2).normal(size=60).cumsum()]
+    options = {"item_id": ["a"], "rescale_each_step": True}
+    flipped = _predict(predictor, past, sign_flip=True, **options)
+    _assert_same(flipped[:, : PATHS // 2], _predict(predictor, past, num_samples=15, **options))
+    frozen = _predict(predictor, past, sign_flip=True, item_id=["a"])
+    block = predictor.config.block_length
+    _assert_same(flipped[..., :block], frozen[..., :block])
 
 
 def test_plain_is_the_default(predictor, series):
