@@ -122,6 +122,21 @@ def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not
     np.testing.assert_allclose(np.cov(scores.numpy().T), expected, atol=0.03)
 
 
+def test_the_variance_of_a_sum_is_that_of_jointly_normal_steps():
+    """Marginals normal (df without bound) of known scales s: the sum of s_i s_j correlation_ij."""
+    head = make_head(replace(MIXTURE, mixture_components=1, mixture_min_scale=0.0)).double()
+    scale = torch.tensor([1.0, 0.5, 2.0, 1.5, 0.1, 3.0], dtype=torch.float64)
+    one = torch.ones(1, 1, 6, 1, dtype=torch.float64)
+    params = (one, 1e12 * one, 0 * one, scale[:, None] * one)
+    total = _samples(head, params).sum(-1)
+    distance = (torch.arange(6)[:, None] - torch.arange(6)).abs()
+    correlation = 0.6 * 0.9**distance + 0.4 * 0.3**distance
+    expected = (scale[:, None] * scale * correlation).sum().item()
+    assert expected > 2 * scale.square().sum()  # of independent steps
+    # The sample variance of n normal values has a relative standard deviation of sqrt(2 / n).
+    assert total.var().item() == pytest.approx(expected, rel=4 * (2 / PATHS) ** 0.5)
+
+
 def test_pinball_loss_is_twice_the_mean_over_levels():
     head = make_head(BLOCK).double()
     raw, target = torch.randn(2, 3, 6, 5).double(), torch.randn(2, 3, 6).double()
