@@ -322,7 +322,8 @@ class QuantileBlockHead(BlockHead):
         raw = super().offsets(hidden)
         if self.log_gain is None:
             return raw
-        return raw * self.log_gain(hidden).clamp(*_LOG_GAIN).exp()[..., None]
+        gain: Tensor = self.log_gain(hidden).clamp(*_LOG_GAIN).exp()
+        return raw * gain[..., None]
 
     def shift(self, raw: Tensor, by: Tensor) -> Tensor:
         """All quantiles."""

@@ -29,7 +29,9 @@ MIXTURE = replace(
     lag_experts=2,
     input_transform="none",
 )
-CONFIGS = {"one_step": ONE_STEP, "block": BLOCK, "mixture": MIXTURE}
+# What the weights inside the package use besides.
+SEASONAL = replace(BLOCK, season_features=(1, 4, 7), lag_experts=2, head_gain=True, path_stride=2)
+CONFIGS = {"one_step": ONE_STEP, "block": BLOCK, "mixture": MIXTURE, "seasonal": SEASONAL}
 
 
 def _make(name):

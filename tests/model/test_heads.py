@@ -228,3 +228,30 @@ def test_experts_start_as_seasonal_naive_forecasts():
     torch.testing.assert_close(copies[0], torch.zeros(6))  # season 1: the last value
     torch.testing.assert_close(copies[1], torch.arange(11.0, 5.0, -1))  # season 12
     torch.testing.assert_close(copies[3], torch.arange(6.0, 0.0, -1))  # season 7
+
+
+def test_a_gain_scales_what_the_state_adds_and_not_the_experts():
+    config = replace(BLOCK, lag_experts=2, head_gain=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(0)
+        head = make_head(config).double()
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(7, 8, generator=generator, dtype=torch.float64)
+    lags = torch.randn(7, 13, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        gain = head.log_gain(hidden).exp()
+        experts = head(hidden, lags) - head(hidden, torch.zeros_like(lags))
+        offsets = head(hidden, torch.zeros_like(lags))
+        torch.testing.assert_close(
+            offsets, head.proj(hidden).unflatten(-1, (6, 5)) * gain[..., None]
+        )
+        head.log_gain.bias += 1000  # as a bad step of training might
+        torch.testing.assert_close(
+            head(hidden, lags) - head(hidden, torch.zeros_like(lags)), experts
+        )
+        assert (head(hidden, lags).abs() < 1e3).all()
+
+
+def test_only_quantile_blocks_have_a_gain():
+    with pytest.raises(ValueError, match="head_gain: got True, expected False with head"):
+        replace(MIXTURE, head_gain=True)
