@@ -119,9 +119,9 @@ class PretrainingModule(L.LightningModule):
             group["betas"], group["momentum"] = settings.betas, settings.momentum
             group["weight_decay"], group["orthogonal"] = new["weight_decay"], new["orthogonal"]
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def batch_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of `WindowBatches`."""
-        loss = self.loss(
+        return self.loss(
             self.model,
             batch["values"],
             batch["observed"],
@@ -132,6 +132,10 @@ class PretrainingModule(L.LightningModule):
             discount=self.discount,
             products=self.products,
         )
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch, logged."""
+        loss = self.batch_loss(batch)
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch["values"]))
         return loss
 

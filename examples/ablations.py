@@ -1,0 +1,179 @@
+"""Train variations of the stock recipe with equal computing time, and compare their forecasts.
+
+    python examples/ablations.py --corpus TRAIN --validation HELD_OUT --out runs --minutes 2.5
+
+Each run has as many steps as fit into the given processor time on this machine (timed before it
+starts), with the decay of the learning rate over the last 30 % of them; bfloat16 products, one
+thread. A run that has a result in the output folder is not repeated, so that the command may be
+interrupted. `docs/explanation/experiments.md` shows what came out for the weights of the package.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.synthetic import synthetic_corpus
+from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
+from lagllama_adapters.training.lightning_module import PretrainingModule
+from lagllama_adapters.training.pretrain import pretrain
+from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
+from lagllama_adapters.training.validation import geometric_mean
+from lagllama_adapters.training.window_sampling import WindowBatches
+
+Change = Callable[[PretrainSettings], PretrainSettings]
+
+
+def model(**changes: Any) -> Change:
+    """A variation of the architecture."""
+    return lambda settings: replace(settings, model=replace(settings.model, **changes))
+
+
+def windows(**changes: Any) -> Change:
+    """A variation of what is trained on."""
+    return lambda settings: replace(settings, windows=replace(settings.windows, **changes))
+
+
+def optimizer(**changes: Any) -> Change:
+    """A variation of the optimizer."""
+    return lambda settings: replace(settings, optimizer=replace(settings.optimizer, **changes))
+
+
+_ONE_STEP = {"block_length": 1, "lag_experts": 0, "path_stride": 1}
+_NO_QUANTILES = {"quantile_levels": (), "head_gain": False}
+
+VARIATIONS: dict[str, Change] = {
+    "base": lambda settings: settings,
+    "another seed": lambda settings: replace(settings, seed=1),
+    "AdamW": optimizer(name="adamw"),
+    "learning rate 1e-3": optimizer(learning_rate=1e-3),
+    "learning rate 4e-3": optimizer(learning_rate=4e-3),
+    "batches of 96": lambda settings: replace(settings, batch_size=96),
+    "no season features": model(season_features=()),
+    "no gain": model(head_gain=False),
+    "neither": model(season_features=(), head_gain=False),
+    "one-step Student-t": model(head="student_t", **_ONE_STEP, **_NO_QUANTILES),
+    "block of mixtures": model(head="student_t_mixture", mixture_components=3, **_NO_QUANTILES),
+    "no lag experts": model(lag_experts=0),
+    "context 32": model(context_length=32),
+    "context 128": model(context_length=128),
+    "context 256": model(context_length=256, attention_window=288),
+    "published lags": model(lags_seq=PUBLISHED_LAGS),
+    "published lags and 1-6": model(lags_seq=tuple(sorted({*PUBLISHED_LAGS, *range(1, 7)}))),
+    "no indicators": model(observed_indicators=False),
+    "no calendar": model(time_feat=False),
+    "synthetic 0 %": windows(synthetic_share=0.0),
+    "synthetic 25 %": windows(synthetic_share=0.25),
+    "synthetic 50 %": windows(synthetic_share=0.5),
+    "synthetic 75 %": windows(synthetic_share=0.75),
+    "no sign flip": windows(sign_flip=0.0),
+    "mixed series 15 %": windows(mix=0.15),
+    "further augmentations": windows(mix=0.15, modulate=0.1, spike=0.05, censor=0.05, round=0.05),
+    "no Freq-Mask and Freq-Mix": windows(freq_mask=0.0, freq_mix=0.0),
+    "width 192": model(n_head=12),
+    "width 96": model(n_head=6),
+    "8 layers": model(n_layer=8),
+    "3 layers": model(n_layer=3),
+}
+
+
+def step_seconds(settings: PretrainSettings, corpus: Corpus, steps: int = 12) -> float:
+    """Median processor time of a training step, its windows included."""
+    tokens = settings.model.context_length + settings.rollout_length
+    synthetic = None
+    if settings.windows.synthetic_share:
+        synthetic = synthetic_corpus(torch.Generator().manual_seed(0), 500, settings.synthetic)
+    batches = WindowBatches(
+        corpus,
+        settings.windows,
+        max_lag=settings.model.max_lag,
+        steps=tokens,
+        block=settings.model.block_length,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        synthetic=synthetic,
+    )
+    with torch.random.fork_rng(devices=[]):
+        network = LagLlama(settings.model)
+    products = getattr(torch, settings.precision)
+    module = PretrainingModule(network, settings.optimizer, products=products)
+    stepper = module.configure_optimizers()["optimizer"]
+    seconds = []
+    for index in range(steps):
+        begin = time.process_time()
+        loss = module.batch_loss(batches.batch(index))
+        loss.backward()
+        stepper.step()
+        stepper.zero_grad()
+        seconds.append(time.process_time() - begin)
+    return statistics.median(seconds[2:])
+
+
+def run(name: str, arguments: argparse.Namespace, corpus: Corpus) -> dict[str, Any]:
+    """Train one variation, score it, and write its figures."""
+    result = arguments.out / f"{name}.json"
+    if result.exists():
+        figures: dict[str, Any] = json.loads(result.read_text())
+        return figures
+    stock = replace(RECIPES[arguments.recipe], precision="bfloat16", validate_every=10**9)
+    settings = VARIATIONS[name](replace(stock, ema_decay=0.995, checkpoint_every=200))
+    step = step_seconds(settings, corpus)
+    steps = max(10, int(60 * arguments.minutes / step))
+    schedule = {"steps": steps, "warmup_steps": 100, "decay_steps": 10**9}
+    settings = replace(settings, optimizer=replace(settings.optimizer, **schedule))
+    scores: list[Any] = []
+    trained = pretrain(
+        arguments.corpus,
+        arguments.validation,
+        arguments.out / name,
+        settings,
+        device="cpu",
+        progress_bar=False,
+        on_validation=lambda _, found: scores.append(found),
+    )
+    tokens = settings.model.context_length + settings.rollout_length
+    figures = {
+        "name": name,
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "steps": steps,
+        "tokens": steps * tokens * settings.batch_size,
+        "step_seconds": step,
+        "relative_wql": geometric_mean(scores[-1]),
+        "tasks": {score.name: score.relative_wql for score in scores[-1]},
+    }
+    result.write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def main() -> None:
+    """Run what is asked for and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", required=True, nargs="+", help="as for lagllama pretrain")
+    parser.add_argument("--validation", required=True, help="as for lagllama pretrain")
+    parser.add_argument("--out", required=True, type=Path, help="folder of runs and results")
+    parser.add_argument("--minutes", type=float, default=2.5, help="processor time of a run")
+    parser.add_argument("--recipe", default="base", choices=RECIPES, help="what is varied")
+    parser.add_argument("--only", nargs="+", choices=VARIATIONS, help="variations; default: all")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    corpus = Corpus.read(arguments.corpus)
+    table = Table("variation", "parameters", "steps", "tokens", "relative WQL")
+    for name in arguments.only or VARIATIONS:
+        figures = run(name, arguments, corpus)
+        numbers = (figures["parameters"], figures["steps"], figures["tokens"])
+        table.add_row(name, *(f"{n:,}" for n in numbers), f"{figures['relative_wql']:.4f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
