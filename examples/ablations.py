@@ -125,7 +125,8 @@ def run(name: str, arguments: argparse.Namespace, corpus: Corpus) -> dict[str, A
         figures: dict[str, Any] = json.loads(result.read_text())
         return figures
     stock = replace(RECIPES[arguments.recipe], precision="bfloat16", validate_every=10**9)
-    settings = VARIATIONS[name](replace(stock, ema_decay=0.995, checkpoint_every=200))
+    stock = replace(stock, ema_decay=0.995, synthetic_series=arguments.synthetic_series)
+    settings = VARIATIONS[name](stock)
     step = step_seconds(settings, corpus)
     steps = max(10, int(60 * arguments.minutes / step))
     schedule = {"steps": steps, "warmup_steps": 100, "decay_steps": 10**9}
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder of runs and results")
     parser.add_argument("--minutes", type=float, default=2.5, help="processor time of a run")
     parser.add_argument("--recipe", default="base", choices=RECIPES, help="what is varied")
+    parser.add_argument("--synthetic-series", type=int, default=40_000, help="drawn for a run")
     parser.add_argument("--only", nargs="+", choices=VARIATIONS, help="variations; default: all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -116,7 +116,17 @@ def test_pretrain_writes_weights_that_evaluate_reads(data, tmp_path):
     out = tmp_path / "run"
     result = _run(
         *("pretrain", "--corpus", data, "--validation", data, "--out", out, "--config", "tiny"),
-        *("--steps", 3, "--batch-size", 2, "--validate-every", 2, "--no-progress-bar"),
+        *(
+            "--steps",
+            3,
+            "--batch-size",
+            2,
+            "--synthetic-share",
+            0,
+            "--validate-every",
+            2,
+            "--no-progress-bar",
+        ),
     )
     assert result.exit_code == 0, result.output
     assert "step 2" in result.output

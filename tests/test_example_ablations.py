@@ -34,7 +34,7 @@ def test_runs_are_compared_and_not_repeated(data, tmp_path, monkeypatch, capsys)
     out = tmp_path / "runs"
     names = ["base", "AdamW", "no gain", "block of mixtures"]
     command = [str(EXAMPLE), "--corpus", data, "--validation", data, "--out", out]
-    command += ["--recipe", "tiny", "--minutes", 0.005, "--only", *names]
+    command += ["--recipe", "tiny", "--minutes", 0.005, "--synthetic-series", 50, "--only", *names]
     monkeypatch.setattr(sys, "argv", [str(part) for part in command])
     runpy.run_path(str(EXAMPLE), run_name="__main__")
     results = {name: json.loads((out / f"{name}.json").read_text()) for name in names}

@@ -18,7 +18,7 @@ from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
 from lagllama_adapters.training.lightning_module import PretrainingModule
-from lagllama_adapters.training.recipes import PretrainSettings, settings_to_dict
+from lagllama_adapters.training.recipes import RECIPES, PretrainSettings, settings_to_dict
 from lagllama_adapters.training.run_state import (
     SaveState,
     averaged_weights,
@@ -61,7 +61,7 @@ def pretrain(
         Receives ``checkpoint/`` (config.json, model.safetensors), ``pretrain.json`` (settings),
         ``last.ckpt`` (state to resume from) and ``logs/`` (metrics, a folder per start).
     settings : PretrainSettings, optional
-        Defaults: the "base" preset.
+        Default: the recipe "base".
     device : {"auto", "cpu", "gpu", ...}
         Lightning accelerator.
     devices : int
@@ -94,7 +94,7 @@ def pretrain(
     KeyboardInterrupt
         On Ctrl+C; the state stays as it was last saved.
     """
-    settings = settings or PretrainSettings()
+    settings = settings or RECIPES["base"]
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"

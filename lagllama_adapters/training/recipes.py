@@ -130,9 +130,16 @@ class PretrainSettings:
             raise ValueError(f"precision: got {self.precision!r}, expected {expected}")
 
 
+_STOCK = PretrainSettings(
+    optimizer=OptimizerSettings(name="muon", steps=14_000, decay_steps=4_500),
+    windows=WindowSettings(synthetic_share=0.2, mix=0.1),
+    precision="bfloat16",
+    validate_every=2000,
+)
+
 RECIPES: dict[str, PretrainSettings] = {
-    "base": PretrainSettings(),
-    "tiny": PretrainSettings(model=PRESETS["tiny"]),
+    "base": _STOCK,
+    "tiny": replace(_STOCK, model=PRESETS["tiny"]),
     "published": PretrainSettings(
         model=PRESETS["published"],
         optimizer=OptimizerSettings(
@@ -166,9 +173,12 @@ RECIPES: dict[str, PretrainSettings] = {
         ema_decay=0.0,
     ),
 }
-"""Whole settings by name; "published" as in arXiv 2310.08278 and the original's pretraining script:
-Adam at a constant rate, 128 batches an epoch for up to 1000 epochs (its early stopping is left
-out), windows of a context of 32 and one step more."""
+"""Whole settings by name.
+
+"base" and "tiny" made the weights in the package. "published" is arXiv 2310.08278 and the original's
+pretraining script: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs (early
+stopping is left out), windows of a context of 32 and one step more.
+"""
 
 _T = TypeVar("_T")
 
