@@ -175,9 +175,9 @@ RECIPES: dict[str, PretrainSettings] = {
 }
 """Whole settings by name.
 
-"base" and "tiny" made the weights in the package. "published" is arXiv 2310.08278 and the original's
-pretraining script: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs (early
-stopping is left out), windows of a context of 32 and one step more.
+"base" and "tiny" made the weights in the package. "published" follows arXiv 2310.08278 and the
+pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs
+(early stopping is left out), windows of a context of 32 and one step more.
 """
 
 _T = TypeVar("_T")
