@@ -35,7 +35,13 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder or file of data sets.")],
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
     num_samples: Annotated[int, typer.Option(help="Paths per series.")] = 200,
+    prediction_length: Annotated[
+        int | None, typer.Option(help="Steps ahead; default: by frequency.")
+    ] = None,
     context_length: Annotated[int | None, typer.Option(help="Tokens of context.")] = None,
+    sign_flip: Annotated[
+        bool, typer.Option(help="Take half of the paths from the negated history.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
     report: Annotated[
         Path | None, typer.Option(help="Write the figures here (.json or .csv).")
@@ -58,10 +64,12 @@ def evaluate(
         _check_targets(report, plots, forecasts)
         if plots is not None:
             from lagllama_adapters.training.validation.plots import write_plots
-        predictor, tasks = LagLlamaPredictor(checkpoint, device), build_tasks(data)
+        predictor = LagLlamaPredictor(checkpoint, device)
+        tasks = build_tasks(data, prediction_length)
         settings: dict[str, Any] = {
             "num_samples": num_samples,
             "context_length": context_length,
+            "sign_flip": sign_flip,
             "seed": seed,
         }
         scores, quantiles = [], {}

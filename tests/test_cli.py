@@ -55,6 +55,7 @@ def test_evaluate_prints_and_reports_the_same_figures_by_task_and_band(data, tmp
         "data": str(data),
         "num_samples": 20,
         "context_length": None,
+        "sign_flip": False,
         "seed": 3,
     }
     (task,), (band,) = report["tasks"], report["bands"]

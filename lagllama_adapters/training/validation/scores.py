@@ -126,6 +126,7 @@ def score_task(
     num_samples: int = 200,
     context_length: int | None = None,
     seed: int = 0,
+    sign_flip: bool = False,
 ) -> tuple[TaskScore, Floats]:
     """Forecast a task zero-shot and score it.
 
@@ -135,7 +136,7 @@ def score_task(
         Forecaster.
     task : Task
         Windows.
-    num_samples, context_length, seed
+    num_samples, context_length, seed, sign_flip
         As in `LagLlamaPredictor.predict`.
 
     Returns
@@ -153,6 +154,7 @@ def score_task(
         freq=list(task.freq),
         seed=seed,
         context_length=context_length,
+        sign_flip=sign_flip,
         item_id=task.item_id,
     )
     quantiles = forecast.quantile(LEVELS).astype(np.float64)

@@ -24,7 +24,7 @@ __all__ = ["Task", "build_tasks", "season_length"]
 
 Floats = npt.NDArray[np.float64]
 
-# Horizon per frequency band (minutely ... yearly), as in the M competitions and GIFT-Eval.
+# Horizon per frequency band (minutely ... yearly).
 _HORIZON = (48, 48, 48, 14, 13, 12, 8, 4)
 _MAX_HISTORY = 4096
 _MIN_OBSERVED = 8
@@ -95,13 +95,16 @@ def season_length(freq: str) -> int:
     return {5: 12, 6: 4}.get(band, 1)
 
 
-def build_tasks(folder: str | Path) -> list[Task]:
+def build_tasks(folder: str | Path, prediction_length: int | None = None) -> list[Task]:
     """Cut a folder of held-out data sets into windows.
 
     Parameters
     ----------
     folder : path
         Data sets as for `Corpus.read`, one task each.
+    prediction_length : int, optional
+        Steps ahead. None: by frequency, 48 below a day, 14 days, 13 weeks, 12 months, 8 quarters, 4
+        years, as in the M competitions and GIFT-Eval.
 
     Returns
     -------
@@ -114,13 +117,15 @@ def build_tasks(folder: str | Path) -> list[Task]:
     Raises
     ------
     ValueError
-        If the folder cannot be read or no data set is left.
+        If the folder cannot be read, no data set is left, or ``prediction_length`` is not positive.
     """
+    if prediction_length is not None and prediction_length < 1:
+        raise ValueError(f"prediction_length: got {prediction_length}, expected at least 1")
     corpus = Corpus.read(folder)
     tasks = []
     for name in dict.fromkeys(corpus.dataset):
         members = [i for i, dataset in enumerate(corpus.dataset) if dataset == name]
-        horizon = _HORIZON[frequency_band(corpus.freq[members[0]])]
+        horizon = prediction_length or _HORIZON[frequency_band(corpus.freq[members[0]])]
         windows = 1 if len(members) >= _FEW_SERIES else _WINDOWS
         cut = [cut for i in members for cut in _cut(corpus, i, horizon, windows)]
         if not cut:

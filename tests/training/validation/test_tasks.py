@@ -32,6 +32,14 @@ def test_tasks_take_the_last_horizons_and_the_rest_as_history(corpus_folder):
     np.testing.assert_array_equal(hourly.past[1][-48:], hourly.future[0])
 
 
+def test_the_horizon_can_be_chosen(corpus_folder):
+    hourly, monthly = build_tasks(corpus_folder, prediction_length=100)
+    assert hourly.horizon == monthly.horizon == 100
+    assert hourly.future.shape == (24, 100)  # two windows of each series leave 8 observations
+    with pytest.raises(ValueError, match="prediction_length: got 0"):
+        build_tasks(corpus_folder, prediction_length=0)
+
+
 def _write(folder, name, series):
     n = len(series)
     columns = {"item_id": [str(i) for i in range(n)], "freq": ["MS"] * n, "start": [None] * n}
