@@ -14,7 +14,7 @@ from lagllama_adapters.checkpoints.format import CONFIG_FILE, WEIGHTS_FILE, read
 from lagllama_adapters.checkpoints.published import read_published_checkpoint
 from lagllama_adapters.model.lag_llama import LagLlama
 
-BASE_FOLDER = Path(__file__).parent / "weights" / "base"
+_WEIGHTS = Path(__file__).parent / "weights"
 
 
 def _published_folder() -> Path:
@@ -25,7 +25,8 @@ def _published_folder() -> Path:
 
 
 KNOWN_CHECKPOINTS: dict[str, Callable[[], Path]] = {
-    "base": lambda: BASE_FOLDER,
+    "base": lambda: _WEIGHTS / "base",
+    "tiny": lambda: _WEIGHTS / "tiny",
     "published": _published_folder,
 }
 
@@ -54,7 +55,8 @@ def load_pretrained(
     Parameters
     ----------
     checkpoint : str or path-like
-        ``"base"``, the weights inside the package; ``"published"``, the official Lag-Llama,
+        ``"base"`` or ``"tiny"``, the weights inside the package (``"tiny"``, a quarter of a
+        megabyte, for tests and small devices); ``"published"``, the official Lag-Llama,
         fetched from its hub repository on first use; a folder written by ``save_checkpoint``; or a
         ``.ckpt`` file of the original project. A folder with a known name is given as ``"./base"``.
     device : str or torch.device, optional

@@ -83,7 +83,7 @@ def test_the_default_device_is_the_cpu_and_auto_takes_what_there_is(folder, monk
 def test_a_name_is_that_name_even_where_a_folder_has_it(
     folder, make_model, monkeypatch, assert_same_weights
 ):
-    monkeypatch.setattr(registry, "BASE_FOLDER", folder)
+    monkeypatch.setitem(registry.KNOWN_CHECKPOINTS, "base", lambda: folder)
     monkeypatch.chdir(folder.parent)
     other = make_model(seed=3)
     save_checkpoint(other, "base")
@@ -92,9 +92,12 @@ def test_a_name_is_that_name_even_where_a_folder_has_it(
     assert_same_weights(load_pretrained(Path("base")), other)
 
 
-def test_the_name_base_is_a_folder_inside_the_package():
-    inside = Path(registry.__file__).parent / "weights" / "base"
-    assert registry.KNOWN_CHECKPOINTS["base"]() == inside
+@pytest.mark.parametrize(("name", "most_bytes"), [("base", 12e6), ("tiny", 300e3)])
+def test_names_of_weights_inside_the_package(name, most_bytes):
+    inside = Path(registry.__file__).parent / "weights" / name
+    assert registry.KNOWN_CHECKPOINTS[name]() == inside
+    assert (inside / "model.safetensors").stat().st_size <= most_bytes
+    assert (inside / "MODEL_CARD.md").is_file()
 
 
 @pytest.mark.parametrize("unknown", ["bsae", "models/mine", "weights.ckpt", ""])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lagllama_adapters.checkpoints import load_pretrained
+from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
 from lagllama_adapters.training.pretrain import pretrain
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
@@ -374,3 +375,20 @@ def test_a_run_may_be_extended_with_the_other_precision(corpus_folder, tmp_path,
     _run(corpus_folder, tmp_path, _with_steps(settings, 3))
     _run(corpus_folder, tmp_path, replace(_with_steps(settings, 6), precision="bfloat16"))
     assert _saved(tmp_path)["global_step"] == 6
+
+
+def test_a_compiled_step_has_the_same_loss_and_gradient(corpus_folder, make_model, monkeypatch):
+    compile_ = torch.compile
+    # The whole tracing, without the C++ compiler that the last stage needs.
+    monkeypatch.setattr(torch, "compile", lambda f: compile_(f, backend="aot_eager"))
+    batches = WindowBatches(
+        *(Corpus.read(corpus_folder), WindowSettings()),
+        **{"max_lag": 23, "steps": 24, "block": 6, "batch_size": 8, "seed": 0},
+    )
+    found = []
+    for compiled in (False, True):
+        module = PretrainingModule(make_model(), OptimizerSettings(), compiled=compiled)
+        for index in range(2):
+            module.batch_loss(batches.batch(index)).backward()
+        found.append({name: p.grad for name, p in module.named_parameters()})
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
