@@ -1,10 +1,14 @@
 """How the errors of a block's steps hang together."""
 
+from copy import copy
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from lagllama_adapters.inference.sampler import EncodedHistory, History
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model.lag_llama import SeriesFacts
 from lagllama_adapters.training.window_sampling import WindowBatches
 
 __all__ = ["estimate_block_copula", "fit_autocorrelation"]
@@ -12,17 +16,26 @@ __all__ = ["estimate_block_copula", "fit_autocorrelation"]
 _UNSEEN = 10**9  # batches from here on are far beyond any that a run trains on
 _SLOW = torch.cat((torch.arange(0.5, 0.95, 0.05), torch.arange(0.95, 0.996, 0.005)))
 _FAST = torch.arange(0.0, 0.91, 0.05)
+_SHARES = torch.arange(0.0, 1.01, 0.05)  # the first: independent but for the fast part
+_HORIZONS = (8, 14, 24, 48)  # usual ones of slow, daily and fast data
+_LEVELS = torch.arange(1, 10) / 10
+_PATHS = 100
 
 
 def estimate_block_copula(
     model: LagLlama, batches: WindowBatches, n_batches: int = 20
 ) -> tuple[float, float, float]:
-    """Fit ``block_copula`` to the normal scores of forecast errors on training windows.
+    """Fit ``block_copula`` to forecasts of training windows.
+
+    The decays come from the correlation of the errors' normal scores. Their share does not: errors
+    of a window also go together because its distributions are too wide, too narrow or off, so that
+    pooled scores overrate the dependence. Instead it is the share with the least quantile risk of
+    sums over the first steps, which only joint paths get right.
 
     Parameters
     ----------
     model : LagLlama
-        With a block quantile head.
+        With a head that emits blocks.
     batches : WindowBatches
         Source of windows; their last token forecasts.
     n_batches : int
@@ -34,16 +47,17 @@ def estimate_block_copula(
         ``(share, slow, fast)``, see `LagLlamaConfig`.
     """
     block = model.config.block_length
+    found = [_forecast(model, batches.batch(_UNSEEN + index)) for index in range(n_batches)]
     products, squares = torch.zeros(block), torch.zeros(block)
-    for index in range(n_batches):
-        scores, observed = _normal_scores(model, batches.batch(_UNSEEN + index))
+    for forecast in found:
         for distance in range(block):
             left, right = slice(0, block - distance), slice(distance, block)
-            both = observed[:, left] & observed[:, right]
-            x, y = scores[:, left][both], scores[:, right][both]
+            both = forecast.observed[:, left] & forecast.observed[:, right]
+            x, y = forecast.scores[:, left][both], forecast.scores[:, right][both]
             products[distance] += (x * y).sum()
             squares[distance] += (x.square() + y.square()).sum() / 2
-    return fit_autocorrelation(products / squares.clamp_min(1e-9), squares)
+    _, slow, fast = fit_autocorrelation(products / squares.clamp_min(1e-9), squares)
+    return _best_share(model, found, slow, fast), slow, fast
 
 
 def fit_autocorrelation(correlation: Tensor, weight: Tensor) -> tuple[float, float, float]:
@@ -72,9 +86,18 @@ def fit_autocorrelation(correlation: Tensor, weight: Tensor) -> tuple[float, flo
     return tuple(round(float(x), 4) for x in (share[i, j], _SLOW[i], _FAST[j]))  # type: ignore[return-value]
 
 
+class _Forecast(NamedTuple):
+    """One batch: the head's raw output, the truths in scaled space and their normal scores."""
+
+    raw: Tensor
+    target: Tensor
+    observed: Tensor
+    scores: Tensor
+
+
 @torch.inference_mode()
-def _normal_scores(model: LagLlama, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Normal scores of what followed the last token of each window, and where it was observed."""
+def _forecast(model: LagLlama, batch: dict[str, Tensor]) -> _Forecast:
+    """Forecast what followed the last token of each window."""
     end = model.config.max_lag + batch["time_feat"].shape[1]
     values, inputs = batch["values"], batch["inputs_observed"]
     history = History(values[:, :end], inputs[:, :end], batch["time_feat"])
@@ -82,4 +105,43 @@ def _normal_scores(model: LagLlama, batch: dict[str, Tensor]) -> tuple[Tensor, T
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
     target = model.standardise(values[:, end:], batch["observed"][:, end:], encoded.facts)
     level = model.head.distribution(model.head.constrain(encoded.first_raw)).cdf(target)
-    return torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4)), observed
+    scores = torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4))
+    return _Forecast(encoded.first_raw, target, observed, scores)
+
+
+def _best_share(model: LagLlama, forecasts: list[_Forecast], slow: float, fast: float) -> float:
+    risks = torch.stack([_sum_risks(model, forecast, slow, fast) for forecast in forecasts]).sum(0)
+    return round(float(_SHARES[int((risks / risks[:1]).mean(1).argmin())]), 4)
+
+
+@torch.inference_mode()
+def _sum_risks(model: LagLlama, forecast: _Forecast, slow: float, fast: float) -> Tensor:
+    """Pinball loss of sums over the observed ones of the first steps: ``[share, horizon]``.
+
+    Each window counts in units of the spread that its sum has with independent steps. All shares
+    have the same random numbers.
+    """
+    head, rows = copy(model.head), len(forecast.target)
+    shape = (rows, _PATHS, head.block_length, head.n_shocks)
+    shocks = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    params = head.constrain(forecast.raw[:, None])
+    nothing = torch.zeros(rows, 1)
+    unit = SeriesFacts(nothing, nothing + 1, nothing)
+    truths = torch.where(forecast.observed, model.unstandardise(forecast.target, unit), 0.0)
+    horizons = sorted({min(steps, head.block_length) for steps in _HORIZONS})
+    risks = torch.zeros(len(_SHARES), len(horizons))
+    spread: dict[int, Tensor] = {}
+    for i, share in enumerate(_SHARES):
+        head.block_copula = (float(share), slow, fast)  # type: ignore[assignment]
+        samples = head.sample_from(params, head.join_steps(shocks))
+        paths = model.unstandardise(samples, unit) * forecast.observed[:, None]
+        for j, horizon in enumerate(horizons):
+            sums = paths[..., :horizon].sum(-1)
+            quantiles = sums.quantile(_LEVELS, dim=1).T
+            if i == 0:
+                spread[j] = (quantiles[:, -1] - quantiles[:, 0]).clamp_min(1e-6)
+            error = truths[:, :horizon].sum(1, keepdim=True) - quantiles
+            pinball = torch.maximum(_LEVELS * error, (_LEVELS - 1) * error).mean(1)
+            # A window without a truth has sums of 0 and no loss.
+            risks[i, j] = (pinball / spread[j]).sum()
+    return risks

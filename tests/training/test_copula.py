@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.training import copula
 from lagllama_adapters.training.copula import estimate_block_copula, fit_autocorrelation
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
 
@@ -29,13 +30,25 @@ def _batches(values):
     return WindowBatches(corpus, WindowSettings(), **sizes)
 
 
-def test_errors_that_move_together_are_found(make_model):
-    """An untrained forecast misses a random walk for long, and white noise anew at each step."""
-    noise = np.random.default_rng(0).normal(size=(40, 200))
+def test_errors_that_stay_are_found(make_model):
+    """An untrained forecast misses a random walk for long."""
+    walks = np.random.default_rng(0).normal(size=(40, 200)).cumsum(1)
+    share, slow, fast = estimate_block_copula(make_model(), _batches(walks), n_batches=5)
+    assert share * slow + (1 - share) * fast > 0.7
 
-    def lag_one(values):
-        share, slow, fast = estimate_block_copula(make_model(), _batches(values), n_batches=5)
-        return share * slow + (1 - share) * fast
 
-    assert lag_one(noise.cumsum(1)) > 0.7
-    assert lag_one(noise) < 0.5
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
+def test_the_share_of_calibrated_forecasts_is_that_of_their_errors(share, make_model):
+    model = make_model()
+    head = model.head
+    raw = torch.special.ndtri(torch.tensor(head.quantile_levels)).expand(4000, 6, -1)
+    head.block_copula = (share, 0.95, 0.3)
+    shocks = torch.randn(4000, 1, 6, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        params = head.constrain(raw[:, None])
+        target = head.sample_from(params, head.join_steps(shocks))[:, 0]
+    observed = torch.rand(4000, 6, generator=torch.Generator().manual_seed(2)) < 0.9
+    head.block_copula = (0.5, 0.5, 0.5)  # which must not matter
+    forecast = copula._Forecast(raw, target, observed, target)
+    assert copula._best_share(model, [forecast], 0.95, 0.3) == pytest.approx(share, abs=0.15)
+    assert head.block_copula == (0.5, 0.5, 0.5)

@@ -377,6 +377,7 @@ def test_a_run_may_be_extended_with_the_other_precision(corpus_folder, tmp_path,
     assert _saved(tmp_path)["global_step"] == 6
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call:UserWarning")
 def test_a_compiled_step_has_the_same_loss_and_gradient(corpus_folder, make_model, monkeypatch):
     compile_ = torch.compile
     # The whole tracing, without the C++ compiler that the last stage needs.
