@@ -70,9 +70,10 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.
-    sampling : {"plain", "stratified"}, default "plain"
+    sampling : {"auto", "plain", "stratified"}, default "auto"
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
-        paths give the same quantiles. See ``LagLlamaPredictor.predict``.
+        paths give the same quantiles. ``"auto"``: stratified where the weights emit blocks. See
+        ``LagLlamaPredictor.predict``.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -107,7 +108,7 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         output_chunk_shift: int = 0,
         enable_finetuning: bool | dict[str, list[str]] | None = None,
         random_state: int | None = None,
-        sampling: str = "plain",
+        sampling: str = "auto",
         **kwargs: Any,
     ) -> None:
         _refuse_unsupported(kwargs)

@@ -38,7 +38,7 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         need the checkpoint that it came from.
     context_length : int or None
         Tokens of context; the trained number if None.
-    sampling : {"plain", "stratified"}
+    sampling : {"auto", "plain", "stratified"}
         How the paths of a series relate.
     **kwargs
         Parameters of Darts' ``PLForecastingModule``.
@@ -48,7 +48,7 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         self,
         network_config: Mapping[str, Any],
         context_length: int | None,
-        sampling: str = "plain",
+        sampling: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

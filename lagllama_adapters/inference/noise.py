@@ -15,7 +15,7 @@ from lagllama_adapters.model.heads import Head
 
 __all__ = ["SAMPLINGS", "check_sampling", "draw_scores"]
 
-SAMPLINGS = ("plain", "stratified")
+SAMPLINGS = ("auto", "plain", "stratified")
 
 # Levels beyond these would be infinite scores, or more than float64 tells apart.
 _LOWEST, _HIGHEST = 2.0**-54, 1 - 2.0**-53
@@ -40,7 +40,7 @@ def draw_scores(
     keys: Sequence[bytes],
     num_samples: int,
     steps: int,
-    sampling: str = "plain",
+    sampling: str = "auto",
 ) -> Tensor:
     """Draw the scores of all paths, each series from a generator of its own.
 
@@ -56,18 +56,21 @@ def draw_scores(
         Paths per series.
     steps : int
         Steps ahead. More steps continue the paths of fewer.
-    sampling : {"plain", "stratified"}, default "plain"
+    sampling : {"auto", "plain", "stratified"}, default "auto"
         Independent paths, or Latin hypercube sampling with dependence (Packham & Schmidt 2010,
         J. Comp. Finance 13): the N scores of a step are replaced by those at the levels
         ``(rank + jitter) / N``, rank counting from 0 and jitter uniform in [0, 1). Each path
-        remains standard normal at each step, and ranks stay as the head has joined them.
+        remains standard normal at each step, and ranks stay as the head has joined them. "auto":
+        stratified for heads that emit blocks, plain for those that emit one step, whose paths soon
+        lose what stratification gave them.
 
     Returns
     -------
     Tensor
         ``[series, path, step]``, float64 on the CPU, finite.
     """
-    stratified = sampling == "stratified"
+    auto = sampling == "auto"
+    stratified = head.block_length > 1 if auto else sampling == "stratified"
     size = (steps, num_samples, head.n_shocks + stratified)
     uniform = torch.empty(len(keys), *size, dtype=torch.float64)
     for row, key in zip(uniform, keys, strict=True):

@@ -124,7 +124,7 @@ class LagLlamaPredictor:
         context_length: int | None = None,
         *,
         item_id: Sequence[Hashable] | None = None,
-        sampling: str = "plain",
+        sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
         rescale_each_step: bool | None = None,
@@ -152,10 +152,11 @@ class LagLlamaPredictor:
             Tokens of context; None: what the checkpoint was trained with.
         item_id : sequence of hashable, optional
             Names of the series, distinct; they appear in errors and in the result.
-        sampling : {"plain", "stratified"}, default "plain"
+        sampling : {"auto", "plain", "stratified"}, default "auto"
             How the paths of a series relate. "plain": independent of each other. "stratified": at
             each step they are spread evenly over the distribution that the network emits, so that
             fewer paths give the same quantiles. Each path by itself is as random as a plain one.
+            "auto": stratified where the network emits blocks of steps, else plain.
         sign_flip : bool, default False
             Draw half of the paths (the last ones; one less of an odd number) from the negated
             history and negate them, so that the forecast is the mixture, in equal parts, of what

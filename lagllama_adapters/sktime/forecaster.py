@@ -55,9 +55,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         with ``"auto"`` may go on on another machine.
     batch_size : int, default=256
         Number of series that are forecast at once; less needs less memory.
-    sampling : {"plain", "stratified"}, default="plain"
+    sampling : {"auto", "plain", "stratified"}, default="auto"
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
-        paths give the same quantiles. See ``LagLlamaPredictor.predict``.
+        paths give the same quantiles. ``"auto"``: stratified where the weights emit blocks. See
+        ``LagLlamaPredictor.predict``.
 
     Attributes
     ----------
@@ -124,7 +125,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         random_state: int | np.random.RandomState | None = None,
         device: str | None = None,
         batch_size: int = 256,
-        sampling: str = "plain",
+        sampling: str = "auto",
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length

@@ -640,7 +640,7 @@ def test_impossible_context_is_refused(make, context_length):
 
 
 def test_unknown_sampling_is_refused(make):
-    with pytest.raises(ValueError, match=r"sampling: got 'sobol', expected 'plain' or"):
+    with pytest.raises(ValueError, match=r"sampling: got 'sobol', expected 'auto' or"):
         make(sampling="sobol")
 
 

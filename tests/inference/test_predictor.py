@@ -251,10 +251,12 @@ def test_flipped_paths_may_rescale_at_each_step(predictor):
     _assert_same(flipped[..., :block], frozen[..., :block])
 
 
-def test_plain_is_the_default(predictor, series):
-    np.testing.assert_array_equal(
-        _predict(predictor, series), _predict(predictor, series, sampling="plain")
-    )
+def test_blocks_are_stratified_by_default_and_single_steps_are_not(predictor, series):
+    chosen = "stratified" if predictor.config.block_length > 1 else "plain"
+    other = ({"plain", "stratified"} - {chosen}).pop()
+    default = _predict(predictor, series)
+    np.testing.assert_array_equal(default, _predict(predictor, series, sampling=chosen))
+    assert not np.array_equal(default, _predict(predictor, series, sampling=other))
 
 
 def test_the_global_random_state_is_not_touched(predictor, series):
@@ -362,8 +364,8 @@ BAD = [
     ({"num_samples": -1}, "num_samples: got -1, expected a positive integer"),
     ({"num_samples": True}, "num_samples: got True"),
     ({"max_paths": 0}, "max_paths: got 0"),
-    ({"sampling": "sobol"}, r"sampling: got 'sobol', expected 'plain' or 'stratified'"),
-    ({"sampling": None}, r"sampling: got None, expected 'plain' or 'stratified'"),
+    ({"sampling": "sobol"}, r"sampling: got 'sobol', expected 'auto' or 'plain' or 'stratified'"),
+    ({"sampling": None}, r"sampling: got None, expected 'auto' or 'plain' or 'stratified'"),
     ({"context_length": 0}, "context_length: got 0"),
     ({"context_length": 5000}, "context_length: got 5000, expected at most"),
     ({"freq": "moonly", "start": "2020"}, "series 0: freq: got 'moonly'"),

@@ -580,7 +580,10 @@ class TestErrors:
             ({"batch_size": -1}, "batch_size: got -1, expected a positive integer"),
             ({"context_length": 0}, "context_length: got 0, expected a positive integer"),
             ({"context_length": 49}, "context_length: got 49, expected at most 48"),
-            ({"sampling": "sobol"}, "sampling: got 'sobol', expected 'plain' or 'stratified'"),
+            (
+                {"sampling": "sobol"},
+                "sampling: got 'sobol', expected 'auto' or 'plain'",
+            ),
             ({"checkpoint": "bass"}, "'bass'.*'base'"),
             ({"random_state": "x"}, "random_state: got 'x', expected an integer"),
         ],
