@@ -25,7 +25,7 @@ def relative_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tens
     Tensor
         ``[batch, 3]``.
     """
-    roughness = _mean_difference(values, observed, scale, 1)[0]
+    roughness = _differences(values, observed, scale, (1,))[0]
     count = observed.sum(1, keepdim=True).to(values.dtype)
     return torch.cat(
         ((loc / scale).asinh(), roughness.clamp_min(_LEAST).log(), count.log1p() / 4 - 1), dim=1
@@ -56,20 +56,26 @@ def seasonal_features(
         difference and the asinh of the mean one, in units of the scale; 0 where the history has no
         two values a season apart.
     """
-    features = []
-    for season in seasons:
-        size, drift, known = _mean_difference(values, observed, scale, season)
-        features += [torch.where(known, size.clamp_min(_LEAST).log(), 0.0), drift.asinh()]
-    return torch.cat(features, dim=1)
+    size, drift, known = _differences(values, observed, scale, seasons)
+    size = torch.where(known, size.clamp_min(_LEAST).log(), 0.0)
+    return torch.stack((size, drift.asinh()), dim=2).flatten(1)
 
 
-def _mean_difference(
-    values: Tensor, observed: Tensor, scale: Tensor, distance: int
+def _differences(
+    values: Tensor, observed: Tensor, scale: Tensor, distances: Sequence[int]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean absolute and mean difference over a distance, and whether there is any."""
-    filled = torch.where(observed, values, torch.zeros_like(values))
-    both = observed[:, distance:] & observed[:, :-distance]
-    steps = torch.where(both, (filled[:, distance:] - filled[:, :-distance]) / scale, 0.0)
-    count = both.sum(1, keepdim=True).clamp_min(1)
-    size, drift = steps.abs().sum(1, keepdim=True) / count, steps.sum(1, keepdim=True) / count
-    return size, drift, both.any(1, keepdim=True)
+    """Mean absolute and mean difference over each distance, and whether there is any.
+
+    Each is ``[batch, distance]``.
+    """
+    x = torch.where(observed, values, torch.zeros_like(values))
+    weight = observed.to(x.dtype)
+    absolute, total, count = (x.new_zeros(len(x), len(distances)) for _ in range(3))
+    for i, distance in enumerate(distances):
+        if distance < x.shape[1]:
+            both = weight[:, distance:] * weight[:, :-distance]
+            step = (x[:, distance:] - x[:, :-distance]) * both
+            absolute[:, i] = torch.linalg.vector_norm(step, ord=1, dim=1)
+            total[:, i], count[:, i] = step.sum(1), both.sum(1)
+    unit = scale * count.clamp_min(1)
+    return absolute / unit, total / unit, count > 0
