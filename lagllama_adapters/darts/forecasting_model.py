@@ -1,27 +1,31 @@
 """Lag-Llama as a foundation model of Darts."""
 
 import fnmatch
+import logging
 import operator
 import os
 from collections.abc import Sequence
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 from darts import TimeSeries
-from darts.models.forecasting.foundation_model import FoundationModel
 from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
 from darts.utils.data.torch_datasets.utils import TorchInferenceSample, TorchTrainingSample
 from darts.utils.serialization import add_safe_globals
 
 from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
+from lagllama_adapters.darts.keep_best import KeepBest
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import (
     StudentTLikelihood,
     StudentTMixtureLikelihood,
     head_likelihood,
 )
+from lagllama_adapters.darts.quiet import quiet
+from lagllama_adapters.darts.saved_model import SavedModel
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
 from lagllama_adapters.data.calendar import FEATURE_NAMES
 from lagllama_adapters.inference.noise import check_sampling
@@ -29,10 +33,10 @@ from lagllama_adapters.model.config import LagLlamaConfig
 
 __all__ = ["LagLlamaModel"]
 
-_is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
+logger = logging.getLogger(__name__)
 
 
-class LagLlamaModel(FoundationModel):  # type: ignore[misc]
+class LagLlamaModel(SavedModel):
     """Lag-Llama: probabilistic forecasts of any series, zero-shot or fine-tuned.
 
     Works like Darts' other foundation models: ``fit`` is required but trains only if
@@ -42,10 +46,12 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
-    point forecast. ``predict(..., random_state=seed)`` samples with that seed, and gives the paths
-    of ``LagLlamaPredictor.predict(..., seed=seed)``; otherwise each call draws its seed from the
-    model's ``random_state``, so successive forecasts differ. For one seed, the paths of a series do
-    not depend on the other series, their order or ``batch_size``.
+    point forecast, or set ``point_forecast``. ``predict(..., random_state=seed)`` samples with that
+    seed, and gives the paths of ``LagLlamaPredictor.predict(..., seed=seed)``; otherwise each call
+    draws its seed from the model's ``random_state``, so successive forecasts differ. For one seed,
+    the paths of a series do not depend on the other series, their order or ``batch_size``.
+
+    Nothing is printed or logged below warnings unless ``verbose=True``.
 
     Parameters
     ----------
@@ -74,6 +80,14 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
         paths give the same quantiles. ``"auto"``: stratified where the weights emit blocks. See
         ``LagLlamaPredictor.predict``.
+    point_forecast : bool, default False
+        What ``num_samples=1`` means: one random path, which is Darts' convention (False), or the
+        median of 101 stratified paths of a fixed seed, whatever ``random_state`` and ``sampling``
+        say (True): the same forecast each time. Other numbers of samples are not affected.
+    keep_best : bool, default True
+        Whether a ``fit`` that trains and is given ``val_series`` ends with the weights of the
+        lowest validation loss, those that it started from included, and not with the last ones.
+        ``fit(..., load_best=True)`` goes before: it is Darts' own choice among saved checkpoints.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -109,6 +123,8 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         enable_finetuning: bool | dict[str, list[str]] | None = None,
         random_state: int | None = None,
         sampling: str = "auto",
+        point_forecast: bool = False,
+        keep_best: bool = True,
         **kwargs: Any,
     ) -> None:
         _refuse_unsupported(kwargs)
@@ -132,6 +148,8 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.context_length = context_length
         self.sampling = sampling
+        self.point_forecast = point_forecast
+        self.keep_best = keep_best
         self._past_length = config.past_length(context_length)
         self.pl_module_params["likelihood"] = head_likelihood(config)
         self.pl_module_params.pop("enable_finetuning", None)  # the module trains as it predicts
@@ -149,7 +167,8 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
     @property
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
-        return [*super()._ckpt_skipped_params, "context_length", "sampling"]
+        choices = ["context_length", "sampling", "point_forecast", "keep_best"]
+        return [*super()._ckpt_skipped_params, *choices]
 
     def predict_from_dataset(
         self, n: int, dataset: TorchInferenceDataset, *args: Any, **kwargs: Any
@@ -183,6 +202,7 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
             network_config=shared.config.to_dict(),
             context_length=self.context_length,
             sampling=self.sampling,
+            point_forecast=self.point_forecast,
             **self.pl_module_params,
         )
         module.network.load_state_dict(shared.state_dict())
@@ -200,6 +220,63 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
                     f"model's parameters; expected one that does, such as {names[0]!r} or "
                     f"'{names[-1].rsplit('.', 2)[0]}*'"
                 )
+
+    def _setup_trainer(
+        self,
+        trainer: pl.Trainer | None,
+        model: LagLlamaModule,
+        verbose: bool | None = None,
+        epochs: int = 0,
+    ) -> pl.Trainer:
+        # Without a word of the user Lightning draws bars and tables.
+        chosen = {"enable_progress_bar", "enable_model_summary"} & self.trainer_params.keys()
+        if verbose is None and not chosen:
+            verbose = False
+        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
+            prepared: pl.Trainer = super()._setup_trainer(trainer, model, verbose, epochs)
+        return prepared
+
+    def _predict(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> Any:
+        with self._quiet_for(trainer):
+            return super()._predict(trainer, *args, **kwargs)
+
+    def _train(
+        self,
+        trainer: pl.Trainer,
+        model: LagLlamaModule,
+        datamodule: Any,
+        load_best: bool = False,
+    ) -> None:
+        with self._quiet_for(trainer):
+            validated = self._requires_training and datamodule.val_dataset is not None
+            if not (self.keep_best and validated) or load_best:
+                super()._train(trainer, model, datamodule, load_best)
+                return
+            keeper = KeepBest()
+            callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            callbacks.insert(0, keeper)  # before those that write checkpoints
+            try:
+                trainer.validate(model, datamodule=datamodule, verbose=False)
+                first = keeper.loss
+                super()._train(trainer, model, datamodule, load_best)
+            finally:
+                callbacks.remove(keeper)
+        if keeper.weights is not None:
+            model.network.load_state_dict(keeper.weights)
+        if keeper.loss == first:
+            logger.warning(
+                "Fine-tuning did not lower the validation loss from %.4g, hence the weights from "
+                "before are kept; try a lower learning rate, more epochs or fewer trained weights.",
+                first,
+            )
+
+    def _quiet_for(self, trainer: pl.Trainer) -> AbstractContextManager[None]:
+        verbose = trainer.progress_bar_callback is not None
+        return quiet(verbose=verbose, show_warnings=self._shows_warnings)
+
+    @property
+    def _shows_warnings(self) -> bool:
+        return bool(self.model_params.get("show_warnings", False))
 
     def _build_train_dataset(
         self,
@@ -236,38 +313,6 @@ class LagLlamaModel(FoundationModel):  # type: ignore[misc]
             historic_future_covariates=None, future_covariates=None
         )
         super()._validate_predict_ds_output(without_calendar, inference_sample)
-
-    def save(self, path: str | None = None, clean: bool = False) -> None:
-        """Save the model to a file, and its weights to ``path + ".ckpt"``; see Darts.
-
-        Parameters
-        ----------
-        path : str, optional
-            Where to save; a name made of class and time if None.
-        clean : bool
-            Whether to leave the training series and the trainer's settings out.
-        """
-        if self.model is not None and self.trainer is None and self.load_ckpt_path is None:
-            # A copy that has not predicted yet; Darts saves the weights through a trainer only.
-            trainer = self._init_trainer(self.trainer_params)
-            trainer.strategy.connect(self.model)
-            self.trainer: Any = trainer
-        token = _is_saving.set(True)
-        try:
-            super().save(path, clean)
-        finally:
-            _is_saving.reset(token)
-
-    # Darts leaves the network out of pickles and copies, and so makes models that say they are
-    # fitted and cannot predict. Only its own files have the weights beside them.
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        return state if _is_saving.get() else {**state, "model": self.model}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        model = state.get("model")
-        super().__setstate__(state)
-        self.model = model
 
 
 def _refuse_unsupported(kwargs: dict[str, Any]) -> None:
@@ -328,4 +373,4 @@ def _check_dataset(sample: TorchTrainingSample) -> None:
 
 
 # What Darts' restricted unpickler may restore from a saved model.
-add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood])
+add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood])

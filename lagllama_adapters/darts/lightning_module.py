@@ -23,6 +23,7 @@ from lagllama_adapters.training.loss import training_loss
 __all__ = ["LagLlamaModule"]
 
 MAX_SEED = 2**31 - 1
+POINT_PATHS = 101  # odd: the median is one of them, and the middle one of a stratified draw
 
 Window = dict[str, Any]
 PredictOutput = tuple[torch.Tensor, Sequence[dict[str, Any] | None], Sequence[Any]]
@@ -40,6 +41,8 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         Tokens of context; the trained number if None.
     sampling : {"auto", "plain", "stratified"}
         How the paths of a series relate.
+    point_forecast : bool
+        Whether a forecast of one sample is the median of many paths instead of one of them.
     **kwargs
         Parameters of Darts' ``PLForecastingModule``.
     """
@@ -49,12 +52,14 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         network_config: Mapping[str, Any],
         context_length: int | None,
         sampling: str = "auto",
+        point_forecast: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.network = LagLlama(LagLlamaConfig.from_dict(network_config))
         self.context_length = context_length
         self.sampling = sampling
+        self.point_forecast = point_forecast
         self.pred_seed: int | None = None
 
     @property
@@ -135,13 +140,19 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
             # [parameter, series, step, component] -> parameters of a component adjacent
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
-            forecast = predictor.predict(
-                **arguments,
-                num_samples=self.pred_num_samples,
-                seed=self.pred_seed,
-                sampling=self.sampling,
-            )
-            predictions = unfold_components(forecast.samples[:, :, shift:], n_components)
+            if self.point_forecast and self.pred_num_samples == 1:
+                forecast = predictor.predict(
+                    **arguments, num_samples=POINT_PATHS, seed=0, sampling="stratified"
+                )
+                samples = forecast.median[:, None]
+            else:
+                samples = predictor.predict(
+                    **arguments,
+                    num_samples=self.pred_num_samples,
+                    seed=self.pred_seed,
+                    sampling=self.sampling,
+                ).samples
+            predictions = unfold_components(samples[:, :, shift:], n_components)
         return torch.from_numpy(predictions), batch.series_schema, batch.pred_time
 
     def forward(self, x_in: PLModuleInput) -> PLModuleOutput:

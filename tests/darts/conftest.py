@@ -1,9 +1,22 @@
-"""Real series that ship with Darts' dependencies."""
+"""Real series that ship with Darts' dependencies, and models with tiny weights."""
 
 import numpy as np
 import pytest
 from darts import TimeSeries
 from statsmodels.datasets import co2, elnino, sunspots
+
+from lagllama_adapters.darts import LagLlamaModel
+
+
+@pytest.fixture
+def make(block_checkpoint):
+    """LagLlamaModel on tiny weights, which reads 48 points and emits 6 steps per token."""
+
+    def make(**kwargs):
+        settings = {"checkpoint": block_checkpoint, "pl_trainer_kwargs": {"accelerator": "cpu"}}
+        return LagLlamaModel(**{**settings, **kwargs})
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -20,25 +20,7 @@ from lagllama_adapters.data.windows import calendar_windows
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.training.loss import training_loss
 
-# Lightning's own warnings about its use of torch, and its advice on data loaders.
-QUIET = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
-
-
-@pytest.fixture
-def make(block_checkpoint):
-    """LagLlamaModel on tiny weights, silent."""
-
-    def make(**kwargs):
-        return LagLlamaModel(
-            **{"checkpoint": block_checkpoint, "pl_trainer_kwargs": QUIET, **kwargs}
-        )
-
-    return make
+CPU = {"accelerator": "cpu"}
 
 
 @pytest.fixture
@@ -269,6 +251,61 @@ def test_parameters_beyond_a_block_are_refused(model):
         model.predict(7, predict_likelihood_parameters=True)
 
 
+# --- point forecasts ---------------------------------------------------------------------------
+
+
+def test_one_sample_is_a_random_path_unless_a_point_is_asked_for(make, monthly):
+    path, point = make().fit(monthly), make(point_forecast=True).fit(monthly)
+    assert path.predict(8) != path.predict(8)
+    assert point.predict(8) == point.predict(8)
+    assert point.predict(8, random_state=1) == point.predict(8, random_state=2)
+
+
+def test_point_forecast_is_the_median_of_many_paths(make, monthly, block_checkpoint):
+    predictor = LagLlamaPredictor(block_checkpoint)
+    read = monthly[-predictor.past_length() :]
+    forecast = make(point_forecast=True).fit(monthly).predict(15)
+    paths = predictor.predict(
+        read.values()[:, 0],
+        15,
+        num_samples=101,
+        start=read.start_time(),
+        freq="MS",
+        seed=0,
+        sampling="stratified",
+    )
+    np.testing.assert_array_equal(forecast.values()[:, 0], np.median(paths.samples[0], axis=0))
+
+
+def test_point_forecast_is_the_median_of_the_distribution(make, multivariate):
+    model = make(point_forecast=True).fit(multivariate)
+    quantiles = model.predict(6, predict_likelihood_parameters=True)
+    medians = quantiles[[c for c in quantiles.components if c.endswith("q0.500")]]
+    spread = np.ptp(quantiles.values(), axis=1).max()
+    np.testing.assert_allclose(model.predict(6).values(), medians.values(), atol=0.02 * spread)
+
+
+def test_several_samples_of_a_point_forecaster_are_paths(make, monthly):
+    options = {"n": 5, "num_samples": 7, "random_state": 1}
+    paths = make().fit(monthly).predict(**options)
+    assert make(point_forecast=True).fit(monthly).predict(**options) == paths
+
+
+def test_historical_points_equal_single_points(make, monthly):
+    model = make(point_forecast=True).fit(monthly)
+    for forecast in model.historical_forecasts(
+        monthly[-60:],
+        start=-12,
+        start_format="position",
+        forecast_horizon=8,
+        stride=2,
+        retrain=False,
+        last_points_only=False,
+    ):
+        single = model.predict(8, monthly[-60:].drop_after(forecast.start_time()))
+        np.testing.assert_allclose(values_of(forecast), values_of(single), rtol=1e-6)
+
+
 # --- backtesting -------------------------------------------------------------------------------
 
 
@@ -357,7 +394,7 @@ def test_backtest_and_residuals_run(model, monthly):
 
 def test_gridsearch_chooses_among_contexts(monthly, block_checkpoint):
     best, parameters, score = LagLlamaModel.gridsearch(
-        {"context_length": [4, 24], "checkpoint": [block_checkpoint], "pl_trainer_kwargs": [QUIET]},
+        {"context_length": [4, 24], "checkpoint": [block_checkpoint], "pl_trainer_kwargs": [CPU]},
         series=monthly[-60:],
         forecast_horizon=4,
         start=-12,
@@ -386,7 +423,7 @@ def test_saved_model_forecasts_the_same_without_its_checkpoint(
 
 def test_clean_save_needs_the_series(model, monthly, tmp_path):
     model.save(str(tmp_path / "model.pt"), clean=True)
-    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"), pl_trainer_kwargs=QUIET)
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"), pl_trainer_kwargs=CPU)
     with pytest.raises(ValueError, match="series"):
         loaded.predict(3)
     forecast = loaded.predict(3, monthly, num_samples=5, random_state=1)
@@ -410,13 +447,13 @@ def test_untrained_model_has_the_same_parameters(make):
 
 
 def test_trainer_arguments_of_the_user_are_not_changed(make):
-    given = dict(QUIET)
+    given = dict(CPU)
     make(pl_trainer_kwargs=given)
-    assert given == QUIET
+    assert given == CPU
 
 
 def test_precision_of_the_user_wins(make, monthly):
-    model = make(pl_trainer_kwargs={**QUIET, "precision": "64-true"}).fit(monthly)
+    model = make(pl_trainer_kwargs={**CPU, "precision": "64-true"}).fit(monthly)
     model.predict(2, num_samples=2)
     assert next(model.model.parameters()).dtype == torch.float64
 
@@ -450,7 +487,7 @@ def test_fine_tuning_lowers_the_loss_and_leaves_the_shared_weights(make, monthly
     shared = load_pretrained(checkpoint, device="cpu")
     before = copy.deepcopy(shared.state_dict())
     recorder = TrainingLosses()
-    trainer = {**QUIET, "callbacks": [recorder]}
+    trainer = {**CPU, "callbacks": [recorder]}
     model = tuned(make, monthly, checkpoint=checkpoint, pl_trainer_kwargs=trainer)
     assert recorder.values[-1] < recorder.values[0]
     torch.testing.assert_close(dict(shared.state_dict()), dict(before), rtol=0, atol=0)
@@ -594,7 +631,7 @@ def test_checkpoints_of_training_can_be_loaded(make, monthly, tmp_path):
         model_name="tuned",
         work_dir=str(tmp_path),
         save_checkpoints=True,
-        pl_trainer_kwargs=QUIET,
+        pl_trainer_kwargs=CPU,
     )
     loaded = LagLlamaModel.load_from_checkpoint("tuned", work_dir=str(tmp_path), best=False)
     expected = values_of(model.predict(5, monthly, num_samples=4, random_state=0))

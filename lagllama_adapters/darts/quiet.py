@@ -1,0 +1,43 @@
+"""What Lightning says about itself, kept from users who can do nothing about it."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+
+__all__ = ["quiet"]
+
+_LOGGERS = ("pytorch_lightning", "lightning_fabric")
+# Its use of torch's tree utilities, pinned memory that is asked for without an accelerator, and
+# which of two objects moves batches to the device.
+_ABOUT_ITSELF = (".*treespec", ".*pin_memory", ".*transfer_batch_to_device")
+
+
+@contextmanager
+def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
+    """Silence Lightning for the duration of a block.
+
+    Parameters
+    ----------
+    verbose : bool
+        Whether to let its log lines through (hardware found, why training stopped).
+    show_warnings : bool
+        Whether to let its warnings about itself, and those that it calls possible, through. Other
+        warnings always pass.
+    """
+    loggers = [] if verbose else [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            if not show_warnings:
+                warnings.simplefilter("ignore", PossibleUserWarning)
+                for message in _ABOUT_ITSELF:
+                    warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,225 @@
+"""Files of Darts' torch models: replaced in one step, checked before they are read."""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from darts.models.forecasting.foundation_model import FoundationModel
+from darts.utils.serialization.base import UnpicklingError
+
+from lagllama_adapters.darts.lightning_module import LagLlamaModule
+from lagllama_adapters.darts.quiet import quiet
+
+__all__ = ["SavedModel"]
+
+_is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
+
+
+class SavedModel(FoundationModel):  # type: ignore[misc]
+    """A foundation model of Darts whose files are safe to write and to read."""
+
+    def save(self, path: str | None = None, clean: bool = False) -> None:
+        """Save the model to a file, and its weights to ``path + ".ckpt"``; see Darts.
+
+        Both files are complete under other names before either replaces an old one: an interrupted
+        save leaves the previous model.
+
+        Parameters
+        ----------
+        path : str, optional
+            Where to save; a name made of class and time if None.
+        clean : bool
+            Whether to leave the training series and the trainer's settings out.
+        """
+        path = os.fspath(path) if path is not None else f"{self._default_save_path()}.pt"
+        if self.model is not None and self.trainer is None and not self._checkpoint_exists():
+            # A copy that has not predicted yet; Darts saves the weights through a trainer only.
+            with quiet(verbose=False, show_warnings=False):
+                trainer = self._init_trainer(self.trainer_params)
+            trainer.strategy.connect(self.model)
+            self.trainer: Any = trainer
+        token = _is_saving.set(True)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=Path(path).parent) as folder:
+                beside = os.path.join(folder, "model.pt")
+                super().save(beside, clean)
+                if os.path.exists(f"{beside}.ckpt"):
+                    os.replace(f"{beside}.ckpt", f"{path}.ckpt")
+                else:  # never fitted: weights of an earlier save there are not this model's
+                    Path(f"{path}.ckpt").unlink(missing_ok=True)
+                os.replace(beside, path)
+        finally:
+            _is_saving.reset(token)
+
+    def _checkpoint_exists(self) -> bool:
+        return self.load_ckpt_path is not None and os.path.exists(self.load_ckpt_path)
+
+    @staticmethod
+    def load(
+        path: str,
+        pl_trainer_kwargs: dict[str, Any] | None = None,
+        trusted: bool = False,
+        **kwargs: Any,
+    ) -> "SavedModel":
+        """Load a model from the files of ``save``; see Darts.
+
+        Parameters
+        ----------
+        path : str
+            File of ``save``, with ``path + ".ckpt"`` beside it.
+        pl_trainer_kwargs : dict, optional
+            Replace those of the saved model.
+        trusted : bool
+            Unpickle whatever the file holds, without restrictions. Leave it False.
+        **kwargs
+            Other arguments of Darts, such as ``map_location``.
+
+        Returns
+        -------
+        SavedModel
+            The model.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged or not of such a model, or the weights of a fitted model are
+            absent.
+        darts.utils.serialization.base.UnpicklingError
+            If a file asks for anything but what a saved model consists of. Nothing of it is run.
+        FileNotFoundError
+            If there is no such file.
+        """
+        _check_archive(path)
+        with _explained(path):
+            model = FoundationModel.load(path, pl_trainer_kwargs, trusted, **kwargs)
+        return _checked(model, path, f"{path}.ckpt")
+
+    @staticmethod
+    def load_from_checkpoint(
+        model_name: str,
+        work_dir: str | None = None,
+        file_name: str | None = None,
+        best: bool = True,
+        trusted: bool = False,
+        **kwargs: Any,
+    ) -> "SavedModel":
+        """Load a model from the checkpoints of its training; see Darts and `load`.
+
+        A ``fit`` of the loaded model goes on from there.
+
+        Parameters
+        ----------
+        model_name, work_dir : str
+            As given to the model, with ``save_checkpoints=True``.
+        file_name : str, optional
+            A checkpoint; None: the best or the last.
+        best : bool
+            The lowest validation loss rather than the last.
+        trusted, **kwargs
+            As in `load`.
+
+        Returns
+        -------
+        SavedModel
+            The model.
+
+        Raises
+        ------
+        ValueError
+            As in `load`.
+        """
+        with _explained(f"checkpoints of {model_name!r}"):
+            model = FoundationModel.load_from_checkpoint(
+                model_name, work_dir, file_name, best, trusted, **kwargs
+            )
+        return _checked(model, model_name, f"checkpoints of {model_name!r}")
+
+    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
+        """Load the weights of a saved model into this one; see Darts and `load`.
+
+        Parameters
+        ----------
+        path : str
+            File of ``save``.
+        *args, **kwargs
+            Other arguments of Darts.
+
+        Raises
+        ------
+        ValueError
+            As in `load`, and if the two models differ in more than their chunks or training.
+        """
+        for part in filter(os.path.exists, (path, f"{path}.ckpt")):
+            _check_archive(part)
+        with _explained(path):
+            super().load_weights(path, *args, **kwargs)
+
+    def _load_from_checkpoint(
+        self, file_path: str, trusted: bool = False, **kwargs: Any
+    ) -> LagLlamaModule:
+        # Darts takes the class of the module from the file.
+        self._module_path, self._module_name = LagLlamaModule.__module__, LagLlamaModule.__name__
+        _check_archive(file_path)
+        with _explained(file_path):
+            module: LagLlamaModule = super()._load_from_checkpoint(file_path, trusted, **kwargs)
+        self._setup_finetuning(module)  # which weights are frozen is not in checkpoints
+        return module
+
+    # Darts leaves the network out of pickles and copies, and so makes models that say they are
+    # fitted and cannot predict. Only its own files have the weights beside them.
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state if _is_saving.get() else {**state, "model": self.model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        model = state.get("model")
+        super().__setstate__(state)
+        self.model = model
+
+
+def _checked(model: Any, path: str, weights: str) -> SavedModel:
+    if not isinstance(model, SavedModel):
+        raise ValueError(
+            f"{path}: got a saved {type(model).__name__}, expected a LagLlamaModel; load it with "
+            "its own class"
+        )
+    if model.model is None and model.train_sample is not None:
+        raise ValueError(
+            f"{path}: got a fitted model without weights, expected them in {weights}; keep the "
+            "files of a saved model together"
+        )
+    return model
+
+
+def _check_archive(path: str) -> None:
+    """Read a file of ``torch.save`` once and compare check sums, which torch does not."""
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                stored = all(m.compress_type == zipfile.ZIP_STORED for m in archive.infolist())
+                damaged = archive.testzip() if stored else "a compressed member"
+        except Exception as error:  # of many kinds, depending on the byte that is wrong
+            damaged = str(error)
+    if damaged is not None:
+        raise ValueError(
+            f"{path}: got a damaged file or one of another format ({damaged}), expected a file of "
+            "LagLlamaModel.save(); save the model again, or use another copy"
+        )
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, UnpicklingError):
+        raise
+    except Exception as error:  # what is in a file that is not ours may fail in any way
+        raise ValueError(
+            f"{where}: got contents that are not those of a saved LagLlamaModel "
+            f"({type(error).__name__}: {error}); use files of LagLlamaModel.save()"
+        ) from error

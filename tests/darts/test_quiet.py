@@ -1,0 +1,78 @@
+import logging
+import warnings
+
+import pytest
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+
+from lagllama_adapters.darts.quiet import quiet
+
+
+@pytest.fixture
+def lines(caplog):
+    """Log lines of Lightning, which keeps them from the root logger."""
+    caplog.set_level(logging.INFO)
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.INFO)  # as when it is imported
+    logger.addHandler(caplog.handler)
+    yield lambda: [r.getMessage() for r in caplog.records if r.name.startswith("pytorch_l")]
+    logger.removeHandler(caplog.handler)
+    logger.setLevel(level)
+
+
+def run(make, monthly, **verbose):
+    """Fit, forecast, tune; return the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make().fit(monthly, **verbose).predict(3, **verbose)
+        tuned = make(enable_finetuning=True, n_epochs=1)
+        tuned.fit(monthly[:400], val_series=monthly[400:], max_samples_per_ts=32, **verbose)
+    return caught
+
+
+@pytest.mark.parametrize("verbose", [{}, {"verbose": False}])
+def test_nothing_is_said_by_default(make, monthly, lines, capsys, verbose):
+    caught = run(make, monthly, **verbose)
+    assert lines() == []
+    assert [str(w.message) for w in caught] == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_shows_bars_and_lines(make, monthly, lines, capsys):
+    run(make, monthly, verbose=True)
+    assert any("GPU available" in line for line in lines())
+    shown = capsys.readouterr().out
+    assert "Predicting" in shown
+    assert "train_loss" in shown
+
+
+def test_bars_of_the_trainer_arguments_are_shown(make, monthly, capsys):
+    trainer = {"accelerator": "cpu", "enable_progress_bar": True}
+    make(pl_trainer_kwargs=trainer).fit(monthly).predict(3)
+    assert "Predicting" in capsys.readouterr().out
+
+
+def test_historical_forecasts_are_silent(make, monthly, lines, capsys):
+    make().historical_forecasts(monthly, start=-2, start_format="position", retrain=True)
+    assert lines() == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_warnings_of_others_pass():
+    with pytest.warns(UserWarning, match="mine"), quiet(verbose=False, show_warnings=False):
+        warnings.warn("mine", UserWarning, stacklevel=1)
+
+
+def test_possible_warnings_are_shown_on_demand():
+    with quiet(verbose=True, show_warnings=False):
+        warnings.warn("maybe", PossibleUserWarning, stacklevel=1)
+    with pytest.warns(PossibleUserWarning), quiet(verbose=True, show_warnings=True):
+        warnings.warn("maybe", PossibleUserWarning, stacklevel=1)
+
+
+def test_levels_of_loggers_come_back_after_an_error():
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    with pytest.raises(KeyError), quiet(verbose=False, show_warnings=False):
+        raise KeyError
+    assert logger.level == before
