@@ -81,9 +81,9 @@ class LagLlamaModel(SavedModel):
         paths give the same quantiles. ``"auto"``: stratified where the weights emit blocks. See
         ``LagLlamaPredictor.predict``.
     point_forecast : bool, default False
-        What ``num_samples=1`` means: one random path, which is Darts' convention (False), or the
-        median of 101 stratified paths of a fixed seed, whatever ``random_state`` and ``sampling``
-        say (True): the same forecast each time. Other numbers of samples are not affected.
+        Make this a deterministic model of Darts: each forecast has one sample, the median of 101
+        stratified paths of a fixed seed, whatever ``random_state`` and ``sampling`` say. Likelihood
+        parameters can be predicted as well.
     keep_best : bool, default True
         Whether a ``fit`` that trains and is given ``val_series`` ends with the weights of the
         lowest validation loss, those that it started from included, and not with the last ones.
@@ -112,6 +112,9 @@ class LagLlamaModel(SavedModel):
     >>> forecast.n_samples
     100
     """
+
+    # Trainer of forecasts and what it was made with; never pickled.
+    _forecaster: tuple[pl.Trainer, tuple[Any, ...]] | None = None
 
     def __init__(
         self,
@@ -163,6 +166,11 @@ class LagLlamaModel(SavedModel):
     def supports_future_covariates(self) -> bool:
         """False."""
         return False
+
+    @property
+    def supports_probabilistic_prediction(self) -> bool:
+        """Whether forecasts are sample paths: unless ``point_forecast`` is set."""
+        return not self.point_forecast
 
     @property
     def _ckpt_skipped_params(self) -> list[str]:
@@ -228,17 +236,52 @@ class LagLlamaModel(SavedModel):
         verbose: bool | None = None,
         epochs: int = 0,
     ) -> pl.Trainer:
+        if trainer is None and not self._requires_training:
+            return self._forecasting_trainer(model, verbose)
+        return self._new_trainer(trainer, model, verbose, epochs)
+
+    def _setup_for_predict(
+        self,
+        n: int,
+        dataset: TorchInferenceDataset,
+        trainer: pl.Trainer | None = None,
+        batch_size: int | None = None,
+        verbose: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        if trainer is None and self.model is not None:
+            trainer = self._forecasting_trainer(self.model, verbose)
+        prepared: dict[str, Any] = super()._setup_for_predict(
+            n, dataset, trainer, batch_size, verbose, **kwargs
+        )
+        return prepared
+
+    def _forecasting_trainer(self, model: LagLlamaModule, verbose: bool | None) -> pl.Trainer:
+        """Trainer that all forecasts share: a new one each costs as much as the forecast."""
+        params = {k: list(v) if k == "callbacks" else v for k, v in self.trainer_params.items()}
+        settings = (verbose, params)
+        if self._forecaster is None or self._forecaster[1] != settings:
+            self._forecaster = self._new_trainer(None, model, verbose, 0), settings
+        return self._forecaster[0]
+
+    def _new_trainer(
+        self, trainer: pl.Trainer | None, model: LagLlamaModule, verbose: bool | None, epochs: int
+    ) -> pl.Trainer:
         # Without a word of the user Lightning draws bars and tables.
         chosen = {"enable_progress_bar", "enable_model_summary"} & self.trainer_params.keys()
         if verbose is None and not chosen:
             verbose = False
         with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
-            prepared: pl.Trainer = super()._setup_trainer(trainer, model, verbose, epochs)
-        return prepared
+            new: pl.Trainer = super()._setup_trainer(trainer, model, verbose, epochs)
+        return new
 
     def _predict(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> Any:
-        with self._quiet_for(trainer):
-            return super()._predict(trainer, *args, **kwargs)
+        try:
+            with self._quiet_for(trainer):
+                return super()._predict(trainer, *args, **kwargs)
+        except BaseException:
+            self._forecaster = None  # it stopped somewhere in the middle
+            raise
 
     def _train(
         self,

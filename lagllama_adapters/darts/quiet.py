@@ -27,10 +27,11 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
         Whether to let its warnings about itself, and those that it calls possible, through. Other
         warnings always pass.
     """
-    loggers = [] if verbose else [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(max(logger.level, logging.WARNING))
+    # Not the loggers' levels: setting one empties the caches of all loggers of the process.
+    names = () if verbose else _LOGGERS
+    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(_is_serious)
     try:
         with warnings.catch_warnings():
             if not show_warnings:
@@ -39,5 +40,9 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
                     warnings.filterwarnings("ignore", message)
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(_is_serious)
+
+
+def _is_serious(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

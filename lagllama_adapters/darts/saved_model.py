@@ -174,6 +174,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
     # fitted and cannot predict. Only its own files have the weights beside them.
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
+        state.pop("_forecaster", None)
         return state if _is_saving.get() else {**state, "model": self.model}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

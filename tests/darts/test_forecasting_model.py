@@ -11,7 +11,7 @@ import torch
 from darts import TimeSeries
 from darts.metrics import mcrps
 from darts.utils.data import SequentialTorchTrainingDataset
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from lagllama_adapters.checkpoints.registry import load_pretrained
 from lagllama_adapters.darts import LagLlamaModel
@@ -285,10 +285,12 @@ def test_point_forecast_is_the_median_of_the_distribution(make, multivariate):
     np.testing.assert_allclose(model.predict(6).values(), medians.values(), atol=0.02 * spread)
 
 
-def test_several_samples_of_a_point_forecaster_are_paths(make, monthly):
-    options = {"n": 5, "num_samples": 7, "random_state": 1}
-    paths = make().fit(monthly).predict(**options)
-    assert make(point_forecast=True).fit(monthly).predict(**options) == paths
+def test_point_forecaster_is_a_deterministic_model_of_darts(make, monthly):
+    model = make(point_forecast=True)
+    assert not model.supports_probabilistic_prediction
+    with pytest.raises(ValueError, match="num_samples > 1"):
+        model.fit(monthly).predict(5, num_samples=7)
+    assert make().supports_probabilistic_prediction
 
 
 def test_historical_points_equal_single_points(make, monthly):
@@ -429,6 +431,27 @@ def test_clean_save_needs_the_series(model, monthly, tmp_path):
     forecast = loaded.predict(3, monthly, num_samples=5, random_state=1)
     expected = model.predict(3, num_samples=5, random_state=1)
     np.testing.assert_array_equal(values_of(forecast), values_of(expected))
+
+
+def test_forecasts_share_a_trainer_until_its_arguments_change(model):
+    model.predict(2)
+    first = model.trainer
+    model.predict(3, num_samples=2)
+    assert model.trainer is first
+    model.trainer_params["callbacks"].append(Callback())
+    model.predict(2)
+    assert model.trainer is not first
+    given = Trainer(accelerator="cpu", enable_progress_bar=False, logger=False)
+    model.predict(2, trainer=given)
+    assert model.trainer is given
+
+
+def test_forecast_that_fails_does_not_harm_the_next(model, monthly):
+    expected = values_of(model.predict(3, num_samples=2, random_state=0))
+    with pytest.raises(ValueError, match="only missing values"):
+        model.predict(3, monthly * np.nan)
+    actual = values_of(model.predict(3, num_samples=2, random_state=0))
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_copies_of_a_fitted_model_forecast_the_same(model):

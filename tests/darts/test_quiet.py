@@ -70,9 +70,20 @@ def test_possible_warnings_are_shown_on_demand():
         warnings.warn("maybe", PossibleUserWarning, stacklevel=1)
 
 
-def test_levels_of_loggers_come_back_after_an_error():
-    logger = logging.getLogger("pytorch_lightning")
-    before = logger.level
-    with pytest.raises(KeyError), quiet(verbose=False, show_warnings=False):
+def fail_in_silence():
+    with quiet(verbose=False, show_warnings=False):
+        logging.getLogger("pytorch_lightning.utilities").info("within")
         raise KeyError
-    assert logger.level == before
+
+
+def test_lines_come_back_after_an_error(lines):
+    with pytest.raises(KeyError):
+        fail_in_silence()
+    logging.getLogger("pytorch_lightning.utilities").info("after")
+    assert lines() == ["after"]
+
+
+def test_serious_lines_pass(lines):
+    with quiet(verbose=False, show_warnings=False):
+        logging.getLogger("pytorch_lightning.utilities").warning("serious")
+    assert lines() == ["serious"]
