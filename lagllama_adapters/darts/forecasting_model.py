@@ -416,4 +416,4 @@ def _check_dataset(sample: TorchTrainingSample) -> None:
 
 
 # What Darts' restricted unpickler may restore from a saved model.
-add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood])
+add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood])
