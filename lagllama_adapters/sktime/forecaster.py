@@ -4,27 +4,35 @@
 
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from sktime.exceptions import NotFittedError
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.validation.forecasting import check_fh
 
+from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.noise import check_sampling
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.context import Context
 from lagllama_adapters.sktime.frames import forecast_index, sample_frame, value_frame
+from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
+from lagllama_adapters.training.finetune import FinetuneReport
 
 __all__ = ["LagLlamaForecaster"]
 
 
 class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
-    """Zero-shot probabilistic forecasts of single series, panels and hierarchies with Lag-Llama.
+    """Probabilistic forecasts of single series, panels and hierarchies with Lag-Llama.
 
-    Nothing is trained: ``fit`` keeps the end of every series, and the pretrained network draws
-    sample paths from there. A panel or hierarchy is forecast in batches, not series by series.
+    Zero-shot unless ``finetune`` says otherwise: ``fit`` keeps the end of every series, and the
+    pretrained network draws sample paths from there. A panel or hierarchy is forecast in batches,
+    not series by series.
     All predict methods of one fitted object and horizon are read off the same paths, so they agree
     with each other: ``predict`` is the mean of ``predict_proba``, as sktime's own defaults have it,
     ``predict_quantiles`` its quantiles, and so on. The median, which keeps absolute errors smallest
@@ -34,6 +42,14 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     end. Columns are forecast independently of each other. Values may be missing, as NaN or as
     left-out rows between evenly spaced ones. Dates reach the network as calendar features; integer
     time indices have no calendar, and none is invented. Exogenous data is ignored.
+
+    Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, again
+    and again if called again, and ``fit`` then keeps these weights for any series. With
+    ``finetune``, ``fit`` itself trains on the data that it is given, unless ``pretrain`` did so.
+    The last steps of each series are held out; if the tuned weights do not forecast them better
+    than the ones before, those are kept. As sktime has it, ``clone`` keeps what ``pretrain`` has
+    trained, and ``set_params`` and ``reset`` (hence grid search) forget it: what is to last goes
+    to a folder by ``export``, which the parameter ``checkpoint`` takes.
 
     Parameters
     ----------
@@ -56,21 +72,32 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     batch_size : int, default=256
         Number of series that are forecast at once; less needs less memory.
     sampling : {"auto", "plain", "stratified"}, default="auto"
-        ``"stratified"`` spreads the paths of a series evenly over each step's distribution: fewer
-        paths give the same quantiles. ``"auto"``: stratified where the weights emit blocks. See
-        ``LagLlamaPredictor.predict``.
+        ``"stratified"`` spreads the paths of a series evenly over each step's distribution, so that
+        quantiles carry little sampling noise; ``"plain"`` draws them independently of each other.
+        ``"auto"``: stratified where the weights emit blocks. See ``LagLlamaPredictor.predict``.
+    finetune : {"full", "head"} or None, default=None
+        What ``fit`` trains: all weights, the head alone, or nothing. ``pretrain`` trains all
+        weights if this is None.
+    finetune_settings : dict, optional
+        How ``fit`` and ``pretrain`` train: fields of
+        ``lagllama_adapters.training.finetune.FinetuneSettings`` but ``mode``, such as
+        ``{"steps": 300, "learning_rate": 1e-4, "progress_bar": True}``. The horizon of validation
+        is that of ``fh`` where one is given.
 
     Attributes
     ----------
     seed_ : int
         Seed of the sample paths, the same for all predict methods.
+    pretrained_weights_, finetuned_weights_ : TunedWeights
+        Weights that ``pretrain`` and ``fit`` have trained, if they have.
 
     Raises
     ------
     ValueError
-        From ``fit`` and ``update``: for parameters out of range, an unknown checkpoint, and series
-        without observed or with infinite values. From predict methods: for time stamps that are
-        not evenly spaced. From ``predict_var``: for ``cov=True``.
+        From ``fit``, ``pretrain`` and ``update``: for parameters out of range, an unknown
+        checkpoint, and series without observed or with infinite values; where they train, for
+        series that are too short. From predict methods: for time stamps that are not evenly spaced.
+        From ``predict_var``: for ``cov=True``.
     NotImplementedError
         From predict methods, for horizons that are not after the end of the data.
 
@@ -104,6 +131,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         "capability:insample": False,
         "capability:pred_int": True,
         "capability:pred_int:insample": False,
+        "capability:pretrain": True,
+        "pretrain:fitted_params": ["pretrained_weights_"],
         "capability:update": True,
         "capability:unequal_length": True,
         "capability:random_state": True,
@@ -126,6 +155,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         device: str | None = None,
         batch_size: int = 256,
         sampling: str = "auto",
+        finetune: str | None = None,
+        finetune_settings: dict[str, Any] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -134,6 +165,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.device = device
         self.batch_size = batch_size
         self.sampling = sampling
+        self.finetune = finetune
+        self.finetune_settings = finetune_settings
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -147,6 +180,41 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         if "_live" in state:
             state["_live"] = {}
         return state
+
+    @property
+    def finetune_report(self) -> FinetuneReport | None:
+        """What the last fine-tuning came to, None where there was none.
+
+        Its attribute ``kept`` says whether the tuned weights are used (``"tuned"``) or those
+        before (``"given"``), ``losses`` the validation losses by step.
+        """
+        weights = self._tuned_weights()
+        return None if weights is None else weights.report
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write the network that forecasts to a folder, which the parameter ``checkpoint`` takes.
+
+        Parameters
+        ----------
+        path : str or path
+            Folder; made if absent.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        sktime.exceptions.NotFittedError
+            Before ``fit`` and ``pretrain``.
+        """
+        if self.state == "new":
+            raise NotFittedError(
+                f"{type(self).__name__}.export: got an object that has not been trained, expected "
+                "fit or pretrain before"
+            )
+        return save_checkpoint(self._network(), path)
 
     def predict_samples(self, fh: Any = None) -> pd.DataFrame:
         """Draw the sample paths from which all other forecasts are computed.
@@ -199,10 +267,30 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         for name in ("num_samples", "batch_size"):  # before the network is loaded
             _check_positive(name, getattr(self, name))
         check_sampling(self.sampling)
-        self._past_length = self._predictor().past_length(self.context_length)
         self.seed_ = _seed(self.random_state)
-        self._set_context(Context.from_frame(y))
+        context = Context.from_frame(y)
+        if self.finetune is not None and self._tuned_weights() is None:
+            self.finetuned_weights_ = self._tune(context, fh)
+        self._past_length = self._predictor().past_length(self.context_length)
+        self._set_context(context)
         return self
+
+    def _pretrain(
+        self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: ForecastingHorizon | None = None
+    ) -> "LagLlamaForecaster":
+        self.pretrained_weights_ = self._tune(Context.from_frame(y), fh)
+        return self
+
+    def _pretrain_update(
+        self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: ForecastingHorizon | None = None
+    ) -> "LagLlamaForecaster":
+        # The network that trains is the one that forecasts, tuned or not: nothing starts anew.
+        return self._pretrain(y, X, fh)
+
+    def _tune(self, context: Context, fh: ForecastingHorizon | None) -> TunedWeights:
+        settings = tuning_settings(self.finetune, self.finetune_settings)
+        network = self._network()
+        return tune(network, context, fh, settings, self.context_length, self._device())
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
@@ -327,9 +415,23 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _predictor(self) -> LagLlamaPredictor:
         predictor: LagLlamaPredictor | None = self._live.get("predictor")
         if predictor is None:
-            predictor = LagLlamaPredictor(self.checkpoint, device=self.device)
+            predictor = LagLlamaPredictor(self._network(), device=self._device())
             self._live["predictor"] = predictor
         return predictor
+
+    def _network(self) -> LagLlama:
+        weights = self._tuned_weights()
+        if weights is None:
+            return load_pretrained(self.checkpoint, self.device)
+        return weights.network()
+
+    def _tuned_weights(self) -> TunedWeights | None:
+        names = ("pretrained_weights_", "finetuned_weights_")
+        return next((getattr(self, name) for name in names if hasattr(self, name)), None)
+
+    def _device(self) -> torch.device:
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(found if self.device == "auto" else self.device or "cpu")
 
     def _columns(self) -> pd.Index:
         return pd.Index(self._get_varnames())
@@ -351,9 +453,16 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         list of dict
             Small and offline.
         """
+        tuning = {"steps": 1, "batch_size": 2}
         return [
-            {"num_samples": 5, "random_state": 0},
-            {"context_length": 16, "num_samples": 3, "batch_size": 2, "sampling": "stratified"},
+            {"num_samples": 5, "random_state": 0, "finetune_settings": tuning},
+            {
+                "context_length": 16,
+                "num_samples": 3,
+                "batch_size": 2,
+                "sampling": "plain",
+                "finetune_settings": tuning,
+            },
         ]
 
 

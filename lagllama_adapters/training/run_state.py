@@ -79,7 +79,7 @@ def interrupts() -> Iterator[None]:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         raise KeyboardInterrupt(
-            "pretraining stopped; run it again to go on from the last saved state"
+            "training stopped; run it again to go on from the last saved state, if one was saved"
         ) from stop
 
 

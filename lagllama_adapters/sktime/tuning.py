@@ -1,0 +1,126 @@
+"""Fine-tuning on the host's data, and its weights as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from sktime.forecasting.base import ForecastingHorizon
+
+from lagllama_adapters.checkpoints.format import model_from_tensors
+from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.sktime.context import Context
+from lagllama_adapters.training.finetune import FinetuneReport, FinetuneSettings, finetune
+from lagllama_adapters.training.hold_out import panel_corpus
+
+__all__ = ["TunedWeights", "tune", "tuning_settings"]
+
+_ALL = 2**62  # steps, of a series of any length
+
+
+@dataclass(frozen=True)
+class TunedWeights:
+    """A tuned network without module and device: pickles anywhere, and copies share the bytes.
+
+    Attributes
+    ----------
+    config : LagLlamaConfig
+        Of the network.
+    tensors : bytes
+        Its weights in the safetensors format.
+    report : FinetuneReport
+        How they came about.
+    """
+
+    config: LagLlamaConfig
+    tensors: bytes
+    report: FinetuneReport
+
+    def network(self) -> LagLlama:
+        """Build the network, on the CPU and in eval mode."""
+        return model_from_tensors(self.config, load(self.tensors), "the tuned weights")
+
+
+def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check the two parameters of the forecaster before anything is loaded.
+
+    Parameters
+    ----------
+    mode : str or None
+        What to train; all weights if None.
+    options : mapping or None
+        Fields of `FinetuneSettings` but ``mode``.
+
+    Returns
+    -------
+    dict
+        Arguments of `FinetuneSettings`.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown, or a value is not valid.
+    """
+    options = {} if options is None else options
+    known = [field.name for field in fields(FinetuneSettings) if field.name != "mode"]
+    if not isinstance(options, Mapping) or set(options) - set(known):
+        raise ValueError(
+            f"finetune_settings: got {options!r}, expected a dict with keys of {known}; the mode "
+            "is the parameter finetune"
+        )
+    settings = {"mode": "full" if mode is None else mode, **options}
+    FinetuneSettings(**settings)
+    return settings
+
+
+def tune(
+    network: LagLlama,
+    context: Context,
+    fh: ForecastingHorizon | None,
+    settings: Mapping[str, Any],
+    context_length: int | None,
+    device: torch.device,
+) -> TunedWeights:
+    """Tune a network on all rows of a panel.
+
+    Parameters
+    ----------
+    network : LagLlama
+        Where to start from; not changed.
+    context : Context
+        The panel, with all of its rows.
+    fh : ForecastingHorizon or None
+        Its last step is the horizon by which the network is judged, unless ``settings`` say.
+    settings : mapping
+        Of `tuning_settings`.
+    context_length : int or None
+        Tokens of context that forecasts will have.
+    device : torch.device
+        Where to train.
+
+    Returns
+    -------
+    TunedWeights
+        Those given, if training did not improve on them.
+
+    Raises
+    ------
+    ValueError
+        For series that cannot be trained on.
+    """
+    context.check()
+    context = context.with_frequency(None if fh is None else fh.freq)
+    ahead = 0 if fh is None else max(int(h.steps[-1]) for h in context.horizons(fh))
+    horizon = {"horizon": ahead} if ahead > 0 else {}
+    histories = context.histories(_ALL)
+    panel = panel_corpus(histories.values, histories.starts, histories.freqs)
+    tuned, report = finetune(
+        network,
+        panel,
+        FinetuneSettings(**{**horizon, **settings}),
+        context_length=context_length,
+        device=device,
+    )
+    return TunedWeights(tuned.config, save(tuned.cpu().state_dict()), report)

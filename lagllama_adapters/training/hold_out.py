@@ -1,0 +1,123 @@
+"""A panel of series as a corpus, and its last steps held out to validate fine-tuning."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.training.validation import Task
+
+__all__ = ["hold_out", "panel_corpus"]
+
+_MAX_WINDOWS_PER_SERIES = 10
+_MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
+
+
+def panel_corpus(
+    values: Sequence[npt.NDArray[np.floating[Any]]],
+    starts: Sequence[Any] | None = None,
+    freqs: Sequence[Any] | None = None,
+) -> Corpus:
+    """Join series to a corpus, one data set.
+
+    Parameters
+    ----------
+    values : sequence of ndarray
+        1-D, NaN = missing; stored as float32.
+    starts, freqs : sequence, optional
+        Per series the time stamp of its first step and its pandas frequency, both None where there
+        is no calendar.
+
+    Returns
+    -------
+    Corpus
+        Series named by their position.
+    """
+    n = len(values)
+    starts = [None] * n if starts is None else starts
+    freqs = [None] * n if freqs is None else freqs
+    lengths = [len(one) for one in values]
+    with np.errstate(over="ignore"):  # becomes infinite, and infinite counts as missing
+        joined = np.concatenate([np.asarray(one, dtype=np.float32) for one in values])
+    return Corpus(
+        values=joined,
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        item_id=tuple(str(i) for i in range(n)),
+        dataset=("panel",) * n,
+        freq=tuple("D" if freq is None else freq for freq in freqs),  # unread without a start
+        start=tuple(None if freq is None else s for s, freq in zip(starts, freqs, strict=True)),
+    )
+
+
+def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Task]:
+    """Cut the last steps off every series, and make windows of them.
+
+    A window is forecast from all the history before it. The windows of a series do not overlap.
+    They are as many as share ``max_windows`` out among the series, but at most ten, and no more
+    than a fifth of the series; one at least, if anything remains before it. Of panels with more
+    series than ``max_windows``, every so many-th is forecast, and the last steps of the others are
+    left out all the same: what happens to all series at once must not be known.
+
+    Parameters
+    ----------
+    panel : Corpus
+        Series.
+    horizon : int
+        Steps of a window; shortened to a quarter of the median length, to 1 at least.
+    max_windows : int
+        Most windows.
+
+    Returns
+    -------
+    training : Corpus
+        The series without the steps held out.
+    validation : Task
+        The windows.
+
+    Raises
+    ------
+    ValueError
+        If no series has an observed value on both sides of a cut.
+    """
+    horizon = max(1, min(horizon, int(np.median(panel.lengths)) // 4))
+    per_series = min(_MAX_WINDOWS_PER_SERIES, max(1, max_windows // len(panel)))
+    kept, cuts = [], []
+    for i in range(len(panel)):
+        series, length = panel[i], int(panel.lengths[i])
+        windows = max(1, min(per_series, int(_MAX_SHARE * length) // horizon))
+        end = length - windows * horizon
+        kept.append(series[:end] if end > 0 else series)
+        for first in range(end, length, horizon) if end > 0 else ():
+            past, future = series[:first], series[first : first + horizon]
+            if np.isfinite(past).any() and np.isfinite(future).any():
+                cuts.append((i, first))
+    if not cuts:
+        raise ValueError(
+            f"got {len(panel)} series of at most {panel.lengths.max()} steps, expected at least "
+            f"one with observed values before and after its last {horizon} steps, by which "
+            "fine-tuning is judged; give longer series, or do not fine-tune"
+        )
+    spread = np.linspace(0, len(cuts) - 1, min(len(cuts), max_windows)).round().astype(int)
+    chosen = [cuts[i] for i in spread]
+    training = panel_corpus(kept, panel.start, panel.freq)
+    return training, _task(panel, chosen, horizon)
+
+
+def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> Task:
+    return Task(
+        name="validation",
+        horizon=horizon,
+        season=1,
+        past=[_finite(panel[i][:first]) for i, first in cuts],
+        future=np.stack([_finite(panel[i][first : first + horizon]) for i, first in cuts]),
+        item_id=[f"{i}/{first}" for i, first in cuts],
+        start=[panel.start[i] for i, _ in cuts],
+        freq=[panel.freq[i] for i, _ in cuts],
+    )
+
+
+def _finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    wide = values.astype(np.float64)
+    return np.where(np.isfinite(wide), wide, np.nan)

@@ -1,0 +1,244 @@
+"""Fine-tuning: what it trains, by what it is judged, what it keeps."""
+
+import copy
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.training import finetune as finetune_module
+from lagllama_adapters.training.finetune import (
+    FinetuneSettings,
+    finetune,
+    trained_parameters,
+)
+from lagllama_adapters.training.hold_out import hold_out, panel_corpus
+from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.validation import QUANTILE_LEVELS, weighted_quantile_loss
+
+QUICK = FinetuneSettings(
+    steps=40, batch_size=8, learning_rate=1e-2, validate_every=10, rollout_length=8, horizon=6
+)
+
+
+@pytest.fixture
+def panel():
+    """Twelve noisy waves of one season, which a random network has yet to learn."""
+    rng, t = np.random.default_rng(0), np.arange(120)
+    waves = [np.sin(2 * np.pi * (t / 12 + rng.random())) for _ in range(12)]
+    noise = 0.1 * rng.normal(size=(12, 120))
+    return panel_corpus([10 + w + n for w, n in zip(waves, noise, strict=True)])
+
+
+def state_of(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def changed(before, model):
+    return {name for name, tensor in model.state_dict().items() if (tensor != before[name]).any()}
+
+
+@pytest.mark.parametrize("head", ["quantile_block", "student_t"])
+def test_tuning_lowers_the_validation_loss_and_says_so(make_model, panel, head):
+    _, report = finetune(make_model(head), panel, QUICK)
+    assert report.kept == "tuned"
+    assert report.loss_after < 0.8 * report.loss_before
+    assert report.loss_after == min(loss for _, loss in report.losses)
+    assert [step for step, _ in report.losses] == [0, 10, 20, 30, 40]
+
+
+def test_losses_are_those_of_forecasts_of_the_held_out_steps(make_model, panel):
+    model = make_model()
+    tuned, report = finetune(model, panel, QUICK)
+    _, task = hold_out(panel, QUICK.horizon, QUICK.validation_windows)
+    for network, expected in ((model, report.loss_before), (tuned, report.loss_after)):
+        forecast = LagLlamaPredictor(network).predict(
+            task.past, task.horizon, seed=0, item_id=task.item_id, sampling="stratified"
+        )
+        quantiles = forecast.quantile(QUANTILE_LEVELS)
+        assert weighted_quantile_loss(quantiles, task.future) == pytest.approx(expected)
+
+
+def test_weights_given_are_kept_if_tuning_does_harm(make_model, panel):
+    good, _ = finetune(make_model(), panel, QUICK)
+    before = state_of(good)
+    ruinous = replace(QUICK, learning_rate=10.0, gradient_clip=None)
+    kept, report = finetune(good, panel, ruinous)
+    assert report.kept == "given"
+    assert report.best_step == 0
+    assert report.loss_after == report.loss_before
+    assert min(loss for _, loss in report.losses[1:]) > report.loss_before
+    assert changed(before, kept) == set()
+
+
+def test_training_stops_when_validation_no_longer_improves(make_model, panel):
+    good, _ = finetune(make_model(), panel, QUICK)
+    ruinous = replace(QUICK, learning_rate=10.0, gradient_clip=None, patience=2)
+    _, report = finetune(good, panel, ruinous)
+    assert [step for step, _ in report.losses] == [0, 10, 20]
+
+
+def test_head_mode_trains_the_head_alone(make_model, panel):
+    model = make_model()
+    before = state_of(model)
+    tuned, report = finetune(model, panel, replace(QUICK, mode="head"))
+    assert report.kept == "tuned"
+    assert changed(before, tuned) == {name for name in before if name.startswith("head.")}
+
+
+def test_full_mode_trains_everything(make_model, panel):
+    model = make_model()
+    before = state_of(model)
+    tuned, _ = finetune(model, panel, QUICK)
+    assert changed(before, tuned) == set(before)
+
+
+def test_modes_name_their_parameters(make_model):
+    model = make_model()
+    assert len(trained_parameters(model, "full")) == len(list(model.parameters()))
+    assert len(trained_parameters(model, "head")) == len(list(model.head.parameters()))
+    with pytest.raises(ValueError, match="mode: got 'lora', expected 'full' or 'head'"):
+        trained_parameters(model, "lora")
+
+
+def test_network_given_is_not_changed(make_model, panel):
+    model = make_model().eval()
+    before, requires = state_of(model), [p.requires_grad for p in model.parameters()]
+    tuned, _ = finetune(model, panel, QUICK)
+    assert changed(before, model) == set()
+    assert [p.requires_grad for p in model.parameters()] == requires
+    assert not model.training
+    assert not tuned.training
+    assert all(p.requires_grad for p in tuned.parameters())
+
+
+def test_training_windows_end_before_the_held_out_steps(make_model, monkeypatch):
+    seen = []
+
+    def watch(model, values, observed, **kwargs):
+        seen.append(values[observed].max())
+        return window_loss(model, values, observed, **kwargs)
+
+    monkeypatch.setattr("lagllama_adapters.training.lightning_module.window_loss", watch)
+    ramps = panel_corpus([np.arange(100.0) for _ in range(4)])
+    finetune(make_model(), ramps, replace(QUICK, steps=20, validation_windows=4))
+    assert max(seen) == 100 - QUICK.horizon - 1
+
+
+def test_same_seed_gives_the_same_weights(make_model, panel):
+    once, report = finetune(make_model(), panel, QUICK)
+    again, repeated = finetune(make_model(), panel, QUICK)
+    assert report == repeated
+    assert changed(state_of(once), again) == set()
+    _, other = finetune(make_model(), panel, replace(QUICK, seed=1))
+    assert other.losses != report.losses
+
+
+def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, monkeypatch):
+    settings = replace(QUICK, folder=tmp_path)
+    expected, report = finetune(make_model(), panel, QUICK)
+    step = finetune_module._FinetuningModule.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 25:
+            raise RuntimeError("power cut")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_module._FinetuningModule, "training_step", interrupted)
+        with pytest.raises(RuntimeError, match="power cut"):
+            finetune(make_model(), panel, settings)
+    first = []
+
+    def counted(self, batch, batch_idx):
+        first.append(self.global_step)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(finetune_module._FinetuningModule, "training_step", counted)
+    resumed, after = finetune(make_model(), panel, settings)
+    assert first[0] == 20
+    assert after == report
+    for name, tensor in resumed.state_dict().items():
+        torch.testing.assert_close(tensor, expected.state_dict()[name])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_state_of_another_run_is_refused(make_model, panel, tmp_path, monkeypatch):
+    settings = replace(QUICK, folder=tmp_path)
+
+    def unlucky(self, batch, batch_idx):
+        raise RuntimeError("power cut") if self.global_step == 15 else AssertionError
+
+    with monkeypatch.context() as patch:
+        step = finetune_module._FinetuningModule.training_step
+        patch.setattr(
+            finetune_module._FinetuningModule,
+            "training_step",
+            lambda self, batch, i: (
+                step(self, batch, i) if self.global_step < 15 else unlucky(self, batch, i)
+            ),
+        )
+        with pytest.raises(RuntimeError, match="power cut"):
+            finetune(make_model(), panel, settings)
+    with pytest.raises(ValueError, match="holds the state of another run"):
+        finetune(make_model(), panel, replace(settings, learning_rate=1e-3))
+    other = copy.deepcopy(make_model())
+    with torch.no_grad():
+        other.head.proj.bias.add_(1)
+    with pytest.raises(ValueError, match="holds the state of another run"):
+        finetune(other, panel, settings)
+
+
+def test_nothing_is_written_without_a_folder(make_model, panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finetune(make_model(), panel, replace(QUICK, steps=10))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_global_random_states_are_left_alone(make_model, panel):
+    def states():
+        legacy = np.random.get_state()[1].tolist()  # noqa: NPY002 - the one to leave alone
+        return random.getstate(), legacy, torch.get_rng_state().tolist()
+
+    model, before = make_model(), states()
+    finetune(model, panel, replace(QUICK, steps=10))
+    assert states() == before
+
+
+def test_gaps_short_series_and_calendars_are_taken(make_model):
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=n).cumsum() for n in (90, 40, 3, 1)]
+    series[0][20:30] = np.nan
+    panel = panel_corpus(series, ["2020-01-01"] * 3 + [None], ["D", "MS", "YS", None])
+    tuned, report = finetune(make_model(), panel, replace(QUICK, steps=10))
+    assert np.isfinite(report.loss_after)
+    assert all(tensor.isfinite().all() for tensor in tuned.state_dict().values())
+
+
+def test_series_that_end_in_zeros_have_a_loss(make_model):
+    series = np.r_[np.random.default_rng(0).normal(size=60), np.zeros(40)]
+    _, report = finetune(make_model(), panel_corpus([series]), replace(QUICK, steps=10))
+    assert all(np.isfinite(loss) for _, loss in report.losses)
+
+
+def test_panel_too_short_is_refused(make_model):
+    with pytest.raises(ValueError, match="do not fine-tune"):
+        finetune(make_model(), panel_corpus([np.ones(1)]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("mode", "lora", "mode: got 'lora', expected 'full' or 'head'"),
+        ("steps", 0, "steps: got 0, expected a positive integer"),
+        ("batch_size", 2.5, "batch_size: got 2.5, expected a positive integer"),
+        ("patience", True, "patience: got True, expected a positive integer"),
+        ("learning_rate", 0.0, "learning_rate: got 0.0, expected more than 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        FinetuneSettings(**{field: value})
