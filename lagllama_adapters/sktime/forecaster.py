@@ -267,6 +267,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         for name in ("num_samples", "batch_size"):  # before the network is loaded
             _check_positive(name, getattr(self, name))
         check_sampling(self.sampling)
+        tuning_settings(self.finetune, self.finetune_settings)
         self.seed_ = _seed(self.random_state)
         context = Context.from_frame(y)
         if self.finetune is not None and self._tuned_weights() is None:

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from lagllama_adapters.data.corpus import Corpus
@@ -66,6 +67,8 @@ class FinetuneSettings:
         Of AdamW; rises over the first tenth of ``steps`` and falls over the last three tenths.
     gradient_clip : float or None
         Largest norm of the gradient; None: no limit.
+    ema_decay : float
+        Decay of the averaged weights, which are the ones judged and kept.
     rollout_length : int
         Tokens of a window beyond the context, so that the network also learns to go on from a loc
         and scale that are some steps old.
@@ -99,6 +102,7 @@ class FinetuneSettings:
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
+    ema_decay: float = 0.98
     rollout_length: int = 32
     history_discount: float = 2.0
     horizon: int = 24
@@ -364,6 +368,9 @@ class _SaveState(Checkpoint):
 
 
 def _trainer(settings: FinetuneSettings, device: torch.device, state: Path | None) -> L.Trainer:
+    average = WeightAveraging(
+        use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)
+    )
     return L.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None else [device.index],
@@ -373,7 +380,7 @@ def _trainer(settings: FinetuneSettings, device: torch.device, state: Path | Non
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        callbacks=[] if state is None else [_SaveState(state)],
+        callbacks=[average, *([] if state is None else [_SaveState(state)])],
         logger=False,
         enable_checkpointing=state is not None,
         enable_progress_bar=settings.progress_bar,
