@@ -131,7 +131,7 @@ class PretrainSettings:
 
 
 _STOCK = PretrainSettings(
-    optimizer=OptimizerSettings(name="muon", steps=14_000, decay_steps=4_500),
+    optimizer=OptimizerSettings(name="muon", steps=9_600, decay_steps=2_000),
     windows=WindowSettings(synthetic_share=0.2, mix=0.1),
     precision="bfloat16",
     validate_every=2000,
@@ -139,7 +139,13 @@ _STOCK = PretrainSettings(
 
 RECIPES: dict[str, PretrainSettings] = {
     "base": _STOCK,
-    "tiny": replace(_STOCK, model=PRESETS["tiny"]),
+    "tiny": replace(
+        _STOCK,
+        model=PRESETS["tiny"],
+        optimizer=OptimizerSettings(
+            name="muon", learning_rate=4e-3, steps=8_000, decay_steps=2_400
+        ),
+    ),
     "published": PretrainSettings(
         model=PRESETS["published"],
         optimizer=OptimizerSettings(
