@@ -9,7 +9,15 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 __all__ = ["quiet"]
 
-_LOGGERS = ("pytorch_lightning", "lightning_fabric")
+_LOGGERS = tuple(
+    logging.getLogger(name)
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.accelerators.cuda",
+        "lightning_fabric.utilities.rank_zero",
+        "lightning_utilities.core.rank_zero",
+    )
+)
 # Its use of torch's tree utilities, pinned memory that is asked for without an accelerator, and
 # which of two objects moves batches to the device.
 _ABOUT_ITSELF = (".*treespec", ".*pin_memory", ".*transfer_batch_to_device")
@@ -27,11 +35,10 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
         Whether to let its warnings about itself, and those that it calls possible, through. Other
         warnings always pass.
     """
-    # Not the loggers' levels: setting one empties the caches of all loggers of the process.
-    names = () if verbose else _LOGGERS
-    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
-    for handler in handlers:
-        handler.addFilter(_is_serious)
+    # Not their levels: setting one empties the caches of all loggers of the process.
+    loggers = () if verbose else _LOGGERS
+    for logger in loggers:
+        logger.addFilter(_is_serious)
     try:
         with warnings.catch_warnings():
             if not show_warnings:
@@ -40,8 +47,8 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
                     warnings.filterwarnings("ignore", message)
             yield
     finally:
-        for handler in handlers:
-            handler.removeFilter(_is_serious)
+        for logger in loggers:
+            logger.removeFilter(_is_serious)
 
 
 def _is_serious(record: logging.LogRecord) -> bool:

@@ -19,6 +19,7 @@ from darts.utils.timeseries_generation import (
     linear_timeseries,
     sine_timeseries,
 )
+from darts.utils.ts_utils import series2seq
 
 from lagllama_adapters.checkpoints.format import save_checkpoint
 from lagllama_adapters.darts import LagLlamaModel
@@ -234,6 +235,16 @@ def test_paths_of_a_constant_series_stay_finite(make):
     series = constant_timeseries(value=10, length=60)
     forecast = make().fit(series).predict(12, num_samples=50)
     assert np.isfinite(forecast.all_values()).all()
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_embedded_weights_forecast_noise_around_a_level(n_components):
+    rng = np.random.default_rng(0)
+    noisy = TimeSeries.from_values(10 + 0.1 * rng.standard_normal((200, n_components)))
+    forecast = LagLlamaModel(random_state=0).fit(noisy).predict(24, num_samples=200)
+    assert np.abs(forecast.quantile(0.5).values() - 10).max() < 0.15
+    low, high = (forecast.quantile(q).values() for q in (0.1, 0.9))
+    assert 0.15 < (high - low).mean() < 0.45  # 0.256 for the noise itself
 
 
 # --- torch models ------------------------------------------------------------------------------
@@ -476,6 +487,19 @@ def test_conformal_model_calibrates_it(make, passengers_like):
     forecast = conformal.predict(3, passengers_like, predict_likelihood_parameters=True)
     assert forecast.n_components == 3
     assert np.isfinite(forecast.values()).all()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_conformal_intervals_lie_around_the_point_forecast(make, passengers_like, many):
+    model = make(point_forecast=True).fit(passengers_like)
+    series = [passengers_like, passengers_like[:-10]] if many else passengers_like
+    conformal = ConformalNaiveModel(model, quantiles=[0.1, 0.5, 0.9], cal_length=10)
+    forecasts = conformal.predict(3, series, predict_likelihood_parameters=True)
+    points = model.predict(3, series)
+    for forecast, point in zip(*map(series2seq, (forecasts, points)), strict=True):
+        centre = forecast.values()[:, 1:2]
+        np.testing.assert_allclose(centre, point.values())
+        assert forecast.time_index.equals(point.time_index)
 
 
 def test_ensemble_averages_it(make, pair):

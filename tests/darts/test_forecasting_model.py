@@ -791,6 +791,16 @@ def test_all_missing_series_is_refused(make, monthly):
         make().fit(empty).predict(3)
 
 
+def test_forward_pass_of_onnx_is_refused(model):
+    with pytest.raises(NotImplementedError, match="no single forward pass.*to_onnx"):
+        model.model(None)
+
+
+def test_dropout_changes_nothing(model):
+    options = {"n": 3, "num_samples": 4, "random_state": 0}
+    assert model.predict(**options, mc_dropout=True) == model.predict(**options)
+
+
 def test_prediction_before_fit_is_refused(make, monthly):
     with pytest.raises(ValueError, match="must be fit"):
         make().predict(3, monthly)

@@ -72,18 +72,18 @@ def test_possible_warnings_are_shown_on_demand():
 
 def fail_in_silence():
     with quiet(verbose=False, show_warnings=False):
-        logging.getLogger("pytorch_lightning.utilities").info("within")
+        logging.getLogger("pytorch_lightning.utilities.rank_zero").info("within")
         raise KeyError
 
 
 def test_lines_come_back_after_an_error(lines):
     with pytest.raises(KeyError):
         fail_in_silence()
-    logging.getLogger("pytorch_lightning.utilities").info("after")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").info("after")
     assert lines() == ["after"]
 
 
 def test_serious_lines_pass(lines):
     with quiet(verbose=False, show_warnings=False):
-        logging.getLogger("pytorch_lightning.utilities").warning("serious")
+        logging.getLogger("pytorch_lightning.utilities.rank_zero").warning("serious")
     assert lines() == ["serious"]
