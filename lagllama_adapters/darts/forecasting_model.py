@@ -304,8 +304,9 @@ class LagLlamaModel(SavedModel):
                 super()._train(trainer, model, datamodule, load_best)
             finally:
                 callbacks.remove(keeper)
-        if keeper.weights is not None:
-            model.network.load_state_dict(keeper.weights)
+        if keeper.weights is None:  # no finite validation loss
+            return
+        model.network.load_state_dict(keeper.weights)
         if keeper.loss == first:
             logger.warning(
                 "Fine-tuning did not lower the validation loss from %.4g, hence the weights from "

@@ -199,7 +199,8 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
 
 @lru_cache(maxsize=4)
 def _blank_network(config: LagLlamaConfig) -> LagLlama:
-    return LagLlama(config)
+    with torch.random.fork_rng(devices=[]):  # or the first fit of a process would differ
+        return LagLlama(config)
 
 
 def _row_weights(batch: TorchTrainingBatch) -> torch.Tensor | None:

@@ -5,6 +5,8 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
+from lagllama_adapters.darts.lightning_module import _blank_network
+
 
 @pytest.fixture
 def settings():
@@ -66,6 +68,12 @@ def test_training_depends_on_the_random_state_only(make, monthly, settings):
     )
     torch.testing.assert_close(weights(first), weights(second), rtol=0, atol=0)
     assert not torch.equal(*(m.model.network.head.proj.weight for m in (first, other)))
+
+
+def test_first_training_of_a_process_is_like_the_later_ones(make, monthly, settings):
+    _blank_network.cache_clear()
+    first, second = (make(**settings).fit(monthly, max_samples_per_ts=32) for _ in range(2))
+    torch.testing.assert_close(weights(first), weights(second), rtol=0, atol=0)
 
 
 def test_number_of_epochs_of_fit_goes_before(make, monthly, settings):

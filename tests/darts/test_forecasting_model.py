@@ -792,7 +792,7 @@ def test_all_missing_series_is_refused(make, monthly):
 
 
 def test_forward_pass_of_onnx_is_refused(model):
-    with pytest.raises(NotImplementedError, match="no single forward pass.*to_onnx"):
+    with pytest.raises(NotImplementedError, match=r"no single forward pass.*to_onnx"):
         model.model(None)
 
 

@@ -94,6 +94,16 @@ def test_last_weights_are_kept_without_validation_series(tune, make, monthly):
     assert not any(torch.equal(x, first[name]) for name, x in weights(model).items())
 
 
+def test_fit_without_a_finite_validation_loss_ends_with_the_last_weights(
+    tune, make, monthly, caplog
+):
+    nothing = monthly[400:] * np.nan
+    model, _ = tune(1e-2, {"val_series": nothing, "val_sample_weight": nothing})
+    first = weights(make().fit(monthly))
+    assert not any(torch.equal(x, first[name]) for name, x in weights(model).items())
+    assert "did not lower" not in caplog.text
+
+
 def test_trainer_and_saved_files_are_left_without_a_second_copy(tune, tmp_path):
     model, _ = tune(1e-3, n_epochs=1)
     model.save(str(tmp_path / "model.pt"))
