@@ -16,7 +16,12 @@ from lagllama_adapters.sktime.instances import (
     merge_instances,
     read_instances,
 )
-from lagllama_adapters.sktime.time_index import Horizon, locate_horizon, row_positions
+from lagllama_adapters.sktime.time_index import (
+    Horizon,
+    locate_horizon,
+    reaches_back,
+    row_positions,
+)
 
 __all__ = ["Context", "Histories"]
 
@@ -277,7 +282,7 @@ class Context:
         return histories
 
     def horizons(self, fh: ForecastingHorizon) -> list[Horizon]:
-        """Locate a horizon for every instance, from its own last point.
+        """Locate a horizon for every instance, counted from its own last point.
 
         Parameters
         ----------
@@ -294,15 +299,17 @@ class Context:
         ValueError
             If the horizon does not fit the time index of an instance.
         NotImplementedError
-            If an absolute horizon reaches into the past of an instance.
+            If the horizon reaches back beyond the rows kept of an instance.
         """
         found: dict[Any, Horizon] = {}
         horizons = []
         for i, item in enumerate(self.instances):
-            key = (item.times[-1], item.freq)
+            is_back = reaches_back(fh, item.times[-1:])
+            times = item.times if is_back else item.times[-1:]
+            key = (id(item.times) if is_back else times[0], item.freq)
             try:
                 if key not in found:
-                    found[key] = locate_horizon(fh, item.times[-1:], item.freq)
+                    found[key] = locate_horizon(fh, times, item.freq)
             except ValueError as error:
                 raise ValueError(f"{self.describe(i)}: {error}") from error
             horizons.append(found[key])

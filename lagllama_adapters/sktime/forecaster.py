@@ -4,6 +4,7 @@
 
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.context import Context
 from lagllama_adapters.sktime.frames import forecast_index, sample_frame, value_frame
+from lagllama_adapters.sktime.in_sample import one_step_samples
 from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
 from lagllama_adapters.training.finetune import FinetuneReport
 
@@ -40,8 +42,11 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
 
     Each series goes on from its own last time stamp, so series of a panel may differ in length and
     end. Columns are forecast independently of each other. Values may be missing, as NaN or as
-    left-out rows between evenly spaced ones. Dates reach the network as calendar features; integer
-    time indices have no calendar, and none is invented. Exogenous data is ignored.
+    left-out rows between evenly spaced ones. Steps that are known are forecast too, each from the
+    values before it alone (``fh`` of 0 and below, ``predict_residuals``), NaN where there are none;
+    as far back as rows are kept: ``context_length`` and the largest lag. Dates reach the network as
+    calendar features; integer time indices have no calendar, and none is invented. Exogenous data
+    is ignored.
 
     Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, again
     and again if called again, and ``fit`` then keeps these weights for any series. With
@@ -99,7 +104,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         series that are too short. From predict methods: for time stamps that are not evenly spaced.
         From ``predict_var``: for ``cov=True``.
     NotImplementedError
-        From predict methods, for horizons that are not after the end of the data.
+        From predict methods, for horizons that reach back beyond the rows that are kept.
 
     Notes
     -----
@@ -128,9 +133,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         "capability:multivariate": True,
         "capability:exogenous": False,
         "capability:missing_values": True,
-        "capability:insample": False,
+        "capability:insample": True,
         "capability:pred_int": True,
-        "capability:pred_int:insample": False,
+        "capability:pred_int:insample": True,
         "capability:pretrain": True,
         "pretrain:fitted_params": ["pretrained_weights_"],
         "capability:update": True,
@@ -219,7 +224,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def predict_samples(self, fh: Any = None) -> pd.DataFrame:
         """Draw the sample paths from which all other forecasts are computed.
 
-        Paths are joint over the horizon: rows of equal ``sample`` and instance belong together.
+        Paths are joint over the steps ahead: rows of equal ``sample`` and instance belong together.
         Unlike ``predict_proba``, this does not need skpro.
 
         Parameters
@@ -253,11 +258,6 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         if not (isinstance(stamps, pd.DatetimeIndex) and isinstance(self._cutoff, type(stamps))):
             return super()._check_fh(fh, pred_int)
         self._fh = checked
-        if stamps[0] <= self._cutoff[0]:
-            raise NotImplementedError(
-                f"{type(self).__name__} can not perform in-sample prediction. Found fh with in "
-                f"sample index: {checked}"
-            )
         return checked
 
     def _fit(
@@ -357,8 +357,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         context = context.tail(self._past_length)
         context.check()
         self._context = context
-        self._live.pop("paths", None)
-        self._live.pop("forecast", None)
+        for name in ("paths", "known", "forecast"):
+            self._live.pop(name, None)
         freq = context.shared_frequency()
         if freq is not None and getattr(self._cutoff, "freq", freq) is None:
             # The host finds no frequency on panels and needs one for absolute horizons.
@@ -378,11 +378,33 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         n_variables = len(context.variables)
         lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
         steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
-        samples = self._paths(context, lengths)
+        reach = 1 - int(steps.min())
+        samples = self._paths(context, lengths.clip(min=1)) if lengths.max() >= 1 else None
+        if reach > 0:
+            known = self._known(context, reach)
+            samples = known if samples is None else np.concatenate([known, samples], axis=2)
         # A strictly ascending horizon that has as many points as there are steps has them all.
         if steps.shape[1] != samples.shape[2]:
-            samples = np.take_along_axis(samples, steps[:, None] - 1, axis=2)
+            samples = np.take_along_axis(samples, steps[:, None] - 1 + max(reach, 0), axis=2)
         return SampleForecast(samples), forecast_index(context, horizons)
+
+    def _known(self, context: Context, reach: int) -> Any:
+        """One-step forecasts of the last steps of every series, [series, sample, reach]."""
+        if self._live.get("known", (None,))[0] != reach:
+            self._live["known"] = (
+                reach,
+                one_step_samples(
+                    self._predictor(),
+                    context.histories(sys.maxsize),
+                    reach,
+                    num_samples=self.num_samples,
+                    seed=self.seed_,
+                    context_length=self.context_length,
+                    sampling=self.sampling,
+                    batch_size=self.batch_size,
+                ),
+            )
+        return self._live["known"][1]
 
     def _paths(self, context: Context, lengths: Any) -> Any:
         """Sample paths of every series up to its own last step, [series, sample, longest]."""

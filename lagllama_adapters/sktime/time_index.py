@@ -10,7 +10,7 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Day, Tick
 from sktime.forecasting.base import ForecastingHorizon
 
-__all__ = ["Horizon", "infer_frequency", "locate_horizon", "row_positions"]
+__all__ = ["Horizon", "infer_frequency", "locate_horizon", "reaches_back", "row_positions"]
 
 # A grid on which fewer stamps than this share fall says nothing about a series with gaps.
 MIN_COVERAGE = 0.25
@@ -29,7 +29,7 @@ class Horizon:
     Attributes
     ----------
     steps : array of int
-        [horizon], the steps after the last one, 1 for the next.
+        [horizon], the steps after the last one, 1 for the next; 0 is the last one itself.
     labels : pd.Index
         [horizon], the index of the forecast.
     """
@@ -94,15 +94,15 @@ def row_positions(times: pd.Index, freq: BaseOffset | None) -> npt.NDArray[np.in
     return np.concatenate([[0], np.cumsum(gaps // unit)])
 
 
-def locate_horizon(fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | None) -> Horizon:
-    """Find the steps and labels of a horizon for a series that ends at ``last``.
+def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | None) -> Horizon:
+    """Find the steps and labels of a horizon for a series.
 
     Parameters
     ----------
     fh : ForecastingHorizon
         Relative or absolute, gaps allowed.
-    last : pd.Index
-        Of length 1, the last point of the series.
+    times : pd.Index
+        Rows of the series, as far back as the horizon may reach; the last one at least.
     freq : BaseOffset or None
         Frequency of the series; None only for an integer index.
 
@@ -116,33 +116,70 @@ def locate_horizon(fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | No
     ValueError
         If a point of the horizon does not lie on the frequency.
     NotImplementedError
-        If a point of the horizon is not after ``last``.
+        If a point of the horizon lies before ``times``.
     """
-    values = fh.to_pandas()
-    is_datetime = isinstance(last, pd.DatetimeIndex)
+    values, last = fh.to_pandas(), times[-1:]
     if fh.is_relative and pd.api.types.is_integer_dtype(values):
         steps = np.asarray(values, np.int64)
-        _check_after(steps, last)
-        return Horizon(steps, _labels_after(steps, last, freq))
-    labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
-    if is_datetime:
-        # The host sorts horizons. A grid cannot tell how far back a point before it lies.
-        is_after = labels[0] > last[0]
-        steps = _positions_on_grid(labels, last[0], freq) if is_after else np.zeros(1, np.int64)
-    elif isinstance(last, pd.PeriodIndex):
+        if steps[0] >= 1:  # the host sorts horizons
+            return Horizon(steps, _labels_after(steps, last, freq))
+        back = int(row_positions(times, freq)[-1])
+        if isinstance(times, pd.DatetimeIndex):
+            _check_kept(bool(steps[0] >= -back), times)
+            return Horizon(steps, _labels_after(steps + back, times[:1], freq))
+        labels = _labels_after(steps, last, freq)
+    else:
+        labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
+    _check_kept(bool(labels[0] >= times[0]), times)
+    if isinstance(last, pd.DatetimeIndex):
+        if labels[0] > last[0]:
+            return Horizon(_positions_on_grid(labels, last[0], freq), labels)
+        back = int(row_positions(times, freq)[-1])
+        return Horizon(_positions_on_grid(labels, times[0], freq) - back, labels)
+    if isinstance(last, pd.PeriodIndex):
         steps = (labels.asi8 - last.asi8[0]) // last.freq.n
     else:
-        steps = np.asarray(labels, np.int64) - int(last[0])
-    _check_after(steps, last)
+        steps = np.array(labels, np.int64) - int(last[0])
+        steps[steps < 0] = _in_unit(steps[steps < 0], times)
     return Horizon(np.asarray(steps, np.int64), labels)
 
 
-def _check_after(steps: npt.NDArray[np.int64], last: pd.Index) -> None:
-    if steps.min() < 1:
+def reaches_back(fh: ForecastingHorizon, last: pd.Index) -> bool:
+    """Whether a horizon has points that are not after the end of a series.
+
+    Parameters
+    ----------
+    fh : ForecastingHorizon
+        Relative or absolute.
+    last : pd.Index
+        Of length 1, the last point of the series.
+    """
+    first = fh.to_pandas()[0]
+    if not fh.is_relative:
+        return bool(first <= last[0])
+    return bool(first <= (pd.Timedelta(0) if isinstance(first, pd.Timedelta) else 0))
+
+
+def _check_kept(is_kept: bool, times: pd.Index) -> None:
+    if not is_kept:
         raise NotImplementedError(
-            f"LagLlamaForecaster can not perform in-sample prediction: got a horizon that starts "
-            f"at or before {last[0]}, the last point of a series, expected later points only"
+            "LagLlamaForecaster can not perform in-sample prediction that far back: got a horizon "
+            f"that starts before {times[0]}, the first row that it keeps of a series, expected "
+            "later points only"
         )
+
+
+def _in_unit(steps: npt.NDArray[np.int64], times: pd.Index) -> npt.NDArray[np.int64]:
+    """Steps back on an integer index in the unit of its rows."""
+    n_steps = max(int(row_positions(times, None)[-1]), 1)
+    unit = max((int(times[-1]) - int(times[0])) // n_steps, 1)
+    between = steps[steps % unit != 0]
+    if len(between):
+        raise ValueError(
+            f"got {int(times[-1] + between[0])} in the horizon, which lies between the rows of the "
+            f"series, whose index goes in steps of {unit}"
+        )
+    return np.asarray(steps // unit)
 
 
 def _labels_after(

@@ -1,5 +1,6 @@
 """Fine-tuning on the host's data, and its weights as plain data."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,8 +17,6 @@ from lagllama_adapters.training.finetune import FinetuneReport, FinetuneSettings
 from lagllama_adapters.training.hold_out import panel_corpus
 
 __all__ = ["TunedWeights", "tune", "tuning_settings"]
-
-_ALL = 2**62  # steps, of a series of any length
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def tune(
     context = context.with_frequency(None if fh is None else fh.freq)
     ahead = 0 if fh is None else max(int(h.steps[-1]) for h in context.horizons(fh))
     horizon = {"horizon": ahead} if ahead > 0 else {}
-    histories = context.histories(_ALL)
+    histories = context.histories(sys.maxsize)
     panel = panel_corpus(histories.values, histories.starts, histories.freqs)
     tuned, report = finetune(
         network,

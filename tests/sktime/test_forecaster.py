@@ -70,7 +70,8 @@ class TestTranslation:
 
     def test_paths_are_the_predictors(self, checkpoint, make_series):
         y = make_series(DAYS)
-        paths = paths_of(LagLlamaForecaster(checkpoint, random_state=3).fit(y), range(1, 15))
+        forecaster = LagLlamaForecaster(checkpoint, random_state=3, sampling="plain")
+        paths = paths_of(forecaster.fit(y), range(1, 15))
         expected = LagLlamaPredictor(checkpoint).predict(
             y.to_numpy()[-48:], 14, start=DAYS[-48], freq="D", seed=3
         )
@@ -79,13 +80,15 @@ class TestTranslation:
     def test_paths_of_a_panel_are_the_predictors(self, checkpoint, make_panel):
         ends = {"b": DAYS, "a": DAYS[:50], "c": DAYS[20:]}
         panel = make_panel(ends)
-        paths = paths_of(LagLlamaForecaster(checkpoint, random_state=3).fit(panel), range(1, 15))
+        forecaster = LagLlamaForecaster(checkpoint, random_state=3)
+        paths = paths_of(forecaster.fit(panel), range(1, 15))
         expected = LagLlamaPredictor(checkpoint).predict(
             [panel.loc[key, "y"].to_numpy()[-48:] for key in ends],
             14,
             start=[times[-48:][0] for times in ends.values()],
             freq="D",
             seed=3,
+            sampling="stratified",
         )
         found = paths[:, :, 0].reshape(len(paths), 3, 14).swapaxes(0, 1)
         np.testing.assert_array_equal(found, expected.samples)
@@ -97,14 +100,14 @@ class TestTranslation:
             num_samples=3,
             random_state=5,
             device="cpu",
-            sampling="stratified",
+            sampling="plain",
         )
         forecaster.fit(make_series(DAYS)).predict(FH)
         (call,) = calls
         assert call["context_length"] == 10
         assert call["num_samples"] == 3
         assert call["seed"] == 5
-        assert call["sampling"] == "stratified"
+        assert call["sampling"] == "plain"
         assert call["prediction_length"] == 9
         assert len(call["past_target"][0]) == 10 + 24
 
@@ -351,17 +354,6 @@ class TestHorizons:
         assert found.index.equals(index[[50, 54]])
         expected = forecaster.predict(fh=[1, 5])
         np.testing.assert_array_equal(found, expected)
-
-    @pytest.mark.parametrize("fh", [[0, 1], [-3], DAYS[[30]], pd.RangeIndex(-2, 2)])
-    def test_horizon_in_the_sample_is_refused_by_the_hosts_error(self, forecaster, make_series, fh):
-        forecaster.fit(make_series(DAYS))
-        for predict in (
-            forecaster.predict,
-            forecaster.predict_interval,
-            forecaster.predict_samples,
-        ):
-            with pytest.raises(NotImplementedError, match="can not perform in-sample prediction"):
-                predict(fh)
 
     def test_horizon_is_needed_somewhere(self, forecaster, make_series):
         with pytest.raises(ValueError, match="fh"):
@@ -834,6 +826,20 @@ class TestInTheHost:
         np.testing.assert_allclose(
             updated["test_MeanAbsoluteError"], refitted["test_MeanAbsoluteError"], rtol=1e-6
         )
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    def test_evaluate_in_parallel_equals_evaluate_in_turn(self, forecaster, backend):
+        options = {
+            "cv": ExpandingWindowSplitter(fh=[1, 2, 3], initial_window=120, step_length=12),
+            "y": load_airline(),
+            "scoring": [CRPS(), MeanAbsoluteError()],
+        }
+        expected = evaluate(forecaster, **options)
+        parallel = {"backend": backend, "backend_params": {"n_jobs": 2}}
+        found = evaluate(forecaster, **options, **parallel)
+        for column in ("test_CRPS", "test_MeanAbsoluteError"):
+            np.testing.assert_allclose(found[column], expected[column], rtol=1e-5)
 
     def test_pipeline_transforms_and_inverts(self, forecaster, y):
         if isinstance(y, pd.Series):
