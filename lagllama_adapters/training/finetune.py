@@ -99,7 +99,7 @@ class FinetuneSettings:
     mode: Mode = "full"
     steps: int = 500
     batch_size: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     ema_decay: float = 0.98
@@ -107,7 +107,7 @@ class FinetuneSettings:
     history_discount: float = 2.0
     horizon: int = 24
     validation_windows: int = 200
-    validate_every: int = 50
+    validate_every: int = 25
     patience: int = 4
     seed: int = 0
     folder: str | os.PathLike[str] | None = None
