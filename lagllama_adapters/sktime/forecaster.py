@@ -379,10 +379,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
         steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
         reach = 1 - int(steps.min())
-        samples = self._paths(context, lengths.clip(min=1)) if lengths.max() >= 1 else None
-        if reach > 0:
-            known = self._known(context, reach)
-            samples = known if samples is None else np.concatenate([known, samples], axis=2)
+        parts = [self._known(context, reach)] if reach > 0 else []
+        if lengths.max() >= 1:
+            parts.append(self._paths(context, lengths.clip(min=1)))
+        samples = np.concatenate(parts, axis=2)
         # A strictly ascending horizon that has as many points as there are steps has them all.
         if steps.shape[1] != samples.shape[2]:
             samples = np.take_along_axis(samples, steps[:, None] - 1 + max(reach, 0), axis=2)
