@@ -9,12 +9,17 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 __all__ = ["quiet"]
 
+# Lightning comes under two names, which share one variable for where to log: the one that was
+# imported last has the lines of both.
 _LOGGERS = tuple(
     logging.getLogger(name)
     for name in (
         "pytorch_lightning.utilities.rank_zero",
         "pytorch_lightning.accelerators.cuda",
         "lightning_fabric.utilities.rank_zero",
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.pytorch.accelerators.cuda",
+        "lightning.fabric.utilities.rank_zero",
         "lightning_utilities.core.rank_zero",
     )
 )

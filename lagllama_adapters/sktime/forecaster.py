@@ -382,7 +382,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         parts = [self._known(context, reach)] if reach > 0 else []
         if lengths.max() >= 1:
             parts.append(self._paths(context, lengths.clip(min=1)))
-        samples = np.concatenate(parts, axis=2)
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         # A strictly ascending horizon that has as many points as there are steps has them all.
         if steps.shape[1] != samples.shape[2]:
             samples = np.take_along_axis(samples, steps[:, None] - 1 + max(reach, 0), axis=2)

@@ -104,7 +104,7 @@ def test_names_of_weights_inside_the_package(name, most_bytes):
 def test_an_unknown_name_is_an_error_with_got_and_known(unknown, tmp_path, monkeypatch):
     (tmp_path / "file.txt").write_text("")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=rf"got '{unknown}'.*'base', 'published'.*folder"):
+    with pytest.raises(ValueError, match=rf"got '{unknown}'.*'base', 'tiny', 'published'.*folder"):
         load_pretrained(unknown)
 
 

@@ -1,3 +1,4 @@
+import importlib
 import logging
 import warnings
 
@@ -6,18 +7,33 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 from lagllama_adapters.darts.quiet import quiet
 
+# Lightning logs under the one of its two names that was imported last.
+FAMILIES = ("pytorch_lightning", "lightning.pytorch")
+
 
 @pytest.fixture
 def lines(caplog):
     """Log lines of Lightning, which keeps them from the root logger."""
     caplog.set_level(logging.INFO)
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.INFO)  # as when it is imported
-    logger.addHandler(caplog.handler)
-    yield lambda: [r.getMessage() for r in caplog.records if r.name.startswith("pytorch_l")]
-    logger.removeHandler(caplog.handler)
-    logger.setLevel(level)
+    parents = [logging.getLogger(name) for name in FAMILIES]
+    children = [logging.getLogger(f"{name}.utilities.rank_zero") for name in FAMILIES]
+    levels = {logger: logger.level for logger in parents + children}
+    for logger in parents:
+        logger.setLevel(logging.INFO)  # as when it is imported
+        logger.addHandler(caplog.handler)
+    for logger in children:
+        logger.setLevel(logging.NOTSET)
+    yield lambda: [r.getMessage() for r in caplog.records if r.name.startswith(FAMILIES)]
+    for logger, level in levels.items():
+        logger.setLevel(level)
+        logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, monkeypatch):
+    """The name under which Lightning logs."""
+    module = importlib.import_module("lightning_utilities.core.rank_zero")
+    monkeypatch.setattr(module, "log", logging.getLogger(f"{request.param}.utilities.rank_zero"))
 
 
 def run(make, monthly, **verbose):
@@ -30,6 +46,7 @@ def run(make, monthly, **verbose):
     return caught
 
 
+@pytest.mark.usefixtures("family")
 @pytest.mark.parametrize("verbose", [{}, {"verbose": False}])
 def test_nothing_is_said_by_default(make, monthly, lines, capsys, verbose):
     caught = run(make, monthly, **verbose)
@@ -38,6 +55,7 @@ def test_nothing_is_said_by_default(make, monthly, lines, capsys, verbose):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("family")
 def test_verbose_shows_bars_and_lines(make, monthly, lines, capsys):
     run(make, monthly, verbose=True)
     assert any("GPU available" in line for line in lines())

@@ -70,7 +70,7 @@ class TestTranslation:
 
     def test_paths_are_the_predictors(self, checkpoint, make_series):
         y = make_series(DAYS)
-        forecaster = LagLlamaForecaster(checkpoint, random_state=3, sampling="plain")
+        forecaster = LagLlamaForecaster(checkpoint, random_state=3)
         paths = paths_of(forecaster.fit(y), range(1, 15))
         expected = LagLlamaPredictor(checkpoint).predict(
             y.to_numpy()[-48:], 14, start=DAYS[-48], freq="D", seed=3
