@@ -11,22 +11,33 @@ from lagllama_adapters.darts.quiet import quiet
 FAMILIES = ("pytorch_lightning", "lightning.pytorch")
 
 
+class Lines(logging.Handler):
+    """Keeps what is logged. (pytest's handler is at the root too, which may see a line twice.)"""
+
+    def __init__(self):
+        super().__init__()
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
 @pytest.fixture
-def lines(caplog):
-    """Log lines of Lightning, which keeps them from the root logger."""
-    caplog.set_level(logging.INFO)
+def lines():
+    """Log lines of Lightning."""
+    handler = Lines()
     parents = [logging.getLogger(name) for name in FAMILIES]
     children = [logging.getLogger(f"{name}.utilities.rank_zero") for name in FAMILIES]
     levels = {logger: logger.level for logger in parents + children}
     for logger in parents:
         logger.setLevel(logging.INFO)  # as when it is imported
-        logger.addHandler(caplog.handler)
+        logger.addHandler(handler)
     for logger in children:
         logger.setLevel(logging.NOTSET)
-    yield lambda: [r.getMessage() for r in caplog.records if r.name.startswith(FAMILIES)]
+    yield lambda: handler.messages
     for logger, level in levels.items():
         logger.setLevel(level)
-        logger.removeHandler(caplog.handler)
+        logger.removeHandler(handler)
 
 
 @pytest.fixture(params=FAMILIES)
