@@ -28,26 +28,11 @@ from lagllama_adapters.training.validation import (
     Task,
     weighted_quantile_loss,
 )
-from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+from lagllama_adapters.training.window_sampling import PLAIN_WINDOWS, WindowBatches
 
 __all__ = ["FinetuneReport", "FinetuneSettings", "finetune", "trained_parameters"]
 
 Mode = Literal["full", "head"]
-
-# Windows as they are: each series as likely as any other, no augmentation.
-_PLAIN = WindowSettings(
-    band_weights=None,
-    dataset_exponent=1.0,
-    min_observed=2,
-    sign_flip=0.0,
-    freq_mask=0.0,
-    freq_mix=0.0,
-    flatten=0.0,
-    truncate=0.0,
-    hide=0.0,
-    decimate=0.0,
-    drop_calendar=0.0,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +226,7 @@ def finetune(
     module = _FinetuningModule(tuned, settings, validation, context)
     batches = WindowBatches(
         training,
-        replace(_PLAIN, max_rollout=settings.rollout_length),
+        replace(PLAIN_WINDOWS, min_observed=2, max_rollout=settings.rollout_length),
         max_lag=config.max_lag,
         steps=context + settings.rollout_length,
         block=config.block_length,

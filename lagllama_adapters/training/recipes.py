@@ -12,7 +12,7 @@ import yaml
 from lagllama_adapters.data.synthetic import SyntheticPriors
 from lagllama_adapters.model import BLOCK_LAGS, LagLlamaConfig
 from lagllama_adapters.training.lightning_module import OptimizerSettings
-from lagllama_adapters.training.window_sampling import WindowSettings
+from lagllama_adapters.training.window_sampling import PLAIN_WINDOWS, WindowSettings
 
 __all__ = [
     "PRESETS",
@@ -156,21 +156,12 @@ RECIPES: dict[str, PretrainSettings] = {
             warmup_steps=0,
             decay_steps=0,
         ),
-        windows=WindowSettings(
-            band_weights=None,
-            dataset_exponent=1.0,
+        windows=replace(
+            PLAIN_WINDOWS,
             max_rollout=0,
-            sign_flip=0.0,
-            freq_mask=0.0,
             freq_mask_rate=0.5,
-            freq_mix=0.0,
             freq_mix_rate=0.25,
             freq_published=0.5,
-            flatten=0.0,
-            truncate=0.0,
-            hide=0.0,
-            decimate=0.0,
-            drop_calendar=0.0,
         ),
         batch_size=256,
         rollout_length=0,

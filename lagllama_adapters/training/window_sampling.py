@@ -16,6 +16,7 @@ from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_ban
 from lagllama_adapters.training import augmentation
 
 __all__ = [
+    "PLAIN_WINDOWS",
     "WindowBatches",
     "WindowSettings",
     "balance_bands",
@@ -99,6 +100,21 @@ class WindowSettings:
     hide: float = 0.1
     decimate: float = 0.15
     drop_calendar: float = 0.2
+
+
+PLAIN_WINDOWS = WindowSettings(
+    band_weights=None,
+    dataset_exponent=1.0,
+    sign_flip=0.0,
+    freq_mask=0.0,
+    freq_mix=0.0,
+    flatten=0.0,
+    truncate=0.0,
+    hide=0.0,
+    decimate=0.0,
+    drop_calendar=0.0,
+)
+"""Each series as likely as any other, and windows as they are."""
 
 
 def series_probabilities(corpus: Corpus, settings: WindowSettings) -> Probabilities:
