@@ -259,6 +259,10 @@ class LagLlamaConfig:
         stride = self.path_stride
         _require(1 <= stride <= block, "path_stride", stride, f"1 to block_length ({block})")
 
+    def __hash__(self) -> int:
+        # The generated one fails for `rope_scaling`, a mapping.
+        return hash(repr(self.to_dict()))
+
     @property
     def max_lag(self) -> int:
         """The largest lag: values needed before the first token of the context."""

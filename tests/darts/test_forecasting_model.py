@@ -2,6 +2,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from darts.metrics import mcrps
 from darts.utils.data import SequentialTorchTrainingDataset
 from pytorch_lightning import Callback, Trainer
 
+from lagllama_adapters.checkpoints.format import save_checkpoint
 from lagllama_adapters.checkpoints.registry import load_pretrained
 from lagllama_adapters.darts import LagLlamaModel
 from lagllama_adapters.data.calendar import Calendar, calendar_features
 from lagllama_adapters.data.windows import calendar_windows
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.training.loss import training_loss
 
 CPU = {"accelerator": "cpu"}
@@ -814,3 +817,20 @@ def test_missing_host_names_the_extra():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "lagllama_adapters[darts]"' in run.stdout
+
+
+def test_weights_with_rotary_scaling_forecast_as_well(
+    make, monthly, student_t_checkpoint, tmp_path
+):
+    network = copy.deepcopy(load_pretrained(student_t_checkpoint))
+    rope = {"type": "linear", "factor": 2.0}
+    scaled = LagLlama(replace(network.config, rope_scaling=rope))
+    scaled.load_state_dict(network.state_dict())
+    save_checkpoint(scaled, tmp_path / "scaled")
+    model = make(checkpoint=str(tmp_path / "scaled"), random_state=0).fit(monthly)
+    forecast = model.predict(3, num_samples=4, random_state=1).all_values()
+    assert np.isfinite(forecast).all()
+    plain = make(checkpoint=student_t_checkpoint, random_state=0).fit(monthly)
+    assert not np.array_equal(
+        forecast, plain.predict(3, num_samples=4, random_state=1).all_values()
+    )

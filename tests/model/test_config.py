@@ -133,3 +133,11 @@ def test_components_belong_to_mixtures():
 def test_lag_sets_are_ascending_and_start_at_the_step_itself(lags):
     assert lags[0] == 0
     assert list(lags) == sorted(set(lags))
+
+
+def test_equal_configurations_have_one_hash_whatever_their_fields():
+    rope = {"type": "linear", "factor": 2}
+    one, same = LagLlamaConfig(rope_scaling=rope), LagLlamaConfig(rope_scaling=dict(rope))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert len({one, same, LagLlamaConfig()}) == 2
