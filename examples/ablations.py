@@ -22,13 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
 from lagllama_adapters.training.lightning_module import PretrainingModule
-from lagllama_adapters.training.pretrain import pretrain
+from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
 from lagllama_adapters.training.validation import geometric_mean
-from lagllama_adapters.training.window_sampling import WindowBatches
 
 Change = Callable[[PretrainSettings], PretrainSettings]
 
@@ -88,20 +86,7 @@ VARIATIONS: dict[str, Change] = {
 
 def step_seconds(settings: PretrainSettings, corpus: Corpus, steps: int = 12) -> float:
     """Median processor time of a training step, its windows included."""
-    tokens = settings.model.context_length + settings.rollout_length
-    synthetic = None
-    if settings.windows.synthetic_share:
-        synthetic = synthetic_corpus(torch.Generator().manual_seed(0), 500, settings.synthetic)
-    batches = WindowBatches(
-        corpus,
-        settings.windows,
-        max_lag=settings.model.max_lag,
-        steps=tokens,
-        block=settings.model.block_length,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        synthetic=synthetic,
-    )
+    batches = training_windows(replace(settings, synthetic_series=500), corpus)
     with torch.random.fork_rng(devices=[]):
         network = LagLlama(settings.model)
     products = getattr(torch, settings.precision)

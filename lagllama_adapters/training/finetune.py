@@ -15,14 +15,13 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.hold_out import hold_out
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
-from lagllama_adapters.training.run_state import interrupts
+from lagllama_adapters.training.run_state import interrupts, seedless_loader
 from lagllama_adapters.training.validation import (
     QUANTILE_LEVELS,
     Task,
@@ -99,9 +98,7 @@ class FinetuneSettings:
     progress_bar: bool = False
 
     def __post_init__(self) -> None:
-        if self.mode not in get_args(Mode):
-            expected = " or ".join(map(repr, get_args(Mode)))
-            raise ValueError(f"mode: got {self.mode!r}, expected {expected}")
+        _check_mode(self.mode)
         counts = ("steps", "batch_size", "horizon", "validation_windows", "validate_every")
         for name in (*counts, "patience"):
             value = getattr(self, name)
@@ -150,6 +147,12 @@ class FinetuneReport:
         return dict(self.losses)[self.best_step]
 
 
+def _check_mode(mode: str) -> None:
+    if mode not in get_args(Mode):
+        expected = " or ".join(map(repr, get_args(Mode)))
+        raise ValueError(f"mode: got {mode!r}, expected {expected}")
+
+
 def trained_parameters(model: LagLlama, mode: str) -> list[nn.Parameter]:
     """Parameters that a mode of fine-tuning trains.
 
@@ -165,9 +168,7 @@ def trained_parameters(model: LagLlama, mode: str) -> list[nn.Parameter]:
     ValueError
         For another mode.
     """
-    if mode not in get_args(Mode):
-        expected = " or ".join(map(repr, get_args(Mode)))
-        raise ValueError(f"mode: got {mode!r}, expected {expected}")
+    _check_mode(mode)
     return list((model if mode == "full" else model.head).parameters())
 
 
@@ -238,8 +239,8 @@ def finetune(
     with interrupts(), _quiet(settings.progress_bar):
         _trainer(settings, target, state).fit(
             module,
-            _loader(batches),
-            _loader([0]),
+            seedless_loader(batches),
+            seedless_loader([0]),
             ckpt_path=state if state is not None and state.exists() else None,
         )
     if state is not None:
@@ -349,6 +350,7 @@ class _SaveState(Checkpoint):
         self.path = path
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # False: with optimizer, schedule and averages, which a resumed run needs.
         trainer.save_checkpoint(self.path, weights_only=False)
 
 
@@ -371,11 +373,6 @@ def _trainer(settings: FinetuneSettings, device: torch.device, state: Path | Non
         enable_progress_bar=settings.progress_bar,
         enable_model_summary=False,
     )
-
-
-def _loader(items: Any) -> DataLoader[Any]:
-    # A loader without a generator of its own draws a seed from torch's global one.
-    return DataLoader(items, batch_size=None, generator=torch.Generator())
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class PretrainingModule(L.LightningModule):
             group["lr"] = settings.learning_rate * settings.factor(self.global_step)
             group["initial_lr"] = settings.learning_rate
             group["betas"], group["momentum"] = settings.betas, settings.momentum
-            group["weight_decay"], group["orthogonal"] = new["weight_decay"], new["orthogonal"]
+            group["weight_decay"] = new["weight_decay"]
 
     def batch_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of `WindowBatches`."""

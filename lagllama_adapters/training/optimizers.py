@@ -44,10 +44,9 @@ class MuonAdamW(torch.optim.AdamW):
 
     Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum, so that
     all directions of a matrix learn at one pace; a gradient of the pinball loss, which is a sum of
-    signs, tells directions better than sizes (Toto 2, arXiv 2605.20119, 2.3). With ``normalise``
-    each row's update is further divided by its running root mean square (NorMuon, arXiv
-    2510.05491). The update has the root mean square of an AdamW step, so that both share a
-    learning rate.
+    signs, tells directions better than sizes (Toto 2, arXiv 2605.20119, 2.3). Each row's update is
+    further divided by its running root mean square (NorMuon, arXiv 2510.05491). The update has the
+    root mean square of an AdamW step, so that both share a learning rate.
 
     Parameters
     ----------
@@ -59,8 +58,6 @@ class MuonAdamW(torch.optim.AdamW):
         AdamW's, the second also of the rows' mean squares.
     momentum : float
         Muon's, with Nesterov's look-ahead.
-    normalise : bool
-        Whether to divide by the rows' mean squares.
     products : torch.dtype
         See `orthogonalise`.
     **kwargs
@@ -79,13 +76,11 @@ class MuonAdamW(torch.optim.AdamW):
         *,
         betas: tuple[float, float] = (0.9, 0.98),
         momentum: float = 0.95,
-        normalise: bool = True,
         products: torch.dtype = torch.float32,
         **kwargs: Any,
     ) -> None:
         groups = [{"orthogonal": False, "momentum": momentum} | dict(group) for group in params]
         super().__init__(groups, lr=lr, betas=betas, **kwargs)
-        self.normalise = normalise
         self.products = products
         for group in self.param_groups:
             shapes = [tuple(p.shape) for p in group["params"] if p.ndim != 2]
@@ -119,8 +114,7 @@ class MuonAdamW(torch.optim.AdamW):
         for shape, params in by_shape.items():  # matrices of one shape are iterated together
             momenta = torch.stack([self._look_ahead(p, group["momentum"]) for p in params])
             updates = orthogonalise(momenta, self.products)
-            if self.normalise:
-                updates = self._normalised(params, updates, group["betas"][1])
+            updates = self._normalised(params, updates, group["betas"][1])
             # An orthogonal matrix m x n has the root mean square 1 / sqrt(max(m, n)).
             size = group["lr"] * _RMS * max(shape) ** 0.5
             for p, update in zip(params, updates, strict=True):

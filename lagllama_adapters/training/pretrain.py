@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
@@ -23,12 +22,13 @@ from lagllama_adapters.training.run_state import (
     SaveState,
     averaged_weights,
     interrupts,
+    seedless_loader,
     settings_of_the_run,
 )
 from lagllama_adapters.training.validation import TaskScore, build_tasks
 from lagllama_adapters.training.window_sampling import WindowBatches
 
-__all__ = ["pretrain"]
+__all__ = ["pretrain", "training_windows"]
 
 
 def pretrain(
@@ -103,7 +103,6 @@ def pretrain(
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
     model = _initialise(settings.model, settings.seed)
-    tokens = settings.model.context_length + settings.rollout_length
     module = PretrainingModule(
         model,
         settings.optimizer,
@@ -112,24 +111,17 @@ def pretrain(
         discount=settings.history_discount,
         compiled=settings.compiled,
     )
-    batches = WindowBatches(
+    batches = training_windows(
+        settings,
         corpus,
-        settings.windows,
-        max_lag=settings.model.max_lag,
-        steps=tokens,
-        block=settings.model.block_length,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        synthetic=_synthetic(settings),
-        batches_per_step=settings.batches_per_step,
         first_step=lambda: module.global_step,
         process=lambda: (module.global_rank, module.trainer.world_size),
     )
     trainer = _trainer(
         out, settings, bool(tasks), device, devices, tensorboard, progress_bar, on_validation
     )
-    validation, resumed = _loader(range(len(tasks))), last if last.exists() else None
-    windows = _loader(batches, loader_workers)
+    validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
+    windows = seedless_loader(batches, loader_workers)
     with interrupts():
         trainer.fit(module, windows, validation if tasks else None, ckpt_path=resumed)
         # From the file: where nothing was left to train, Lightning never swaps the average in.
@@ -147,11 +139,34 @@ def pretrain(
     return model
 
 
-def _synthetic(settings: PretrainSettings) -> Corpus | None:
-    if not settings.windows.synthetic_share:
-        return None
-    generator = torch.Generator().manual_seed(settings.seed)
-    return synthetic_corpus(generator, settings.synthetic_series, settings.synthetic)
+def training_windows(settings: PretrainSettings, corpus: Corpus, **iteration: Any) -> WindowBatches:
+    """Windows of a run, its synthetic series drawn.
+
+    Parameters
+    ----------
+    settings : PretrainSettings
+        Of the run.
+    corpus : Corpus
+        Real series.
+    **iteration
+        Where iteration begins and in which process: see `WindowBatches`.
+    """
+    synthetic = None
+    if settings.windows.synthetic_share:
+        generator = torch.Generator().manual_seed(settings.seed)
+        synthetic = synthetic_corpus(generator, settings.synthetic_series, settings.synthetic)
+    return WindowBatches(
+        corpus,
+        settings.windows,
+        max_lag=settings.model.max_lag,
+        steps=settings.model.context_length + settings.rollout_length,
+        block=settings.model.block_length,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        synthetic=synthetic,
+        batches_per_step=settings.batches_per_step,
+        **iteration,
+    )
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:
@@ -170,11 +185,6 @@ def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
         torch._foreach_lerp_(averaged, current, 1 - now)
 
     return update
-
-
-def _loader(items: Any, workers: int = 0) -> DataLoader[Any]:
-    # A loader without a generator of its own draws a seed from torch's global one.
-    return DataLoader(items, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
 def _trainer(

@@ -11,8 +11,15 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-__all__ = ["SaveState", "averaged_weights", "interrupts", "settings_of_the_run"]
+__all__ = [
+    "SaveState",
+    "averaged_weights",
+    "interrupts",
+    "seedless_loader",
+    "settings_of_the_run",
+]
 
 # What decides initial weights and batches: a change would mix two runs. So would another optimizer.
 _FIXED = (
@@ -62,6 +69,20 @@ def averaged_weights(path: Path) -> dict[str, Tensor]:
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     assert isinstance(state, dict)
     return state
+
+
+def seedless_loader(items: Any, workers: int = 0) -> DataLoader[Any]:
+    """Loader of ready batches that leaves torch's global generator alone.
+
+    Parameters
+    ----------
+    items : sequence or IterableDataset
+        Batches.
+    workers : int
+        Processes that make them ahead.
+    """
+    # Without a generator of its own it would draw a seed from the global one.
+    return DataLoader(items, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
 @contextmanager
