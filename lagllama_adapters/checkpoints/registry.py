@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lagllama_adapters.checkpoints.format import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
 from lagllama_adapters.checkpoints.published import read_published_checkpoint
+from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 _WEIGHTS = Path(__file__).parent / "weights"
@@ -36,6 +37,7 @@ Fingerprint = tuple[tuple[str, int, int, bool, int], ...]
 @dataclass(frozen=True)
 class _Shared:
     model: LagLlama
+    config: LagLlamaConfig
     fingerprint: Fingerprint
 
 
@@ -96,8 +98,30 @@ def load_pretrained(
         if held is None:
             with torch.inference_mode(False):  # or a copy on another device could not be tuned
                 model = _read(source).to(target)
-            held = _shared[key] = _Shared(model, _fingerprint(model))
+            held = _shared[key] = _Shared(model, model.config, _fingerprint(model))
         return held.model.eval()
+
+
+def pretrained_config(checkpoint: str | os.PathLike[str]) -> LagLlamaConfig:
+    """Facts of a checkpoint's weights, without the check that the shared copy is unchanged.
+
+    Parameters
+    ----------
+    checkpoint : str or path-like
+        As for `load_pretrained`, which is called for checkpoints that are not in the cache yet.
+
+    Returns
+    -------
+    LagLlamaConfig
+        Immutable.
+
+    Raises
+    ------
+    Exception
+        What `load_pretrained` raises.
+    """
+    held = _shared.get((*_identity(_resolve(checkpoint)), "cpu"))
+    return load_pretrained(checkpoint).config if held is None else held.config
 
 
 def clear_pretrained_cache() -> None:

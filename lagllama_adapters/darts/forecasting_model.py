@@ -16,7 +16,11 @@ from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
 from darts.utils.data.torch_datasets.utils import TorchInferenceSample, TorchTrainingSample
 from darts.utils.serialization import add_safe_globals
 
-from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
+from lagllama_adapters.checkpoints.registry import (
+    KNOWN_CHECKPOINTS,
+    load_pretrained,
+    pretrained_config,
+)
 from lagllama_adapters.darts.keep_best import KeepBest
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import (
@@ -132,7 +136,7 @@ class LagLlamaModel(SavedModel):
     ) -> None:
         _refuse_unsupported(kwargs)
         check_sampling(sampling)
-        config = load_pretrained(checkpoint, device="cpu").config
+        config = pretrained_config(checkpoint)
         context_length = _checked_context_length(context_length, config)
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.

@@ -10,7 +10,11 @@ import torch
 
 from lagllama_adapters.checkpoints import registry
 from lagllama_adapters.checkpoints.format import save_checkpoint
-from lagllama_adapters.checkpoints.registry import clear_pretrained_cache, load_pretrained
+from lagllama_adapters.checkpoints.registry import (
+    clear_pretrained_cache,
+    load_pretrained,
+    pretrained_config,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -222,3 +226,19 @@ def test_clearing_forgets_every_copy(folder, loads):
     clear_pretrained_cache()
     assert load_pretrained(folder) is not model
     assert len(loads) == 2
+
+
+def test_the_config_is_that_of_the_weights_and_is_read_once(folder, make_model, loads):
+    assert pretrained_config(folder) == make_model().config
+    assert pretrained_config(folder) is load_pretrained(folder).config
+    assert len(loads) == 1
+    os.utime(folder / "model.safetensors", (1, 1))
+    assert pretrained_config(folder) == make_model().config
+    assert len(loads) == 2
+    with pytest.raises(ValueError, match="known names"):
+        pretrained_config("nowhere")
+
+
+def test_the_config_does_not_follow_changes_of_the_shared_copy(folder, make_model):
+    load_pretrained(folder).config = None
+    assert pretrained_config(folder) == make_model().config
