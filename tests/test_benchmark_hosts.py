@@ -54,9 +54,10 @@ def test_main_prints_the_table_and_writes_the_figures(
     table = capsys.readouterr().out.splitlines()
     assert {line.count("|") for line in table} == {9}
     figures = json.loads(output.read_text())
-    tasks = ["1 series, 4 steps", "3 series, 4 steps", "5 historical forecasts, 4 steps"]
+    tasks = ["1 series, 4 steps", "3 series, 4 steps", "a new model, 1 series, 4 steps"]
+    tasks.append("5 historical forecasts, 4 steps")
     assert [row["task"] for row in figures["rows"]] == tasks
     assert [line.split("|")[1].strip() for line in table[2:]] == tasks
-    for row, hosts in zip(figures["rows"], (2, 2, 1), strict=True):
+    for row, hosts in zip(figures["rows"], (2, 2, 1, 1), strict=True):
         assert len(row["milliseconds"]) == 1 + hosts
         assert min(row["milliseconds"].values()) > 0

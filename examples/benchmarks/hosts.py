@@ -4,8 +4,9 @@
 
 Each row is one call of the predictor on arrays, of ``LagLlamaModel.predict`` on Darts' series, and
 of ``LagLlamaForecaster.fit`` and ``predict_quantiles`` on sktime's frame, for the same hourly
-series, seed and paths; that the forecasts are the same is checked first. The last row is Darts'
-``historical_forecasts`` of one series. Calls take turns and medians are shown: of CPU time with one
+series, seed and paths; that the forecasts are the same is checked first. The last rows are the first
+forecast of a new model, its making and ``fit`` included, and Darts' ``historical_forecasts`` of one
+series. Calls take turns and medians are shown: of CPU time with one
 thread, which other programs on the machine disturb least, otherwise of wall-clock time.
 """
 
@@ -71,6 +72,18 @@ def forecast_calls(options: argparse.Namespace, count: int, horizon: int) -> dic
     return calls
 
 
+def new_model_calls(options: argparse.Namespace, horizon: int) -> dict[str, Any]:
+    """A call per way to forecast one series with a model that is made for it."""
+    index, (values,) = make_data(1)
+    series = TimeSeries.from_times_and_values(index, values)
+
+    def by_darts() -> TimeSeries:
+        model = LagLlamaModel(options.checkpoint, random_state=SEED).fit(series, verbose=False)
+        return model.predict(horizon, num_samples=options.num_samples, verbose=False)
+
+    return {"predictor": forecast_calls(options, 1, horizon)["predictor"], "Darts": by_darts}
+
+
 def backtest_calls(options: argparse.Namespace, horizon: int) -> dict[str, Any]:
     """A call per way to forecast one series from its last ``options.origins`` origins."""
     index, (values,) = make_data(1)
@@ -128,6 +141,8 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             taken = measure(forecast_calls(options, count, horizon), options.repeats, clock)
             rows.append({"task": f"{count} series, {horizon} steps", "milliseconds": taken})
     horizon = options.horizons[0]
+    taken = measure(new_model_calls(options, horizon), options.repeats, clock)
+    rows.append({"task": f"a new model, 1 series, {horizon} steps", "milliseconds": taken})
     taken = measure(backtest_calls(options, horizon), options.repeats, clock)
     task = f"{options.origins} historical forecasts, {horizon} steps"
     return [*rows, {"task": task, "milliseconds": taken}]

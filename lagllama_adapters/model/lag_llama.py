@@ -369,8 +369,8 @@ def _copy_module(module: Any, memo: dict[int, Any]) -> Any:
         if name == "_modules":
             value = {child: _copy_module(m, memo) for child, m in value.items()}
         elif name in ("_parameters", "_buffers"):
-            value = copy.deepcopy(value, memo)
-        elif isinstance(value, dict | list | set):
+            value = {key: copy.deepcopy(tensor, memo) for key, tensor in value.items()}
+        elif isinstance(value, (dict, list, set)):
             value = value.copy()
         duplicate.__dict__[name] = value
     return duplicate
