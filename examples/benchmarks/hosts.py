@@ -4,10 +4,10 @@
 
 Each row is one call of the predictor on arrays, of ``LagLlamaModel.predict`` on Darts' series, and
 of ``LagLlamaForecaster.fit`` and ``predict_quantiles`` on sktime's frame, for the same hourly
-series, seed and paths; that the forecasts are the same is checked first. The last rows are the first
-forecast of a new model, its making and ``fit`` included, and Darts' ``historical_forecasts`` of one
-series. Calls take turns and medians are shown: of CPU time with one
-thread, which other programs on the machine disturb least, otherwise of wall-clock time.
+series, seed and paths; that the forecasts are the same is checked first. The last rows are the
+first forecast of a new model, its making and ``fit`` included, and Darts' ``historical_forecasts``
+of one series. Calls take turns and medians are shown: of CPU time with one thread, which other
+programs on the machine disturb least, otherwise of wall-clock time.
 """
 
 import argparse

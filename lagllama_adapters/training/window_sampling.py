@@ -25,6 +25,27 @@ __all__ = [
 
 Probabilities = npt.NDArray[np.float64]
 
+_PROBABILITIES = (
+    "synthetic_share",
+    "mix",
+    "time_flip",
+    "modulate",
+    "spike",
+    "censor",
+    "round",
+    "sign_flip",
+    "freq_mask",
+    "freq_mask_rate",
+    "freq_mix",
+    "freq_mix_rate",
+    "freq_published",
+    "flatten",
+    "truncate",
+    "hide",
+    "decimate",
+    "drop_calendar",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSettings:
@@ -62,6 +83,12 @@ class WindowSettings:
         rates, as published.
     min_history : int
         Shortest history that truncation leaves.
+
+    Raises
+    ------
+    ValueError
+        If a share, rate or probability is not in [0, 1], or a number of steps or observations is
+        below 1 (``max_rollout``: below 0).
     """
 
     band_weights: dict[str, float] | None = field(
@@ -100,6 +127,20 @@ class WindowSettings:
     hide: float = 0.1
     decimate: float = 0.15
     drop_calendar: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected 0 to 1")
+        for name, least in (
+            ("min_observed", 1),
+            ("min_steps", 1),
+            ("min_history", 1),
+            ("max_rollout", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: got {value}, expected at least {least}")
 
 
 PLAIN_WINDOWS = WindowSettings(

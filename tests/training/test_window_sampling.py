@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
@@ -333,3 +334,26 @@ def test_iteration_gives_batch_after_batch(make_batches):
     batches = make_batches()
     for index, batch in zip(range(4), batches, strict=False):
         torch.testing.assert_close(batch, batches.batch(index), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("synthetic_share", 1.5, "0 to 1"),
+        ("synthetic_share", -0.1, "0 to 1"),
+        ("hide", float("nan"), "0 to 1"),
+        ("freq_mask_rate", 2.0, "0 to 1"),
+        ("min_steps", 0, "at least 1"),
+        ("min_observed", 0, "at least 1"),
+        ("max_rollout", -1, "at least 0"),
+    ],
+)
+def test_settings_beyond_their_range_are_refused(field, value, expected):
+    with pytest.raises(ValueError, match=f"{field}: got {value}, expected {expected}"):
+        WindowSettings(**{field: value})
+
+
+def test_every_number_of_the_settings_is_checked():
+    numbers = [f.name for f in dataclasses.fields(WindowSettings) if "float" in str(f.type)]
+    unchecked = {"band_weights", "dataset_exponent", "dataset_weights"}
+    assert {*numbers} - unchecked == {*window_sampling._PROBABILITIES}
