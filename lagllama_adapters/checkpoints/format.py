@@ -229,15 +229,31 @@ def model_from_tensors(
         If a tensor is unknown, missing or of the wrong shape, or has a value that is not finite in
         float32; the message names it.
     """
+    # Without memory first: a configuration may claim any size.
+    _check_tensors(tensors, _expected_tensors(config, len(tensors), source), source)
     # The caller's random state, inference mode, default device and dtype neither leak in nor out.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
         model = LagLlama(config).to(torch.float32)
-        expected = model.state_dict()
-        _check_tensors(tensors, expected, source)
         with torch.no_grad():
-            for key, target in expected.items():
+            for key, target in model.state_dict().items():
                 target.copy_(tensors[key])
     return model.eval()
+
+
+def _expected_tensors(config: LagLlamaConfig, got: int, source: str) -> dict[str, Tensor]:
+    if config.n_layer > got:
+        raise ValueError(
+            f"{source}: the weights do not fit the configuration: got {got} tensors for "
+            f"{config.n_layer} layers, expected several per layer"
+        )
+    try:
+        with torch.device("meta"):
+            return LagLlama(config).to(torch.float32).state_dict()
+    except (OverflowError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{source}: got sizes in the configuration that are more than torch can hold "
+            f"({str(error).splitlines()[0]}), expected those of the weights"
+        ) from error
 
 
 def _check_tensors(

@@ -429,13 +429,13 @@ class StudentTMixtureHead(BlockHead):
 
 def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: int) -> Tensor:
     """Maps ``[n_lags, n_experts * block_length]``: expert i repeats the i-th common season."""
-    lags = torch.tensor(lags_seq)
     maps = torch.zeros(len(lags_seq), n_experts, block_length)
     for expert in range(n_experts):
         season = _SEASONS[expert] if expert < len(_SEASONS) else 1
         for step in range(1, block_length + 1):
             lag = -step % season  # zero-based: the value of the same phase in the last season
-            maps[(lags - lag).abs().argmin(), expert, step - 1] = 1.0
+            nearest = min(range(len(lags_seq)), key=lambda i: abs(lags_seq[i] - lag))
+            maps[nearest, expert, step - 1] = 1.0
     return maps.flatten(1)
 
 

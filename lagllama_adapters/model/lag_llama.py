@@ -85,7 +85,8 @@ class LagLlama(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> "LagLlama":
         # The generic copy walks through every empty dictionary of hooks, and takes as long as a
         # forecast.
-        return _copy_module(self, memo)
+        duplicate: LagLlama = _copy_module(self, memo)
+        return duplicate
 
     @property
     def dtype(self) -> torch.dtype:
@@ -363,7 +364,7 @@ def _copy_module(module: Any, memo: dict[int, Any]) -> Any:
     """Copy weights and containers; share what is never changed in place."""
     if module is None or id(module) in memo:
         return memo.get(id(module))
-    duplicate = type(module).__new__(type(module))
+    duplicate = object.__new__(type(module))
     memo[id(module)] = duplicate
     for name, value in vars(module).items():
         if name == "_modules":
