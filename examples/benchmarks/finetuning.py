@@ -1,0 +1,116 @@
+"""What fine-tuning gains on held-out panels: weighted quantile loss after and before.
+
+    python examples/benchmarks/finetuning.py FOLDER --json finetuning.json
+
+FOLDER holds data sets as `lagllama evaluate` takes them. Of each, the steps before the first test
+window of a series are what the network is tuned on, validation included; the test windows are those
+of `lagllama evaluate`. The settings are the defaults of the sktime forecaster's ``pretrain``.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import gmean
+
+from lagllama_adapters import LagLlamaPredictor, load_pretrained
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.training.finetune import FinetuneSettings, finetune
+from lagllama_adapters.training.hold_out import panel_corpus
+from lagllama_adapters.training.validation import Task, build_tasks, score_task
+
+
+def before_the_test(corpus: Corpus, task: Task) -> Corpus:
+    """The series of a data set up to the first window by which they are tested."""
+    windows: dict[str, int] = {}
+    for window in task.item_id:
+        name, number = window.rsplit("/", 1)
+        windows[name] = max(windows.get(name, 0), int(number))
+    members = [
+        i
+        for i, (dataset, name) in enumerate(zip(corpus.dataset, corpus.item_id, strict=True))
+        if dataset == task.name and name in windows
+    ]
+    return panel_corpus(
+        [corpus[i][: -windows[corpus.item_id[i]] * task.horizon] for i in members],
+        [corpus.start[i] for i in members],
+        [corpus.freq[i] for i in members],
+    )
+
+
+def run(corpus: Corpus, task: Task, checkpoint: str, mode: str, steps: int) -> dict[str, Any]:
+    """One row: losses on the test and the validation windows, tuned over zero-shot."""
+    base, panel = load_pretrained(checkpoint), before_the_test(corpus, task)
+    settings = FinetuneSettings(mode=mode, steps=steps, horizon=task.horizon)
+    began = time.perf_counter()
+    tuned, report = finetune(base, panel, settings)
+    seconds = time.perf_counter() - began
+    before, _ = score_task(LagLlamaPredictor(base), task)
+    after, _ = score_task(LagLlamaPredictor(tuned), task)
+    return {
+        "set": task.name,
+        "series": len(panel),
+        "test_windows": len(task.past),
+        "validation_windows": report.windows,
+        "kept_step": report.best_step,
+        "validation_ratio": report.loss_after / report.loss_before,
+        "zero_shot": before.relative_wql,
+        "tuned": after.relative_wql,
+        "ratio": after.wql / before.wql,
+        "seconds": seconds,
+    }
+
+
+def table(rows: Iterable[dict[str, Any]]) -> Table:
+    """Rows, with the geometric mean of their ratios."""
+    drawn = Table(box=SIMPLE_HEAD)
+    heads = "series", "windows", "kept step", "validation", "zero-shot", "tuned", "ratio", "seconds"
+    for i, head in enumerate(("set", *heads)):
+        drawn.add_column(head, justify="right" if i else "left")
+    rows = list(rows)
+    for row in rows:
+        counts = (str(row[key]) for key in ("series", "test_windows", "kept_step"))
+        keys = "validation_ratio", "zero_shot", "tuned", "ratio"
+        figures = (f"{row[key]:.3f}" for key in keys)
+        drawn.add_row(row["set"], *counts, *figures, f"{row['seconds']:.0f}")
+    drawn.add_section()
+    mean = f"{gmean([row['ratio'] for row in rows]):.3f}"
+    drawn.add_row("geometric mean", *[""] * 6, mean, "")
+    return drawn
+
+
+def main() -> None:
+    """Tune on each data set, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="data sets")
+    parser.add_argument("--only", nargs="+", metavar="SET", help="names of data sets")
+    parser.add_argument("--min-series", type=int, default=1, help="leave smaller panels out")
+    parser.add_argument("--checkpoint", default="base")
+    parser.add_argument("--mode", default="full", choices=("full", "head"))
+    parser.add_argument("--steps", type=int, default=FinetuneSettings().steps)
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--json", type=Path, help="where to write the figures as well")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    corpus, tasks = Corpus.read(options.folder), build_tasks(options.folder)
+    rows = []
+    for task in tasks:
+        wanted = options.only is None or task.name in options.only
+        if wanted and corpus.dataset.count(task.name) >= options.min_series:
+            rows.append(run(corpus, task, options.checkpoint, options.mode, options.steps))
+            print(json.dumps(rows[-1]), flush=True)
+    Console(width=110).print(table(rows))
+    if options.json is not None:
+        about = {"checkpoint": options.checkpoint, "mode": options.mode, "steps": options.steps}
+        options.json.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
