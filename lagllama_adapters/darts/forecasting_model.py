@@ -2,7 +2,6 @@
 
 import fnmatch
 import logging
-import operator
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -28,12 +27,16 @@ from lagllama_adapters.darts.likelihood import (
     StudentTMixtureLikelihood,
     head_likelihood,
 )
+from lagllama_adapters.darts.parameters import (
+    checked_context_length,
+    checked_output_length,
+    refuse_unsupported,
+)
 from lagllama_adapters.darts.quiet import quiet
 from lagllama_adapters.darts.saved_model import SavedModel
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
 from lagllama_adapters.data.calendar import FEATURE_NAMES
 from lagllama_adapters.inference.noise import check_sampling
-from lagllama_adapters.model.config import LagLlamaConfig
 
 __all__ = ["LagLlamaModel"]
 
@@ -134,10 +137,10 @@ class LagLlamaModel(SavedModel):
         keep_best: bool = True,
         **kwargs: Any,
     ) -> None:
-        _refuse_unsupported(kwargs)
+        refuse_unsupported(kwargs)
         check_sampling(sampling)
         config = pretrained_config(checkpoint)
-        context_length = _checked_context_length(context_length, config)
+        context_length = checked_context_length(context_length, config)
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.
         params = self.model_params
@@ -147,7 +150,7 @@ class LagLlamaModel(SavedModel):
         params["context_length"] = context_length
         if input_chunk_length is None:
             params["input_chunk_length"] = (1, config.past_length(context_length))
-        params["output_chunk_length"] = _checked_output_length(output_chunk_length, config)
+        params["output_chunk_length"] = checked_output_length(output_chunk_length, config)
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
@@ -361,51 +364,6 @@ class LagLlamaModel(SavedModel):
             historic_future_covariates=None, future_covariates=None
         )
         super()._validate_predict_ds_output(without_calendar, inference_sample)
-
-
-def _refuse_unsupported(kwargs: dict[str, Any]) -> None:
-    """Explain what Darts would ignore or fail on later."""
-    reasons = {
-        "likelihood": "the checkpoint has its own forecast distribution; leave it out",
-        "use_reversible_instance_norm": "Lag-Llama scales each series itself; leave it out",
-        "torch_metrics": "Lag-Llama makes no point forecasts in training; leave it out and "
-        "use backtest()",
-        "add_encoders": "Lag-Llama reads the calendar itself and takes no covariates; leave it out",
-    }
-    for name, reason in reasons.items():
-        if kwargs.get(name):
-            raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
-
-
-def _checked_context_length(context_length: int | None, config: LagLlamaConfig) -> int | None:
-    if context_length is None:
-        return None
-    length, limit = _as_integer(context_length), config.max_context_length
-    if length is None or not 1 <= length <= limit:
-        raise ValueError(
-            f"context_length: got {context_length!r}, expected 1 to {limit} tokens, the limit of "
-            f"this checkpoint, or None for the {config.context_length} that it was trained with"
-        )
-    return length
-
-
-def _checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
-    if output_chunk_length is None:
-        return config.block_length
-    length = _as_integer(output_chunk_length)
-    if length is None or length < 1:
-        raise ValueError(
-            f"output_chunk_length: got {output_chunk_length!r}, expected a positive integer, or "
-            f"None for the {config.block_length} that one token of this checkpoint emits"
-        )
-    return length
-
-
-def _as_integer(value: Any) -> int | None:
-    try:
-        return None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return None
 
 
 def _check_dataset(sample: TorchTrainingSample) -> None:
