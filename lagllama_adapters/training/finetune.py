@@ -20,7 +20,11 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.hold_out import hold_out
-from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
+from lagllama_adapters.training.lightning_module import (
+    OptimizerName,
+    OptimizerSettings,
+    PretrainingModule,
+)
 from lagllama_adapters.training.run_state import interrupts, seedless_loader
 from lagllama_adapters.training.validation import (
     QUANTILE_LEVELS,
@@ -47,8 +51,10 @@ class FinetuneSettings:
         Most steps of the optimizer.
     batch_size : int
         Windows per step.
+    optimizer : {"muon", "adamw"}
+        See `OptimizerSettings`. Weights that Muon has pretrained are best tuned with it.
     learning_rate, weight_decay : float
-        Of AdamW; rises over the first tenth of ``steps`` and falls over the last three tenths.
+        The rate rises over the first tenth of ``steps`` and falls over the last three tenths.
     gradient_clip : float or None
         Largest norm of the gradient; None: no limit.
     ema_decay : float
@@ -77,13 +83,14 @@ class FinetuneSettings:
     Raises
     ------
     ValueError
-        For an unknown mode and for numbers that are not positive.
+        For an unknown mode or optimizer and for numbers that are not positive.
     """
 
     mode: Mode = "full"
     steps: int = 500
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    optimizer: OptimizerName = "muon"
+    learning_rate: float = 2e-4
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     ema_decay: float = 0.98
@@ -106,6 +113,16 @@ class FinetuneSettings:
                 raise ValueError(f"{name}: got {value!r}, expected a positive integer")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate: got {self.learning_rate!r}, expected more than 0")
+        self.optimization()
+
+    def optimization(self) -> OptimizerSettings:
+        """Optimizer and schedule."""
+        return OptimizerSettings(
+            name=self.optimizer,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            steps=self.steps,
+        )
 
 
 @dataclass(frozen=True)
@@ -255,12 +272,7 @@ class _FinetuningModule(PretrainingModule):
     def __init__(
         self, model: LagLlama, settings: FinetuneSettings, validation: Task, context: int
     ) -> None:
-        optimizer = OptimizerSettings(
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            steps=settings.steps,
-        )
-        super().__init__(model, optimizer, discount=settings.history_discount)
+        super().__init__(model, settings.optimization(), discount=settings.history_discount)
         self.settings = settings
         self.validation = validation
         self.context = context

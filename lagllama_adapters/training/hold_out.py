@@ -11,7 +11,6 @@ from lagllama_adapters.training.validation import Task
 
 __all__ = ["hold_out", "panel_corpus"]
 
-_MAX_WINDOWS_PER_SERIES = 10
 _MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
 
 
@@ -55,10 +54,10 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Tas
     """Cut the last steps off every series, and make windows of them.
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
-    They are as many as share ``max_windows`` out among the series, but at most ten, and no more
-    than a fifth of the series; one at least, if anything remains before it. Of panels with more
-    series than ``max_windows``, every so many-th is forecast, and the last steps of the others are
-    left out all the same: what happens to all series at once must not be known.
+    They are as many as share ``max_windows`` out among the series, but no more than a fifth of the
+    series; one at least, if anything remains before it. Of panels with more series than
+    ``max_windows``, every so many-th is forecast, and the last steps of the others are left out all
+    the same: what happens to all series at once must not be known.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Tas
         If no series has an observed value on both sides of a cut.
     """
     horizon = max(1, min(horizon, int(np.median(panel.lengths)) // 4))
-    per_series = min(_MAX_WINDOWS_PER_SERIES, max(1, max_windows // len(panel)))
+    per_series = max(1, max_windows // len(panel))
     kept, cuts = [], []
     for i in range(len(panel)):
         series, length = panel[i], int(panel.lengths[i])

@@ -14,7 +14,7 @@ from lagllama_adapters.training.loss import window_loss
 from lagllama_adapters.training.optimizers import MuonAdamW, parameter_groups
 from lagllama_adapters.training.validation import Task, TaskScore, geometric_mean, score_task
 
-__all__ = ["OptimizerSettings", "PretrainingModule"]
+__all__ = ["OptimizerName", "OptimizerSettings", "PretrainingModule"]
 
 OptimizerName = Literal["adamw", "muon"]
 

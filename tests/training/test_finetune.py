@@ -41,9 +41,12 @@ def changed(before, model):
     return {name for name, tensor in model.state_dict().items() if (tensor != before[name]).any()}
 
 
-@pytest.mark.parametrize("head", ["quantile_block", "student_t"])
-def test_tuning_lowers_the_validation_loss_and_says_so(make_model, panel, head):
-    _, report = finetune(make_model(head), panel, QUICK)
+@pytest.mark.parametrize(
+    ("head", "optimizer"),
+    [("quantile_block", "muon"), ("quantile_block", "adamw"), ("student_t", "muon")],
+)
+def test_tuning_lowers_the_validation_loss_and_says_so(make_model, panel, head, optimizer):
+    _, report = finetune(make_model(head), panel, replace(QUICK, optimizer=optimizer))
     assert report.kept == "tuned"
     assert report.loss_after < 0.8 * report.loss_before
     assert report.loss_after == min(loss for _, loss in report.losses)
@@ -237,6 +240,7 @@ def test_panel_too_short_is_refused(make_model):
         ("batch_size", 2.5, "batch_size: got 2.5, expected a positive integer"),
         ("patience", True, "patience: got True, expected a positive integer"),
         ("learning_rate", 0.0, "learning_rate: got 0.0, expected more than 0"),
+        ("optimizer", "sgd", "optimizer: got 'sgd', expected adamw or muon"),
     ],
 )
 def test_settings_out_of_range_are_refused(field, value, message):
