@@ -242,12 +242,12 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     )
     colours = ("#1f6fb4", "#74b3e0", "#999999", "#d98c2b", "#b5523b", "#6b8e4e")
     names = list(results["series"].unique())
-    for name, colour in zip(MODELS, colours, strict=True):
+    offsets = np.linspace(-0.25, 0.25, len(MODELS))  # or near results would hide each other
+    for name, colour, offset in zip(MODELS, colours, offsets, strict=True):
         rows = results[results["model"] == name].set_index("series").loc[names]
         mean = gmean(rows["relative crps"])
-        left.plot(
-            rows["relative crps"], range(len(names)), "o", color=colour, markersize=7, label=name
-        )
+        heights = np.arange(len(names)) + offset
+        left.plot(rows["relative crps"], heights, "o", color=colour, markersize=7, label=name)
         right.plot(rows["seconds"].sum(), mean, "o", color=colour, markersize=10)
         right.annotate(name, (rows["seconds"].sum(), mean), (7, 6), textcoords="offset points")
     left.axvline(1, color="#999999", linewidth=1)
@@ -259,10 +259,12 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     left.set_xticks([t for t in ticks if low <= t <= high], minor=False)
     left.set_xticklabels([f"{t:g}" for t in ticks if low <= t <= high])
     left.minorticks_off()
-    left.grid(axis="y", color="#eeeeee")
+    for border in np.arange(len(names) - 1) + 0.5:
+        left.axhline(border, color="#dddddd", linewidth=0.7)
     left.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=3, frameon=False)
-    right.set(xscale="log", xlabel="seconds for all backtests", ylabel="geometric mean")
+    right.set(xscale="log", xlabel="seconds for all backtests", ylabel="geometric mean of CRPS")
     right.margins(0.35, 0.15)
+    right.xaxis.set_major_formatter("{x:g}")
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
@@ -278,7 +280,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in ("pytorch_lightning", "lightning.pytorch", "darts"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="statsmodels")  # starting values, convergence
+    warnings.simplefilter("ignore")  # of the hosts about themselves, of ARIMA's convergence
     cases = load_cases()
     if arguments.only:
         cases = [case for case in cases if case.name.startswith(tuple(arguments.only))]

@@ -9,14 +9,13 @@ has one path and whose CRPS is its mean absolute error.
 
 import argparse
 
-import pandas as pd
 from darts import TimeSeries
 from darts.metrics import mae, mcrps
 from darts.models import NaiveSeasonal
 from rich.console import Console
 from rich.table import Table
 from sktime.datasets import load_airline, load_lynx, load_solar
-from statsmodels.datasets import co2, macrodata, sunspots
+from statsmodels.datasets import co2, danish_data, sunspots
 
 from lagllama_adapters.darts import LagLlamaModel
 
@@ -36,10 +35,10 @@ def load_series() -> dict[str, tuple[TimeSeries, int]]:
 
 
 def load_economy() -> TimeSeries:
-    """Quarterly figures of the United States: three components of one series."""
-    frame = macrodata.load_pandas().data
-    frame.index = pd.date_range("1959-01", periods=len(frame), freq="QS")
-    return TimeSeries.from_dataframe(frame[["realgdp", "realcons", "unemp"]])
+    """Danish economy, quarterly, as components of one series; money and income are logarithms."""
+    frame = danish_data.load_pandas().data
+    names = {"lrm": "Danish money", "lry": "Danish income", "ibo": "Danish bond rate"}
+    return TimeSeries.from_dataframe(frame[list(names)].rename(columns=names))
 
 
 def naive_crps(past: TimeSeries, future: TimeSeries, season: int) -> float:

