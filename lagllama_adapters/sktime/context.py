@@ -18,6 +18,8 @@ from lagllama_adapters.sktime.instances import (
 )
 from lagllama_adapters.sktime.time_index import (
     Horizon,
+    describe_kind,
+    horizon_like,
     locate_horizon,
     reaches_back,
     row_positions,
@@ -161,10 +163,15 @@ class Context:
         Raises
         ------
         ValueError
-            If a time stamp occurs twice, or a series has no observed value or an infinite one; the
-            message names it.
+            If time is not counted in time stamps, periods or integers, a time stamp occurs twice,
+            or a series has no observed value or an infinite one; the message names it.
         """
         for i, item in enumerate(self.instances):
+            if isinstance(item.times, pd.TimedeltaIndex):
+                raise ValueError(
+                    f"{self.describe(i)}: got an index of {describe_kind(item.times)}, expected "
+                    "time stamps, periods or integers; add the differences to a date"
+                )
             if not item.times.is_unique:
                 raise ValueError(
                     f"{self.describe(i)}: got time stamp {item.times[item.times.duplicated()][0]} "
@@ -304,10 +311,12 @@ class Context:
         found: dict[Any, Horizon] = {}
         horizons = []
         for i, item in enumerate(self.instances):
-            is_back = reaches_back(fh, item.times[-1:])
-            times = item.times if is_back else item.times[-1:]
-            key = (id(item.times) if is_back else times[0], item.freq)
+            last = item.times[-1:]
             try:
+                fh = horizon_like(fh, last, item.freq)
+                is_back = reaches_back(fh, last)
+                times = item.times if is_back else last
+                key = (id(item.times) if is_back else times[0], item.freq)
                 if key not in found:
                     found[key] = locate_horizon(fh, times, item.freq)
             except ValueError as error:

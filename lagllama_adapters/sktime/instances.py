@@ -9,7 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
-from lagllama_adapters.sktime.time_index import infer_frequency, row_positions
+from lagllama_adapters.sktime.time_index import (
+    describe_kind,
+    infer_frequency,
+    row_positions,
+)
 
 __all__ = ["Floats", "Instance", "merge_instances", "read_instances"]
 
@@ -85,7 +89,7 @@ def merge_instances(pairs: Sequence[tuple[Instance, Instance]]) -> list[Instance
     Raises
     ------
     ValueError
-        If the numbers of variables differ.
+        If the numbers of variables or the kinds of time index differ.
     """
     shared: dict[tuple[int, int, int], tuple[pd.Index, BaseOffset | None]] = {}
     merged = []
@@ -94,6 +98,11 @@ def merge_instances(pairs: Sequence[tuple[Instance, Instance]]) -> list[Instance
         if new.values.shape[1] != n_variables:
             raise ValueError(
                 f"got {new.values.shape[1]} columns in update, expected {n_variables} as in fit"
+            )
+        if describe_kind(new.times) != describe_kind(old.times):
+            raise ValueError(
+                f"got {describe_kind(new.times)} as the index in update, expected "
+                f"{describe_kind(old.times)} as in fit"
             )
         kept = old.times <= new.times[-1]
         key = id(old.times), id(new.times), id(old.freq)

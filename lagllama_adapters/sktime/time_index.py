@@ -10,7 +10,15 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Day, Tick
 from sktime.forecasting.base import ForecastingHorizon
 
-__all__ = ["Horizon", "infer_frequency", "locate_horizon", "reaches_back", "row_positions"]
+__all__ = [
+    "Horizon",
+    "describe_kind",
+    "horizon_like",
+    "infer_frequency",
+    "locate_horizon",
+    "reaches_back",
+    "row_positions",
+]
 
 # A grid on which fewer stamps than this share fall says nothing about a series with gaps.
 MIN_COVERAGE = 0.25
@@ -92,6 +100,69 @@ def row_positions(times: pd.Index, freq: BaseOffset | None) -> npt.NDArray[np.in
     gaps = np.diff(ordinals)
     unit = times.freq.n if isinstance(times, pd.PeriodIndex) else np.gcd.reduce(gaps)
     return np.concatenate([[0], np.cumsum(gaps // unit)])
+
+
+def describe_kind(times: pd.Index) -> str:
+    """Say what a time index counts; indices of equal descriptions can be compared.
+
+    Parameters
+    ----------
+    times : pd.Index
+        Any index.
+
+    Returns
+    -------
+    str
+        Such as ``"time stamps without a time zone"``.
+    """
+    if isinstance(times, pd.DatetimeIndex):
+        return f"time stamps with{'out' if times.tz is None else ''} a time zone"
+    if isinstance(times, pd.PeriodIndex):
+        return f"periods of frequency {times.freqstr!r}"
+    return "integers" if pd.api.types.is_integer_dtype(times) else type(times).__name__
+
+
+def horizon_like(
+    fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | None
+) -> ForecastingHorizon:
+    """Express an absolute horizon by time stamps or periods, whichever a series has.
+
+    Parameters
+    ----------
+    fh : ForecastingHorizon
+        Relative (returned as it is) or absolute.
+    last : pd.Index
+        Of length 1, the last point of the series.
+    freq : BaseOffset or None
+        Frequency of the series.
+
+    Returns
+    -------
+    ForecastingHorizon
+        The same points: periods of time stamps, and the first or last day of periods, whichever
+        lies on the frequency.
+
+    Raises
+    ------
+    ValueError
+        If the horizon counts something else than the series.
+    """
+    if fh.is_relative:
+        return fh
+    given = values = fh.to_pandas()
+    if isinstance(last, pd.PeriodIndex) and isinstance(values, pd.DatetimeIndex):
+        values = values.tz_localize(None).to_period(last.freq)
+    elif isinstance(last, pd.DatetimeIndex) and isinstance(values, pd.PeriodIndex):
+        stamps = values.to_timestamp()
+        if freq is not None and not freq.is_on_offset(stamps[0]):
+            stamps = values.to_timestamp(how="end").normalize()
+        values = stamps.tz_localize(last.tz).as_unit(last.unit)
+    if describe_kind(values) != describe_kind(last):
+        raise ValueError(
+            f"got an absolute horizon of {describe_kind(values)}, expected "
+            f"{describe_kind(last)} as in the series; or pass steps ahead, such as [1, 2, 3]"
+        )
+    return fh if values is given else ForecastingHorizon(values, is_relative=False)
 
 
 def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | None) -> Horizon:

@@ -202,3 +202,9 @@ def test_unknown_frequency_asks_for_one(make_panel):
     with pytest.raises(ValueError, match=r"instance 'a'.*no frequency.*freq=\.\.\."):
         context.with_frequency(None)
     assert context.with_frequency("W-WED").instances[0].freq == to_offset("W-WED")
+
+
+def test_check_refuses_time_differences_as_an_index(make_series):
+    context = Context.from_frame(make_series(pd.timedelta_range("1D", periods=9)).to_frame())
+    with pytest.raises(ValueError, match="got an index of TimedeltaIndex, expected time stamps"):
+        context.check()

@@ -355,6 +355,22 @@ class TestHorizons:
         expected = forecaster.predict(fh=[1, 5])
         np.testing.assert_array_equal(found, expected)
 
+    def test_periods_are_a_horizon_of_time_stamps_and_the_reverse(self, forecaster, make_series):
+        y = make_series(DAYS)
+        expected = forecaster.fit(y).predict([1, 4])
+        found = forecaster.predict(expected.index.to_period("D"))
+        pd.testing.assert_series_equal(found, expected, check_freq=False)
+        y.index = y.index.to_period()
+        found = forecaster.fit(y).predict(expected.index)
+        np.testing.assert_array_equal(found, expected)
+        assert found.index.equals(expected.index.to_period("D"))
+
+    @pytest.mark.parametrize("fh", [[70], pd.date_range("2020-03-01", periods=2, tz="UTC")])
+    def test_horizon_of_another_kind_is_refused(self, forecaster, make_series, fh):
+        forecaster.fit(make_series(DAYS))
+        with pytest.raises(ValueError, match="the series: got an absolute horizon of"):
+            forecaster.predict(ForecastingHorizon(fh, is_relative=False))
+
     def test_horizon_is_needed_somewhere(self, forecaster, make_series):
         with pytest.raises(ValueError, match="fh"):
             forecaster.fit(make_series(DAYS)).predict_samples()
@@ -780,6 +796,18 @@ class TestUpdate:
         forecaster.fit(make_panel({"a": DAYS[:50]}))
         with pytest.raises(ValueError, match="got data with 1 index levels in update, expected 2"):
             forecaster.update(make_series(DAYS[50:]))
+
+    @pytest.mark.parametrize(
+        ("index", "message"),
+        [
+            (pd.RangeIndex(60, 65), "got integers as the index in update"),
+            (DAYS[-1:].tz_localize("UTC"), "got time stamps with a time zone as the index"),
+        ],
+    )
+    def test_update_on_another_index_is_refused(self, forecaster, make_series, index, message):
+        forecaster.fit(make_series(DAYS))
+        with pytest.raises(ValueError, match=message):
+            forecaster.update(make_series(index))
 
     def test_update_keeps_only_the_context(self, forecaster, make_series):
         y = make_series(pd.date_range("2000-01-01", periods=3000, freq="D"))

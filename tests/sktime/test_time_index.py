@@ -6,7 +6,12 @@ import pytest
 from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.sktime.time_index import infer_frequency, locate_horizon, row_positions
+from lagllama_adapters.sktime.time_index import (
+    horizon_like,
+    infer_frequency,
+    locate_horizon,
+    row_positions,
+)
 
 FREQUENCIES = ["D", "B", "h", "15min", "W-WED", "MS", "ME", "BME", "QS", "QE-FEB", "YS", "YE", "3D"]
 
@@ -155,3 +160,50 @@ def test_horizon_in_the_past_is_refused(index):
     freq = getattr(index, "freq", None)
     with pytest.raises(NotImplementedError, match="in-sample"):
         locate_horizon(ForecastingHorizon(index[[3]], is_relative=False), index[[5]], freq)
+
+
+@pytest.mark.parametrize(
+    ("freq", "period"),
+    [
+        ("MS", "M"),
+        ("ME", "M"),
+        ("QS", "Q"),
+        ("YE", "Y"),
+        ("W-WED", "W-WED"),
+        ("D", "D"),
+        ("h", "h"),
+    ],
+)
+@pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
+def test_periods_and_stamps_of_a_horizon_meet(freq, period, tz):
+    stamps = pd.date_range("2020-01-01", periods=30, freq=freq, tz=tz)
+    periods = stamps.tz_localize(None).to_period(period)
+    for index, other in ((stamps, periods), (periods, stamps)):
+        last = index[19:20]
+        fh = horizon_like(ForecastingHorizon(other[[20, 29]], is_relative=False), last, index.freq)
+        found = locate_horizon(fh, last, index.freq)
+        np.testing.assert_array_equal(found.steps, [1, 10])
+        assert found.labels.equals(index[[20, 29]])
+
+
+@pytest.mark.parametrize(
+    ("values", "index", "message"),
+    [
+        ([7, 8], pd.date_range("2020", periods=3), "of integers, expected time stamps without"),
+        (
+            pd.date_range("2021", periods=2),
+            pd.date_range("2020", periods=3, tz="UTC"),
+            "without a time zone, expected time stamps with a time zone",
+        ),
+        (pd.date_range("2021", periods=2), pd.RangeIndex(3), "time stamps .* expected integers"),
+        (
+            pd.period_range("2021", periods=2, freq="D"),
+            pd.period_range("2020", periods=3, freq="M"),
+            "of frequency 'D', expected periods of frequency 'M'",
+        ),
+    ],
+)
+def test_horizon_of_another_kind_is_refused(values, index, message):
+    fh = ForecastingHorizon(values, is_relative=False)
+    with pytest.raises(ValueError, match=message):
+        horizon_like(fh, index[-1:], getattr(index, "freq", None))
