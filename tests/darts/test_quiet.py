@@ -53,6 +53,7 @@ def run(make, monthly, **verbose):
         warnings.simplefilter("always")
         make().fit(monthly, **verbose).predict(3, **verbose)
         tuned = make(enable_finetuning=True, n_epochs=1)
+        tuned.fit(monthly, max_samples_per_ts=32, **verbose)
         tuned.fit(monthly[:400], val_series=monthly[400:], max_samples_per_ts=32, **verbose)
     return caught
 
