@@ -23,7 +23,7 @@ _is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
 class SavedModel(FoundationModel):  # type: ignore[misc]
     """A foundation model of Darts whose files are safe to write and to read."""
 
-    def save(self, path: str | None = None, clean: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str] | None = None, clean: bool = False) -> None:
         """Save the model to a file, and its weights to ``path + ".ckpt"``; see Darts.
 
         Both files are complete under other names before either replaces an old one: an interrupted
@@ -31,7 +31,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        path : str, optional
+        path : str or path, optional
             Where to save; a name made of class and time if None.
         clean : bool
             Whether to leave the training series and the trainer's settings out.
@@ -61,7 +61,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
 
     @staticmethod
     def load(
-        path: str,
+        path: str | os.PathLike[str],
         pl_trainer_kwargs: dict[str, Any] | None = None,
         trusted: bool = False,
         **kwargs: Any,
@@ -70,7 +70,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        path : str
+        path : str or path
             File of ``save``, with ``path + ".ckpt"`` beside it.
         pl_trainer_kwargs : dict, optional
             Replace those of the saved model.
@@ -94,6 +94,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
         FileNotFoundError
             If there is no such file.
         """
+        path = os.fspath(path)
         _check_archive(path)
         with _explained(path):
             model = FoundationModel.load(path, pl_trainer_kwargs, trusted, **kwargs)
@@ -139,12 +140,12 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
             )
         return _checked(model, model_name, f"checkpoints of {model_name!r}")
 
-    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
+    def load_weights(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Load the weights of a saved model into this one; see Darts and `load`.
 
         Parameters
         ----------
-        path : str
+        path : str or path
             File of ``save``.
         *args, **kwargs
             Other arguments of Darts.
@@ -154,6 +155,7 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
         ValueError
             As in `load`, and if the two models differ in more than their chunks or training.
         """
+        path = os.fspath(path)
         for part in filter(os.path.exists, (path, f"{path}.ckpt")):
             _check_archive(part)
         with _explained(path):

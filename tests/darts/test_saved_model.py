@@ -61,6 +61,16 @@ def test_interrupted_save_leaves_the_previous_files(saved, fitted, monkeypatch, 
     assert contents(saved) == before
 
 
+def test_paths_are_as_good_as_strings(fitted, make, yearly, tmp_path):
+    path = tmp_path / "model.pt"
+    fitted.save(path)
+    expected = forecast(fitted, yearly)
+    np.testing.assert_array_equal(forecast(LagLlamaModel.load(path), yearly), expected)
+    other = make()
+    other.load_weights(path)
+    np.testing.assert_array_equal(forecast(other, yearly), expected)
+
+
 def test_save_replaces_and_leaves_nothing_else(saved, make, yearly):
     model = make(context_length=7).fit(yearly)
     model.save(str(saved / "model.pt"))
