@@ -176,7 +176,8 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         self, batch: TorchTrainingBatch, stage: ModuleStage, criterion: Any, metrics: Any
     ) -> torch.Tensor:
         window = _training_window(batch, self.network.config.past_length(self.context_length))
-        loss = self._loss(window, _row_weights(batch))
+        # Training has often seen the history of a validation window: its targets alone tell.
+        loss = self._loss(window, _row_weights(batch), stage is ModuleStage.VALIDATE)
         self.log(
             f"{stage.value}_loss",
             loss,
@@ -186,15 +187,17 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         )
         return loss
 
-    def _loss(self, window: Window, weights: torch.Tensor | None) -> torch.Tensor:
+    def _loss(
+        self, window: Window, weights: torch.Tensor | None, horizon_only: bool
+    ) -> torch.Tensor:
         if weights is None:
-            return training_loss(self.network, **window)
+            return training_loss(self.network, **window, horizon_only=horizon_only)
         rows: list[Window] = [
             {name: None if x is None else x[i : i + 1] for name, x in window.items()}
             for i in range(len(weights))
         ]
-        losses = torch.stack([training_loss(self.network, **row) for row in rows])
-        return (weights * losses).mean()
+        losses = [training_loss(self.network, **row, horizon_only=horizon_only) for row in rows]
+        return (weights * torch.stack(losses)).mean()
 
 
 @lru_cache(maxsize=4)

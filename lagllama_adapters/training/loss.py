@@ -16,6 +16,7 @@ def training_loss(
     future_observed_values: Tensor | None = None,
     past_time_feat: Tensor | None = None,
     future_time_feat: Tensor | None = None,
+    horizon_only: bool = False,
 ) -> Tensor:
     """Mean loss over context and horizon, loc and scale from the past only.
 
@@ -34,6 +35,8 @@ def training_loss(
         Like ``future_target``; None: observed where not NaN.
     past_time_feat, future_time_feat : Tensor, optional
         ``[batch, time, 6]`` calendar features.
+    horizon_only : bool
+        Leave out the context, for validation: training may have seen it.
 
     Returns
     -------
@@ -58,6 +61,7 @@ def training_loss(
         steps=values.shape[1] - 1 - model.config.max_lag,
         time_feat=time_feat,
         discount=0.0,
+        horizon_only=horizon_only,
     )
 
 
@@ -72,6 +76,7 @@ def window_loss(
     time_feat: Tensor | None,
     discount: float = 2.0,
     products: torch.dtype = torch.float32,
+    horizon_only: bool = False,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
@@ -101,6 +106,9 @@ def window_loss(
     products : torch.dtype
         Of the network's matrix products (`torch.autocast`), whose results have it too; weights,
         residual stream, attention on the CPU and loss stay in the dtype of the weights.
+    horizon_only : bool
+        Whether only the last position of the history and those after it count, whose targets all
+        lie beyond the history.
 
     Returns
     -------
@@ -127,6 +135,9 @@ def window_loss(
         seen = in_history.cumsum(1)
         share = seen[:, max_lag:end] / seen[:, -1:].clamp_min(1)
         weight = weight * share.pow(discount).to(raw.dtype)[..., None]
+    if horizon_only:
+        begun = index[max_lag:end] >= history[:, None] - 1
+        weight = weight * begun[..., None]
     log_scale = facts.scale.log().to(raw.dtype)[..., None]
     loss = model.head.loss(raw, windows, log_scale)
     return (loss * weight).sum() / weight.sum().clamp_min(1e-6)

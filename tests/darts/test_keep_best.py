@@ -8,6 +8,7 @@ from pytorch_lightning import Callback
 
 from lagllama_adapters.darts import LagLlamaModel
 from lagllama_adapters.darts.keep_best import KeepBest
+from lagllama_adapters.training.loss import training_loss
 
 
 class Losses(Callback):
@@ -67,6 +68,33 @@ def test_weights_of_the_lowest_validation_loss_are_kept(tune, monthly):
     assert len(losses) == 1 + 4
     assert min(losses) < losses[0]
     assert validation_loss(model, monthly) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_the_history_of_a_validation_window_is_no_target(make, yearly):
+    """One window: 48 years of history, most of which training has seen, and its 6 targets."""
+    losses = Losses()
+    model = make(
+        enable_finetuning=True,
+        n_epochs=1,
+        input_chunk_length=48,
+        output_chunk_length=6,
+        optimizer_kwargs={"lr": 0.0},
+    )
+    model.trainer_params["callbacks"].append(losses)
+    model.fit(yearly[:-6], val_series=yearly[-54:], max_samples_per_ts=2)
+
+    values = torch.tensor(yearly.values()[None, -54:, 0], dtype=torch.float32)
+    past, future = values[:, :48], values[:, 48:]
+    no_calendar = {
+        "past_time_feat": torch.zeros(1, 48, 6),
+        "future_time_feat": torch.zeros(1, 6, 6),
+    }
+    window = (model.model.network, past, torch.ones_like(past), future)
+    with torch.no_grad():
+        expected = float(training_loss(*window, **no_calendar, horizon_only=True))
+        other = float(training_loss(*window, **no_calendar))
+    assert losses.values[0] == pytest.approx(expected, rel=1e-5)
+    assert losses.values[0] != pytest.approx(other, rel=1e-2)
 
 
 def test_training_that_does_harm_returns_the_first_weights(tune, make, monthly, caplog):

@@ -13,7 +13,7 @@ def window(make_model):
     return values, observed
 
 
-def _slow_window_loss(model, values, observed, history, steps, discount):
+def _slow_window_loss(model, values, observed, history, steps, discount, horizon_only=False):
     """One window and one token at a time, straight from the definition."""
     max_lag, block = model.config.max_lag, model.head.block_length
     total = weights = 0.0
@@ -27,6 +27,8 @@ def _slow_window_loss(model, values, observed, history, steps, discount):
         raw = model.decode(model.tokens(scaled[:, :end], o[:, :end], facts, None, steps))
         for token in range(steps):
             position = max_lag + token
+            if horizon_only and position + 1 < h:
+                continue
             seen = int(past[0, : position + 1].sum())
             weight = (seen / max(int(past.sum()), 1)) ** discount
             for step in range(block):
@@ -42,7 +44,8 @@ def _slow_window_loss(model, values, observed, history, steps, discount):
 
 @pytest.mark.parametrize("head", ["quantile_block", "student_t", "student_t_mixture"])
 @pytest.mark.parametrize("discount", [0.0, 2.0])
-def test_window_loss_equals_its_definition(head, discount, make_model, window):
+@pytest.mark.parametrize("horizon_only", [False, True])
+def test_window_loss_equals_its_definition(head, discount, horizon_only, make_model, window):
     model = make_model(head)
     values, observed = window
     history = torch.tensor([33, 30, 27])
@@ -55,8 +58,9 @@ def test_window_loss_equals_its_definition(head, discount, make_model, window):
         steps=10,
         time_feat=None,
         discount=discount,
+        horizon_only=horizon_only,
     )
-    expected = _slow_window_loss(model, values, observed, history, 10, discount)
+    expected = _slow_window_loss(model, values, observed, history, 10, discount, horizon_only)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
 
