@@ -21,6 +21,9 @@ _LOGGERS = tuple(
         "lightning.pytorch.accelerators.cuda",
         "lightning.fabric.utilities.rank_zero",
         "lightning_utilities.core.rank_zero",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "pytorch_lightning.tuner.batch_size_scaling",
+        "pytorch_lightning.tuner.lr_finder",
     )
 )
 # Its use of torch's tree utilities, pinned memory that is asked for without an accelerator, which
@@ -46,7 +49,7 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
         warnings always pass.
     """
     # Not their levels: setting one empties the caches of all loggers of the process.
-    loggers = () if verbose else _LOGGERS
+    loggers = [] if verbose else [log for log in _LOGGERS if _is_serious not in log.filters]
     for logger in loggers:
         logger.addFilter(_is_serious)
     try:

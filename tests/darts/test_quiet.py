@@ -113,6 +113,14 @@ def test_lines_come_back_after_an_error(lines):
     assert lines() == ["after"]
 
 
+def test_block_within_a_block_does_not_end_the_silence(lines):
+    with quiet(verbose=False, show_warnings=False):
+        with quiet(verbose=False, show_warnings=False):
+            pass
+        logging.getLogger("pytorch_lightning.utilities.rank_zero").info("within")
+    assert lines() == []
+
+
 def test_serious_lines_pass(lines):
     with quiet(verbose=False, show_warnings=False):
         logging.getLogger("pytorch_lightning.utilities.rank_zero").warning("serious")
