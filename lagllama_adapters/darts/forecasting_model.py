@@ -28,6 +28,9 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.parameters import (
+    as_integer,
+    check_finetuning,
+    check_shift,
     checked_context_length,
     checked_output_length,
     refuse_unsupported,
@@ -54,9 +57,10 @@ class LagLlamaModel(SavedModel):
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
     point forecast, or set ``point_forecast``. ``predict(..., random_state=seed)`` samples with that
-    seed, and gives the paths of ``LagLlamaPredictor.predict(..., seed=seed)``; otherwise each call
-    draws its seed from the model's ``random_state``, so successive forecasts differ. For one seed,
-    the paths of a series do not depend on the other series, their order or ``batch_size``.
+    seed, and gives the paths of ``LagLlamaPredictor.predict(..., seed=seed)``. Without it, the seed
+    of a model's first forecast is its own ``random_state``, and each later one draws its seed from
+    there, so successive forecasts differ. For one seed, the paths of a series do not depend on the
+    other series, their order or ``batch_size``.
 
     Nothing is printed or logged below warnings unless ``verbose=True``.
 
@@ -105,8 +109,9 @@ class LagLlamaModel(SavedModel):
     ------
     ValueError
         If ``context_length`` is not positive or beyond the checkpoint's limit,
-        ``output_chunk_length`` is not positive, the checkpoint or ``sampling`` is unknown, or a
-        parameter is unknown to Darts or cannot work with this model.
+        ``output_chunk_length`` is not positive, ``output_chunk_shift`` is negative, the checkpoint
+        or ``sampling`` is unknown, or a parameter is unknown to Darts or cannot work with this
+        model.
 
     Examples
     --------
@@ -122,6 +127,8 @@ class LagLlamaModel(SavedModel):
 
     # Trainer of forecasts and what it was made with; never pickled.
     _forecaster: tuple[pl.Trainer, tuple[Any, ...]] | None = None
+    # Whether the model's random state has been the seed of a forecast.
+    _has_used_random_state: bool = False
 
     def __init__(
         self,
@@ -138,6 +145,8 @@ class LagLlamaModel(SavedModel):
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
+        check_finetuning(enable_finetuning)
+        check_shift(output_chunk_shift)
         check_sampling(sampling)
         config = pretrained_config(checkpoint)
         context_length = checked_context_length(context_length, config)
@@ -204,8 +213,17 @@ class LagLlamaModel(SavedModel):
         -------
         list of TimeSeries
             The forecasts.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` is not a positive integer.
         """
+        if (steps := as_integer(n)) is None or steps < 1:
+            raise ValueError(f"n: got {n!r}, expected a positive integer")
         seed = kwargs.get("random_state")
+        if seed is None and not self._has_used_random_state:
+            seed, self._has_used_random_state = self.model_params["random_state"], True
         if self.model is not None:
             self.model.pred_seed = int(seed) if isinstance(seed, int | np.integer) else None
         return super().predict_from_dataset(n, dataset, *args, **kwargs)
@@ -329,6 +347,43 @@ class LagLlamaModel(SavedModel):
     def _shows_warnings(self) -> bool:
         return bool(self.model_params.get("show_warnings", False))
 
+    def lr_find(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> Any:
+        """Try learning rates; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of Darts' method.
+        verbose : bool, optional
+            Whether to let Lightning's log lines through.
+
+        Returns
+        -------
+        Lightning's finder
+            With ``results`` and ``suggestion()``.
+        """
+        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
+            return super().lr_find(*args, verbose=verbose, **kwargs)
+
+    def scale_batch_size(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> int:
+        """Find the largest batch that fits into memory; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of Darts' method.
+        verbose : bool, optional
+            Whether to let Lightning's log lines through.
+
+        Returns
+        -------
+        int
+            Number of series in a batch.
+        """
+        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
+            size: int = super().scale_batch_size(*args, verbose=verbose, **kwargs)
+        return size
+
     def _build_train_dataset(
         self,
         series: Sequence[TimeSeries],
@@ -356,9 +411,16 @@ class LagLlamaModel(SavedModel):
         super()._update_covariates_use()
         self._uses_future_covariates = self._expect_future_covariates = False
 
+    def _verify_dtypes(self, ds_output: TorchTrainingSample | TorchInferenceSample) -> None:
+        """Nothing: Darts warns of types other than those of the fit, which make no difference."""
+
     def _validate_predict_ds_output(
-        self, train_sample: TorchTrainingSample, inference_sample: TorchInferenceSample
+        self, train_sample: TorchTrainingSample | None, inference_sample: TorchInferenceSample
     ) -> None:
+        if train_sample is None:
+            raise ValueError(
+                "got a model without weights, as after reset_model(); call fit() first"
+            )
         # At prediction the calendar comes from timestamps instead.
         without_calendar = train_sample.replace(
             historic_future_covariates=None, future_covariates=None

@@ -5,7 +5,14 @@ from typing import Any
 
 from lagllama_adapters.model.config import LagLlamaConfig
 
-__all__ = ["checked_context_length", "checked_output_length", "refuse_unsupported"]
+__all__ = [
+    "as_integer",
+    "check_finetuning",
+    "check_shift",
+    "checked_context_length",
+    "checked_output_length",
+    "refuse_unsupported",
+]
 
 
 def refuse_unsupported(kwargs: dict[str, Any]) -> None:
@@ -26,6 +33,7 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
         "use_reversible_instance_norm": "Lag-Llama scales each series itself; leave it out",
         "torch_metrics": "Lag-Llama makes no point forecasts in training; leave it out and "
         "use backtest()",
+        "loss_fn": "the checkpoint has its own loss; leave it out",
         "add_encoders": "Lag-Llama reads the calendar itself and takes no covariates; leave it out",
     }
     for name, reason in reasons.items():
@@ -43,7 +51,7 @@ def checked_context_length(context_length: int | None, config: LagLlamaConfig) -
     """
     if context_length is None:
         return None
-    length, limit = _as_integer(context_length), config.max_context_length
+    length, limit = as_integer(context_length), config.max_context_length
     if length is None or not 1 <= length <= limit:
         raise ValueError(
             f"context_length: got {context_length!r}, expected 1 to {limit} tokens, the limit of "
@@ -62,7 +70,7 @@ def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfi
     """
     if output_chunk_length is None:
         return config.block_length
-    length = _as_integer(output_chunk_length)
+    length = as_integer(output_chunk_length)
     if length is None or length < 1:
         raise ValueError(
             f"output_chunk_length: got {output_chunk_length!r}, expected a positive integer, or "
@@ -71,7 +79,38 @@ def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfi
     return length
 
 
-def _as_integer(value: Any) -> int | None:
+def check_finetuning(enable_finetuning: Any) -> None:
+    """Leave dictionaries to Darts, which fails on anything else.
+
+    Raises
+    ------
+    ValueError
+        If it is neither None, a bool nor a dict.
+    """
+    if enable_finetuning is not None and not isinstance(enable_finetuning, bool | dict):
+        raise ValueError(
+            f"enable_finetuning: got {enable_finetuning!r}, expected True, False or a dict such as "
+            "{'unfreeze': ['network.head*']}"
+        )
+
+
+def check_shift(output_chunk_shift: Any) -> None:
+    """Check the steps between history and forecast.
+
+    Raises
+    ------
+    ValueError
+        If they are not an integer of 0 or more.
+    """
+    shift = as_integer(output_chunk_shift)
+    if shift is None or shift < 0:
+        raise ValueError(
+            f"output_chunk_shift: got {output_chunk_shift!r}, expected an integer, 0 or more"
+        )
+
+
+def as_integer(value: Any) -> int | None:
+    """``value`` as a plain integer, None if it is none (a bool is none)."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:

@@ -124,3 +124,10 @@ def test_neighbours_change_nothing_anywhere():
     panel = pd.concat({"other": other, "own": series}, names=["id", "time"])
     own = _from_sktime(panel).xs("own", level="id").to_numpy().reshape(alone.shape)
     np.testing.assert_allclose(own, alone, rtol=1e-5)
+
+
+def test_models_of_one_random_state_agree():
+    frame = _monthly()
+    model = LagLlamaModel(random_state=SEED).fit(_darts_series(frame))
+    darts = model.predict(STEPS, num_samples=PATHS).all_values().transpose(2, 0, 1)
+    np.testing.assert_array_equal(darts, _from_sktime(frame).to_numpy().reshape(darts.shape))

@@ -1,0 +1,83 @@
+"""What LagLlamaModel refuses, and what it says then; what it keeps quiet about."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from lagllama_adapters.darts import LagLlamaModel
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+
+
+@pytest.mark.parametrize("shift", [-1, 1.5, True, "2"])
+def test_impossible_shift_is_refused(make, shift):
+    with pytest.raises(ValueError, match=f"output_chunk_shift: got {shift!r}, expected"):
+        make(output_chunk_shift=shift)
+
+
+@pytest.mark.parametrize("enable", ["head", 1, ["network.head*"]])
+def test_fine_tuning_by_something_else_than_a_dict_is_refused(make, enable):
+    with pytest.raises(ValueError, match="enable_finetuning: got .*, expected True, False or a"):
+        make(enable_finetuning=enable)
+
+
+def test_loss_of_the_user_is_refused(make):
+    with pytest.raises(ValueError, match=r"loss_fn: got L1Loss\(\), expected none"):
+        make(loss_fn=torch.nn.L1Loss())
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5])
+def test_impossible_horizon_is_refused_by_its_name(make, monthly, n):
+    with pytest.raises(ValueError, match=f"^n: got {n}, expected a positive integer"):
+        make().fit(monthly).predict(n)
+
+
+def test_prediction_after_reset_asks_for_a_fit(make, monthly):
+    model = make().fit(monthly)
+    model.reset_model()
+    with pytest.raises(ValueError, match=r"call fit\(\) first"):
+        model.predict(3)
+
+
+def test_series_of_another_type_than_in_fit_are_forecast_without_a_warning(make, monthly, caplog):
+    model = make().fit(monthly.astype(np.float32))
+    assert model.predict(3, monthly).dtype == np.float64
+    assert caplog.messages == []
+
+
+def test_first_forecast_has_the_random_state_of_the_model_as_its_seed(
+    make, monthly, block_checkpoint
+):
+    model = make(random_state=7).fit(monthly)
+    copied = copy.deepcopy(model)
+    expected = LagLlamaPredictor(block_checkpoint).predict(
+        monthly.values()[:, 0], 9, 20, start=monthly.start_time(), freq="MS", seed=7
+    )
+    first, second = (model.predict(9, num_samples=20).all_values() for _ in range(2))
+    np.testing.assert_array_equal(first[:, 0].T, expected.samples[0])
+    assert not np.allclose(first, second)
+    seeded = copied.predict(9, num_samples=20, random_state=1).all_values()
+    assert not np.allclose(seeded, first)
+    np.testing.assert_array_equal(copied.predict(9, num_samples=20).all_values(), first)
+
+
+def test_loaded_model_goes_on_where_the_saved_one_was(make, monthly, tmp_path):
+    model = make(random_state=7).fit(monthly)
+    model.predict(3)
+    model.save(tmp_path / "model.pt")
+    loaded = LagLlamaModel.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.predict(3).values(), model.predict(3).values())
+
+
+def test_search_of_rate_and_batch_size_says_nothing(make, monthly, tmp_path, caplog, capfd):
+    trainer = {"accelerator": "cpu", "default_root_dir": str(tmp_path)}
+    model = make(enable_finetuning=True, n_epochs=1, pl_trainer_kwargs=trainer)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.lr_find(monthly, num_training=8, max_samples_per_ts=64)
+        model.scale_batch_size(monthly, init_val=4, max_trials=1, max_samples_per_ts=64)
+    assert [str(w.message) for w in caught] == []
+    assert [r.getMessage() for r in caplog.records if r.levelname == "INFO"] == []
+    assert capfd.readouterr().out == ""
