@@ -198,6 +198,16 @@ def test_prediction_after_fit_from_dataset(make, pair):
     assert model.predict(3, pair[0]).n_timesteps == 3
 
 
+def test_prediction_from_a_dataset_is_that_of_its_series(make, pair):
+    model = make().fit(pair)
+    dataset = model._build_inference_dataset(4, pair, None, None)
+    options = {"num_samples": 3, "random_state": 2}
+    expected = model.predict(4, pair, **options)
+    found = model.predict_from_dataset(4, dataset, **options)
+    for first, second in zip(found, expected, strict=True):
+        same(first, second, rtol=0)
+
+
 # --- probabilistic models ----------------------------------------------------------------------
 
 
@@ -229,6 +239,13 @@ def test_stochastic_input_is_forecast(make, pair):
     stochastic = model.predict(40, num_samples=10)
     forecast = model.predict(5, series=stochastic, num_samples=4)
     assert forecast.n_samples == 4
+
+
+def test_point_forecasts_of_a_stochastic_input_differ_by_the_sample_taken(make, pair):
+    stochastic = make().fit(pair[0]).predict(40, num_samples=100)
+    model = make(point_forecast=True).fit(stochastic)
+    forecasts = [model.predict(5, series=stochastic).values() for _ in range(6)]
+    assert any(not np.allclose(forecasts[0], other) for other in forecasts[1:])
 
 
 def test_paths_of_a_constant_series_stay_finite(make):
@@ -344,9 +361,21 @@ def test_automatic_start_of_historical_forecasts(make, retrain, tune, shift):
         assert forecast.end_time() == series.end_time()
 
 
-def test_arguments_reach_fit_and_predict(make, pair):
-    model = make(enable_finetuning=True, n_epochs=3)
-    forecasts = model.historical_forecasts(
+def test_arguments_reach_fit_and_predict(make, pair, monkeypatch):
+    calls = {"fit": [], "predict": []}
+
+    def spied(name):
+        method = getattr(LagLlamaModel, name)
+
+        def spy(self, *args, **kwargs):
+            calls[name].append(kwargs)
+            return method(self, *args, **kwargs)
+
+        return spy
+
+    for name in calls:
+        monkeypatch.setattr(LagLlamaModel, name, spied(name))
+    forecasts = make(enable_finetuning=True, n_epochs=3).historical_forecasts(
         pair[0],
         start=70,
         stride=20,
@@ -356,6 +385,16 @@ def test_arguments_reach_fit_and_predict(make, pair):
         num_samples=2,
     )
     assert forecasts.n_samples == 2
+    assert {call["epochs"] for call in calls["fit"]} == {1}
+    assert {call["max_samples_per_ts"] for call in calls["fit"]} == {8}
+    assert {call["batch_size"] for call in calls["predict"]} == {2}
+
+
+@pytest.mark.parametrize("kwargs", [{"fit_kwargs": {"series": 1}}, {"predict_kwargs": {"n": 1}}])
+def test_arguments_that_historical_forecasts_set_themselves_are_refused(make, pair, kwargs):
+    (name,) = kwargs
+    with pytest.raises(ValueError, match=name):
+        make().historical_forecasts(pair[0], start=70, retrain=True, **kwargs)
 
 
 # --- foundation models and variable input length -----------------------------------------------
