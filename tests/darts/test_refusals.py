@@ -19,7 +19,7 @@ def test_impossible_shift_is_refused(make, shift):
 
 @pytest.mark.parametrize("enable", ["head", 1, ["network.head*"]])
 def test_fine_tuning_by_something_else_than_a_dict_is_refused(make, enable):
-    with pytest.raises(ValueError, match="enable_finetuning: got .*, expected True, False or a"):
+    with pytest.raises(ValueError, match=r"enable_finetuning: got .*, expected True, False or a"):
         make(enable_finetuning=enable)
 
 
