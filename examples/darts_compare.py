@@ -42,6 +42,7 @@ from statsmodels.datasets import co2, elnino, interest_inflation, nile, sunspots
 
 from lagllama_adapters.darts import LagLlamaModel
 
+MAX_HISTORY = 1156  # points that the network reads
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
 
 
@@ -114,18 +115,21 @@ def zero_shot(case: Case, num_samples: int) -> list[TimeSeries]:
 
 
 def fine_tuned(case: Case, num_samples: int) -> list[TimeSeries]:
-    """The last horizon before the first origin chooses between the epochs, the first included."""
+    """The last horizons before the first origin choose between the epochs."""
     past = case.series[: case.first_origin]
+    held_out = 3 * case.horizon
+    shortest = min((len(past) - held_out) // 2, MAX_HISTORY // 2)
     model = LagLlamaModel(
         enable_finetuning=True,
+        input_chunk_length=(shortest, MAX_HISTORY),
         output_chunk_length=case.horizon,
         n_epochs=10,
         batch_size=16,
-        optimizer_kwargs={"lr": 1e-4},
         pl_trainer_kwargs=QUIET,
         random_state=0,
     )
-    model.fit(past[: -case.horizon], val_series=past, max_samples_per_ts=64)
+    unseen = past[-shortest - held_out :]  # the targets of its windows are all held out
+    model.fit(past[:-held_out], val_series=unseen, max_samples_per_ts=64)
     return _backtest(model, case, num_samples, retrain=False)
 
 

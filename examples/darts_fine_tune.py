@@ -52,7 +52,6 @@ def fine_tune(past: list[TimeSeries], epochs: int) -> tuple[LagLlamaModel, list[
         output_chunk_length=HORIZON,
         input_chunk_length=(SHORTEST, 1156),
         n_epochs=epochs,
-        optimizer_kwargs={"lr": 3e-4},
         pl_trainer_kwargs={"callbacks": [losses, EarlyStopping("val_loss", patience=2)]},
         random_state=0,
     )

@@ -45,6 +45,8 @@ __all__ = ["LagLlamaModel"]
 
 logger = logging.getLogger(__name__)
 
+_LEARNING_RATE = 3e-4  # of fine-tuning
+
 
 class LagLlamaModel(SavedModel):
     """Lag-Llama: probabilistic forecasts of any series, zero-shot or fine-tuned.
@@ -102,7 +104,9 @@ class LagLlamaModel(SavedModel):
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
-        ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... The default
+        ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... Unless an
+        optimizer or its arguments are given, fine-tuning is by Adam at a learning rate of 3e-4,
+        since Darts' own default is for networks that are to be trained from scratch. The default
         precision is float32 whatever the type of the series, which forecasts keep.
 
     Raises
@@ -163,6 +167,8 @@ class LagLlamaModel(SavedModel):
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
+        if not kwargs.get("optimizer_cls") and not kwargs.get("optimizer_kwargs"):
+            params["optimizer_kwargs"] = {"lr": _LEARNING_RATE}
         super().__init__(**kwargs)
         self.checkpoint = checkpoint
         self.context_length = context_length

@@ -101,3 +101,15 @@ def test_tuned_model_backtests_and_retrains(make, monthly, settings):
         fit_kwargs={"max_samples_per_ts": 8},
     )
     assert np.isfinite(forecasts.all_values()).all()
+
+
+def test_the_learning_rate_is_one_for_pretrained_weights_unless_the_user_chooses(make, yearly):
+    def chosen(**kwargs):
+        optimizer = make(**kwargs).fit(yearly).model.configure_optimizers()
+        return type(optimizer), optimizer.param_groups[0]["lr"]
+
+    assert chosen() == (torch.optim.Adam, 3e-4)
+    assert chosen(optimizer_kwargs={"lr": 1e-2}) == (torch.optim.Adam, 1e-2)
+    assert chosen(optimizer_kwargs={}) == (torch.optim.Adam, 3e-4)
+    assert chosen(optimizer_cls=torch.optim.AdamW) == (torch.optim.AdamW, 1e-3)  # torch's own
+    assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 3e-4}
