@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors.torch import load, save
@@ -13,7 +13,12 @@ from lagllama_adapters.checkpoints.format import model_from_tensors
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.context import Context
-from lagllama_adapters.training.finetune import FinetuneReport, FinetuneSettings, finetune
+from lagllama_adapters.training.finetune import (
+    FinetuneReport,
+    FinetuneSettings,
+    Mode,
+    finetune,
+)
 from lagllama_adapters.training.hold_out import panel_corpus
 
 __all__ = ["TunedWeights", "tune", "tuning_settings"]
@@ -60,8 +65,12 @@ def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict
     Raises
     ------
     ValueError
-        If a field is unknown, or a value is not valid.
+        If the mode or a field is unknown, or a value is not valid.
     """
+    if mode is not None and mode not in get_args(Mode):
+        raise ValueError(
+            f"finetune: got {mode!r}, expected None or one of {', '.join(map(repr, get_args(Mode)))}"
+        )
     options = {} if options is None else options
     known = [field.name for field in fields(FinetuneSettings) if field.name != "mode"]
     if not isinstance(options, Mapping) or set(options) - set(known):

@@ -3,6 +3,7 @@
 import copy
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +34,7 @@ from lagllama_adapters.training.validation import (
 )
 from lagllama_adapters.training.window_sampling import PLAIN_WINDOWS, WindowBatches
 
-__all__ = ["FinetuneReport", "FinetuneSettings", "finetune", "trained_parameters"]
+__all__ = ["FinetuneReport", "FinetuneSettings", "Mode", "finetune", "trained_parameters"]
 
 Mode = Literal["full", "head"]
 
@@ -395,6 +396,8 @@ def _quiet(progress_bar: bool) -> Iterator[None]:
     try:
         if not progress_bar:
             logger.setLevel(logging.WARNING)
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*treespec")  # of torch to Lightning
+            yield
     finally:
         logger.setLevel(level)

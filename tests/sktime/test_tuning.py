@@ -326,7 +326,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("params", "message"),
         [
-            ({"finetune": "lora"}, "mode: got 'lora', expected 'full' or 'head'"),
+            ({"finetune": "lora"}, "finetune: got 'lora', expected None or one of 'full', 'head'"),
             ({"finetune_settings": {"epochs": 3}}, "finetune_settings: got .*epochs.*steps"),
             ({"finetune_settings": {"mode": "head"}}, "the mode is the parameter finetune"),
             ({"finetune_settings": [3]}, r"finetune_settings: got \[3\], expected a dict"),

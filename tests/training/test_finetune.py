@@ -2,6 +2,7 @@
 
 import copy
 import random
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -246,3 +247,11 @@ def test_panel_too_short_is_refused(make_model):
 def test_settings_out_of_range_are_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         FinetuneSettings(**{field: value})
+
+
+def test_nothing_is_said_unless_progress_is_asked_for(make_model, panel, capfd, caplog):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        finetune(make_model(), panel, replace(QUICK, steps=10))
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
