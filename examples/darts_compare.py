@@ -117,7 +117,7 @@ def zero_shot(case: Case, num_samples: int) -> list[TimeSeries]:
 def fine_tuned(case: Case, num_samples: int) -> list[TimeSeries]:
     """The last horizons before the first origin choose between the epochs."""
     past = case.series[: case.first_origin]
-    held_out = 3 * case.horizon
+    held_out = min(3 * case.horizon, max(len(past) // 3, case.horizon))
     shortest = min((len(past) - held_out) // 2, MAX_HISTORY // 2)
     model = LagLlamaModel(
         enable_finetuning=True,

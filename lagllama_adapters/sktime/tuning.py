@@ -68,9 +68,8 @@ def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict
         If the mode or a field is unknown, or a value is not valid.
     """
     if mode is not None and mode not in get_args(Mode):
-        raise ValueError(
-            f"finetune: got {mode!r}, expected None or one of {', '.join(map(repr, get_args(Mode)))}"
-        )
+        modes = ", ".join(map(repr, get_args(Mode)))
+        raise ValueError(f"finetune: got {mode!r}, expected None or one of {modes}")
     options = {} if options is None else options
     known = [field.name for field in fields(FinetuneSettings) if field.name != "mode"]
     if not isinstance(options, Mapping) or set(options) - set(known):
