@@ -855,20 +855,6 @@ class TestInTheHost:
             updated["test_MeanAbsoluteError"], refitted["test_MeanAbsoluteError"], rtol=1e-6
         )
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("backend", ["threading", "loky"])
-    def test_evaluate_in_parallel_equals_evaluate_in_turn(self, forecaster, backend):
-        options = {
-            "cv": ExpandingWindowSplitter(fh=[1, 2, 3], initial_window=120, step_length=12),
-            "y": load_airline(),
-            "scoring": [CRPS(), MeanAbsoluteError()],
-        }
-        expected = evaluate(forecaster, **options)
-        parallel = {"backend": backend, "backend_params": {"n_jobs": 2}}
-        found = evaluate(forecaster, **options, **parallel)
-        for column in ("test_CRPS", "test_MeanAbsoluteError"):
-            np.testing.assert_allclose(found[column], expected[column], rtol=1e-5)
-
     def test_pipeline_transforms_and_inverts(self, forecaster, y):
         if isinstance(y, pd.Series):
             y = y.to_frame()
