@@ -123,7 +123,7 @@ def fine_tuned(case: Case, num_samples: int) -> list[TimeSeries]:
         enable_finetuning=True,
         input_chunk_length=(shortest, MAX_HISTORY),
         output_chunk_length=case.horizon,
-        n_epochs=10,
+        n_epochs=30,
         batch_size=16,
         pl_trainer_kwargs=QUIET,
         random_state=0,
