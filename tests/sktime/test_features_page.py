@@ -14,9 +14,11 @@ CLASSES = {
     "built-in": ("lagllama", "LagLlamaForecaster"),
     "Chronos2": ("chronos2", "Chronos2Forecaster"),
     "TimesFM2": ("timesfm2", "TimesFM2Forecaster"),
+    "TimesFM3": ("timesfm3", "TimesFM3Forecaster"),
     "TiRex2": ("tirex2", "TiRex2Forecaster"),
     "Toto2": ("toto2", "Toto2Forecaster"),
     "Sundial": ("sundial", "SundialForecaster"),
+    "T0": ("t0", "T0Forecaster"),
     "Moirai2": ("moirai2", "Moirai2Forecaster"),
     "TinyTimeMixer": ("ttm", "TinyTimeMixerForecaster"),
 }

@@ -1,0 +1,70 @@
+"""What forecasters keep between calls, and what they leave alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lagllama_adapters.checkpoints import registry
+from lagllama_adapters.sktime import LagLlamaForecaster
+
+DAYS = pd.date_range("2020-01-01", periods=60, freq="D")
+
+
+def n_paths(forecaster):
+    """Sample values that the forecaster holds, however deep."""
+    held = [forecaster._live]
+    count = 0
+    while held:
+        value = held.pop()
+        if isinstance(value, np.ndarray):
+            count += value.size
+        elif isinstance(value, dict):
+            held.extend(value.values())
+        elif isinstance(value, tuple):
+            held.extend(value)
+    return count
+
+
+def test_network_is_read_once_whatever_the_horizon_and_sizes(checkpoint, make_series, monkeypatch):
+    read, original = [], registry._read
+
+    def recorder(source):
+        read.append(source)
+        return original(source)
+
+    monkeypatch.setattr(registry, "_read", recorder)
+    monkeypatch.setattr(registry, "_shared", {})
+    for num_samples, batch_size, horizon in [(5, 1, 3), (7, 2, 3), (7, 2, 9), (7, 4, 12)]:
+        forecaster = LagLlamaForecaster(checkpoint, num_samples=num_samples, batch_size=batch_size)
+        forecaster.fit(make_series(DAYS)).predict(range(1, horizon + 1))
+    assert len(read) == len(registry._shared) == 1
+
+
+def test_paths_of_one_horizon_at_a_time_are_held(forecaster, make_series):
+    forecaster.fit(make_series(DAYS))
+    for horizon in (12, 2, 7):
+        forecaster.predict(range(1, horizon + 1))
+        assert n_paths(forecaster) == 20 * horizon
+    forecaster.update(make_series(DAYS + pd.Timedelta(days=60)))
+    assert n_paths(forecaster) == 0
+
+
+def test_tuning_writes_nothing_to_the_working_folder(checkpoint, make_panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"steps": 1, "batch_size": 2}
+    panel = make_panel({"a": DAYS, "b": DAYS})
+    for finetune in (None, "full", "head"):
+        forecaster = LagLlamaForecaster(checkpoint, finetune=finetune, finetune_settings=settings)
+        forecaster.fit(panel, fh=[1, 2]).predict()
+        forecaster.pretrain(panel, fh=[1, 2]).fit(panel).predict([1])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", [None, "cpu", "auto"])
+def test_pickle_names_no_device_but_the_parameter(checkpoint, make_series, device):
+    forecaster = LagLlamaForecaster(checkpoint, device=device).fit(make_series(DAYS))
+    forecaster.predict([1])
+    state = forecaster.__getstate__()
+    assert state.pop("device") is device
+    assert not any("device" in name for name in state)
+    assert state["_live"] == {}
