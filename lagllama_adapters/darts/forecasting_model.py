@@ -236,16 +236,13 @@ class LagLlamaModel(SavedModel):
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
         _check_dataset(train_sample)
-        shared = load_pretrained(self.checkpoint, device="cpu")
-        module = LagLlamaModule(
-            network_config=shared.config.to_dict(),
+        return LagLlamaModule.around_copy(
+            load_pretrained(self.checkpoint, device="cpu"),
             context_length=self.context_length,
             sampling=self.sampling,
             point_forecast=self.point_forecast,
             **self.pl_module_params,
         )
-        module.network.load_state_dict(shared.state_dict())
-        return module
 
     def _setup_finetuning(self, model: LagLlamaModule) -> None:
         super()._setup_finetuning(model)

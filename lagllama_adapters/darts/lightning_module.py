@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = ["LagLlamaModule"]
 
 MAX_SEED = 2**31 - 1
 POINT_PATHS = 101  # odd: the median is one of them, and the middle one of a stratified draw
+
+_source: ContextVar[LagLlama | None] = ContextVar("_source", default=None)
 
 Window = dict[str, Any]
 PredictOutput = tuple[torch.Tensor, Sequence[dict[str, Any] | None], Sequence[Any]]
@@ -59,11 +62,34 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         # Copying takes less than half the time of drawing weights that are replaced anyway.
-        self.network = copy.deepcopy(_blank_network(LagLlamaConfig.from_dict(network_config)))
+        source = _source.get() or _blank_network(LagLlamaConfig.from_dict(network_config))
+        self.network = copy.deepcopy(source).train()
         self.context_length = context_length
         self.sampling = sampling
         self.point_forecast = point_forecast
         self.pred_seed: int | None = None
+
+    @classmethod
+    def around_copy(cls, network: LagLlama, **kwargs: Any) -> "LagLlamaModule":
+        """Make a module whose network is a copy of one.
+
+        Parameters
+        ----------
+        network : LagLlama
+            Not changed.
+        **kwargs
+            Parameters of this class but ``network_config``.
+
+        Returns
+        -------
+        LagLlamaModule
+            The module.
+        """
+        token = _source.set(network)  # an argument would be among those that checkpoints keep
+        try:
+            return cls(network_config=network.config.to_dict(), **kwargs)
+        finally:
+            _source.reset(token)
 
     @property
     def supports_probabilistic_prediction(self) -> bool:
