@@ -5,6 +5,7 @@ import operator
 import os
 import secrets
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,6 +207,7 @@ class LagLlamaPredictor:
         flipped = num_samples // 2 if sign_flip else 0
         for rows in _chunks(len(series), at_once):
             units, scaled = _safe_units(series[rows])
+            history = self._history(scaled, calendars[rows], context, horizon)
             for sign, paths, suffix in (
                 (1, slice(num_samples - flipped), b""),
                 (-1, slice(num_samples - flipped, num_samples), _FLIPPED),
@@ -213,15 +215,13 @@ class LagLlamaPredictor:
                 out = samples[rows, paths]
                 if out.shape[1] == 0:
                     continue
-                history = self._history(
-                    [sign * s for s in scaled], calendars[rows], context, horizon
-                )
                 row_keys = [key + suffix for key in keys[rows]]
                 scores = draw_scores(
                     self.model.head, seed, row_keys, out.shape[1], horizon, sampling
                 )
                 with torch.inference_mode():
-                    drawn = draw(self.model, history, scores, max_paths=max_paths)
+                    signed = replace(history, values=sign * history.values)
+                    drawn = draw(self.model, signed, scores, max_paths=max_paths)
                 out[:] = _in_range(sign * drawn.numpy(), units, dtype)
         return SampleForecast(samples, None if item_id is None else tuple(item_id))
 

@@ -105,12 +105,13 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Tas
 
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> Task:
+    finite = {i: _finite(panel[i]) for i, _ in cuts}  # of which the windows are views
     return Task(
         name="validation",
         horizon=horizon,
         season=1,
-        past=[_finite(panel[i][:first]) for i, first in cuts],
-        future=np.stack([_finite(panel[i][first : first + horizon]) for i, first in cuts]),
+        past=[finite[i][:first] for i, first in cuts],
+        future=np.stack([finite[i][first : first + horizon] for i, first in cuts]),
         item_id=[f"{i}/{first}" for i, first in cuts],
         start=[panel.start[i] for i, _ in cuts],
         freq=[panel.freq[i] for i, _ in cuts],

@@ -49,6 +49,13 @@ def test_windows_share_at_most_a_fifth_of_a_series():
     assert len(many.past) == 50
 
 
+def test_windows_of_a_series_share_its_values():
+    """Else 200 windows of a series would take 200 times its memory."""
+    _, task = hold_out(panel_corpus([ramp(100), ramp(100)]), 6, max_windows=4)
+    assert np.shares_memory(task.past[0], task.past[1])
+    assert not np.shares_memory(task.past[1], task.past[2])
+
+
 def test_horizon_is_at_most_a_quarter_of_the_median_length():
     training, task = hold_out(panel_corpus([ramp(20), ramp(20), ramp(400)]), 24, max_windows=200)
     assert task.horizon == 5
