@@ -313,12 +313,12 @@ class Context:
         for i, item in enumerate(self.instances):
             last = item.times[-1:]
             try:
-                fh = horizon_like(fh, last, item.freq)
-                is_back = reaches_back(fh, last)
+                own = horizon_like(fh, last, item.freq)
+                is_back = reaches_back(own, last)
                 times = item.times if is_back else last
                 key = (id(item.times) if is_back else times[0], item.freq)
                 if key not in found:
-                    found[key] = locate_horizon(fh, times, item.freq)
+                    found[key] = locate_horizon(own, times, item.freq)
             except ValueError as error:
                 raise ValueError(f"{self.describe(i)}: {error}") from error
             horizons.append(found[key])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.tseries.frequencies import to_offset
+from sktime.forecasting.base import ForecastingHorizon
 
 from lagllama_adapters.sktime.context import Context
 
@@ -208,3 +209,13 @@ def test_check_refuses_time_differences_as_an_index(make_series):
     context = Context.from_frame(make_series(pd.timedelta_range("1D", periods=9)).to_frame())
     with pytest.raises(ValueError, match="got an index of TimedeltaIndex, expected time stamps"):
         context.check()
+
+
+def test_periods_of_a_horizon_meet_the_stamps_of_each_instance(make_panel):
+    starts, ends = (pd.date_range("2020-01-01", periods=9, freq=freq) for freq in ("MS", "ME"))
+    context = Context.from_frame(make_panel({"starts": starts[:6], "ends": ends[:7]}))
+    fh = ForecastingHorizon(ends[[7, 8]].to_period("M"), is_relative=False)
+    first, second = context.horizons(fh)
+    assert first.labels.equals(starts[[7, 8]])
+    assert second.labels.equals(ends[[7, 8]])
+    assert [h.steps.tolist() for h in (first, second)] == [[2, 3], [1, 2]]
