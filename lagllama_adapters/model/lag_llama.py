@@ -366,7 +366,7 @@ def _copy_module(module: Any, memo: dict[int, Any]) -> Any:
         return memo.get(id(module))
     duplicate = object.__new__(type(module))
     memo[id(module)] = duplicate
-    for name, value in vars(module).items():
+    for name, value in module.__getstate__().items():  # without what torch has compiled for it
         if name == "_modules":
             value = {child: _copy_module(m, memo) for child, m in value.items()}
         elif name in ("_parameters", "_buffers"):
