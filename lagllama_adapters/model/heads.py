@@ -430,6 +430,8 @@ class StudentTMixtureHead(BlockHead):
 def _seasonal_copies(lags_seq: tuple[int, ...], n_experts: int, block_length: int) -> Tensor:
     """Maps ``[n_lags, n_experts * block_length]``: expert i repeats the i-th common season."""
     maps = torch.zeros(len(lags_seq), n_experts, block_length)
+    if maps.is_meta:  # only the sizes are asked for, and may be any
+        return maps.flatten(1)
     for expert in range(n_experts):
         season = _SEASONS[expert] if expert < len(_SEASONS) else 1
         for step in range(1, block_length + 1):
