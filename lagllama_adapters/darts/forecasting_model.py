@@ -105,7 +105,7 @@ class LagLlamaModel(SavedModel):
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
         ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... Unless an
-        optimizer or its arguments are given, fine-tuning is by Adam at a learning rate of 3e-4,
+        optimizer or a learning rate is given, fine-tuning is by Adam at a learning rate of 3e-4,
         since Darts' own default is for networks that are to be trained from scratch. The default
         precision is float32 whatever the type of the series, which forecasts keep.
 
@@ -167,8 +167,9 @@ class LagLlamaModel(SavedModel):
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
-        if not kwargs.get("optimizer_cls") and not kwargs.get("optimizer_kwargs"):
-            params["optimizer_kwargs"] = {"lr": _LEARNING_RATE}
+        if not kwargs.get("optimizer_cls"):
+            optimizer_kwargs = kwargs.get("optimizer_kwargs") or {}
+            params["optimizer_kwargs"] = {"lr": _LEARNING_RATE, **optimizer_kwargs}
         super().__init__(**kwargs)
         self.checkpoint = checkpoint
         self.context_length = context_length

@@ -110,6 +110,6 @@ def test_the_learning_rate_is_one_for_pretrained_weights_unless_the_user_chooses
 
     assert chosen() == (torch.optim.Adam, 3e-4)
     assert chosen(optimizer_kwargs={"lr": 1e-2}) == (torch.optim.Adam, 1e-2)
-    assert chosen(optimizer_kwargs={}) == (torch.optim.Adam, 3e-4)
+    assert chosen(optimizer_kwargs={"weight_decay": 0.1}) == (torch.optim.Adam, 3e-4)
     assert chosen(optimizer_cls=torch.optim.AdamW) == (torch.optim.AdamW, 1e-3)  # torch's own
     assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 3e-4}
