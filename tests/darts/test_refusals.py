@@ -1,14 +1,10 @@
 """What LagLlamaModel refuses, and what it says then; what it keeps quiet about."""
 
-import copy
 import warnings
 
 import numpy as np
 import pytest
 import torch
-
-from lagllama_adapters.darts import LagLlamaModel
-from lagllama_adapters.inference.predictor import LagLlamaPredictor
 
 
 @pytest.mark.parametrize("shift", [-1, 1.5, True, "2"])
@@ -45,30 +41,6 @@ def test_series_of_another_type_than_in_fit_are_forecast_without_a_warning(make,
     model = make().fit(monthly.astype(np.float32))
     assert model.predict(3, monthly).dtype == np.float64
     assert caplog.messages == []
-
-
-def test_first_forecast_has_the_random_state_of_the_model_as_its_seed(
-    make, monthly, block_checkpoint
-):
-    model = make(random_state=7).fit(monthly)
-    copied = copy.deepcopy(model)
-    expected = LagLlamaPredictor(block_checkpoint).predict(
-        monthly.values()[:, 0], 9, 20, start=monthly.start_time(), freq="MS", seed=7
-    )
-    first, second = (model.predict(9, num_samples=20).all_values() for _ in range(2))
-    np.testing.assert_array_equal(first[:, 0].T, expected.samples[0])
-    assert not np.allclose(first, second)
-    seeded = copied.predict(9, num_samples=20, random_state=1).all_values()
-    assert not np.allclose(seeded, first)
-    np.testing.assert_array_equal(copied.predict(9, num_samples=20).all_values(), first)
-
-
-def test_loaded_model_goes_on_where_the_saved_one_was(make, monthly, tmp_path):
-    model = make(random_state=7).fit(monthly)
-    model.predict(3)
-    model.save(tmp_path / "model.pt")
-    loaded = LagLlamaModel.load(tmp_path / "model.pt")
-    np.testing.assert_array_equal(loaded.predict(3).values(), model.predict(3).values())
 
 
 def test_search_of_rate_and_batch_size_says_nothing(make, monthly, tmp_path, caplog, capfd):
