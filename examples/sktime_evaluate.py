@@ -4,7 +4,7 @@ Run: python examples/sktime_evaluate.py [--folds 4] [--contexts 24 48 96]
 """
 
 import argparse
-import warnings
+import logging
 
 import pandas as pd
 from sktime.datasets import load_airline
@@ -69,5 +69,5 @@ def main():
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # the host about itself
+    logging.captureWarnings(True)  # the host about itself; evaluate() sets filters of its own
     main()

@@ -1,6 +1,6 @@
 """Tune Lag-Llama on a panel with sktime, export it, and compare CRPS before and after.
 
-Run: python examples/sktime_panel.py [--steps 200] [--export tuned]
+Run: python examples/sktime_panel.py [--steps 100] [--export tuned]
 """
 
 import argparse
@@ -37,7 +37,7 @@ def compare(steps, folder):
 def main():
     """Print one line per model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--export", default="tuned", metavar="FOLDER")
     arguments = parser.parse_args()
     before, after, report = compare(arguments.steps, arguments.export)
