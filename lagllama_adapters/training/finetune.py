@@ -391,13 +391,15 @@ def _trainer(settings: FinetuneSettings, device: torch.device, state: Path | Non
 @contextmanager
 def _quiet(progress_bar: bool) -> Iterator[None]:
     """Keep Lightning from reporting the devices of every fold, unless progress is asked for."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
+    # Where both packages of Lightning are imported, the one that came last writes the lines.
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
     try:
-        if not progress_bar:
+        for logger in loggers if not progress_bar else ():
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*treespec")  # of torch to Lightning
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

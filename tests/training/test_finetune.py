@@ -1,6 +1,7 @@
 """Fine-tuning: what it trains, by what it is judged, what it keeps."""
 
 import copy
+import logging
 import random
 import warnings
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lightning_utilities.core import rank_zero
 
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.training import finetune as finetune_module
@@ -249,7 +251,13 @@ def test_settings_out_of_range_are_refused(field, value, message):
         FinetuneSettings(**{field: value})
 
 
-def test_nothing_is_said_unless_progress_is_asked_for(make_model, panel, capfd, caplog):
+@pytest.mark.parametrize("package", ["lightning.pytorch", "pytorch_lightning"])
+def test_nothing_is_said_unless_progress_is_asked_for(
+    make_model, panel, package, capfd, caplog, monkeypatch
+):
+    writer = logging.getLogger(f"{package}.utilities.rank_zero")
+    monkeypatch.setattr(rank_zero, "log", writer)  # as the import of the package does
+    caplog.set_level(logging.INFO, package)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         finetune(make_model(), panel, replace(QUICK, steps=10))
