@@ -37,7 +37,6 @@ Fingerprint = tuple[tuple[str, int, int, bool, int], ...]
 @dataclass(frozen=True)
 class _Shared:
     model: LagLlama
-    config: LagLlamaConfig
     fingerprint: Fingerprint
 
 
@@ -98,7 +97,7 @@ def load_pretrained(
         if held is None:
             with torch.inference_mode(False):  # or a copy on another device could not be tuned
                 model = _read(source).to(target)
-            held = _shared[key] = _Shared(model, model.config, _fingerprint(model))
+            held = _shared[key] = _Shared(model, _fingerprint(model))
         return held.model.eval()
 
 
@@ -121,7 +120,7 @@ def pretrained_config(checkpoint: str | os.PathLike[str]) -> LagLlamaConfig:
         What `load_pretrained` raises.
     """
     held = _shared.get((*_identity(_resolve(checkpoint)), "cpu"))
-    return load_pretrained(checkpoint).config if held is None else held.config
+    return (load_pretrained(checkpoint) if held is None else held.model).config
 
 
 def clear_pretrained_cache() -> None:

@@ -333,7 +333,11 @@ class LagLlamaModel(SavedModel):
                 super()._train(trainer, model, datamodule, load_best)
             finally:
                 callbacks.remove(keeper)
-        if keeper.weights is None:  # no finite validation loss
+        if keeper.weights is None:
+            logger.warning(
+                "No validation loss was finite, hence the last weights are kept, whether they are "
+                "better or not; give val_series with observed values beyond the least history."
+            )
             return
         model.network.load_state_dict(keeper.weights)
         if keeper.loss == first:

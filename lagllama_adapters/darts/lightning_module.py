@@ -203,11 +203,14 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
     ) -> torch.Tensor:
         window = _training_window(batch, self.network.config.past_length(self.context_length))
         # Training has often seen the history of a validation window: its targets alone tell.
-        loss = self._loss(window, _row_weights(batch), stage is ModuleStage.VALIDATE)
+        horizon_only = stage is ModuleStage.VALIDATE
+        loss = self._loss(window, _row_weights(batch), horizon_only)
+        has_target = window["future_observed_values"].any(dim=1)
         self.log(
             f"{stage.value}_loss",
             loss,
-            batch_size=batch.past_target.shape[0],
+            # Where only targets count, windows without any have no loss, not one of 0.
+            batch_size=int(has_target.sum()) if horizon_only else len(has_target),
             prog_bar=True,
             sync_dist=True,
         )

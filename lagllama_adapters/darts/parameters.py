@@ -44,6 +44,18 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
 def checked_context_length(context_length: int | None, config: LagLlamaConfig) -> int | None:
     """Tokens of context as a plain integer, or None.
 
+    Parameters
+    ----------
+    context_length : int or None
+        As the user gave it.
+    config : LagLlamaConfig
+        Of the weights.
+
+    Returns
+    -------
+    int or None
+        None: what the weights recommend.
+
     Raises
     ------
     ValueError
@@ -61,7 +73,19 @@ def checked_context_length(context_length: int | None, config: LagLlamaConfig) -
 
 
 def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
-    """Steps of a training target; None: those that one token emits.
+    """Steps of a training target as a plain integer.
+
+    Parameters
+    ----------
+    output_chunk_length : int or None
+        As the user gave it; None: the steps that one token emits.
+    config : LagLlamaConfig
+        Of the weights.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Raises
     ------
@@ -82,6 +106,11 @@ def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfi
 def check_finetuning(enable_finetuning: Any) -> None:
     """Leave dictionaries to Darts, which fails on anything else.
 
+    Parameters
+    ----------
+    enable_finetuning : any
+        As the user gave it.
+
     Raises
     ------
     ValueError
@@ -96,6 +125,11 @@ def check_finetuning(enable_finetuning: Any) -> None:
 
 def check_shift(output_chunk_shift: Any) -> None:
     """Check the steps between history and forecast.
+
+    Parameters
+    ----------
+    output_chunk_shift : any
+        As the user gave it.
 
     Raises
     ------

@@ -237,8 +237,3 @@ def test_the_config_is_that_of_the_weights_and_is_read_once(folder, make_model, 
     assert len(loads) == 2
     with pytest.raises(ValueError, match="known names"):
         pretrained_config("nowhere")
-
-
-def test_the_config_does_not_follow_changes_of_the_shared_copy(folder, make_model):
-    load_pretrained(folder).config = None
-    assert pretrained_config(folder) == make_model().config

@@ -122,14 +122,25 @@ def test_last_weights_are_kept_without_validation_series(tune, make, monthly):
     assert not any(torch.equal(x, first[name]) for name, x in weights(model).items())
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
 def test_fit_without_a_finite_validation_loss_ends_with_the_last_weights(
-    tune, make, monthly, caplog
+    tune, make, monthly, caplog, is_weighted
 ):
     nothing = monthly[400:] * np.nan
-    model, _ = tune(1e-2, {"val_series": nothing, "val_sample_weight": nothing})
+    weighted = {"val_sample_weight": nothing} if is_weighted else {}
+    model, losses = tune(1e-2, {"val_series": nothing, **weighted})
+    assert np.isnan(losses).all()
     first = weights(make().fit(monthly))
     assert not any(torch.equal(x, first[name]) for name, x in weights(model).items())
     assert "did not lower" not in caplog.text
+    assert "No validation loss was finite" in caplog.text
+
+
+def test_windows_without_targets_leave_the_validation_loss_as_it_is(tune, monthly):
+    valid, twice = monthly[400:], [monthly[:400]] * 2
+    _, (alone, *_) = tune(0.0, {"series": twice, "val_series": [valid, valid]}, n_epochs=1)
+    _, (beside, *_) = tune(0.0, {"series": twice, "val_series": [valid, valid * np.nan]}, n_epochs=1)
+    assert beside == pytest.approx(alone, rel=1e-5)
 
 
 def test_trainer_and_saved_files_are_left_without_a_second_copy(tune, tmp_path):
