@@ -138,8 +138,10 @@ def test_fit_without_a_finite_validation_loss_ends_with_the_last_weights(
 
 def test_windows_without_targets_leave_the_validation_loss_as_it_is(tune, monthly):
     valid, twice = monthly[400:], [monthly[:400]] * 2
-    _, (alone, *_) = tune(0.0, {"series": twice, "val_series": [valid, valid]}, n_epochs=1)
-    _, (beside, *_) = tune(0.0, {"series": twice, "val_series": [valid, valid * np.nan]}, n_epochs=1)
+    alone, beside = (
+        tune(0.0, {"series": twice, "val_series": [valid, other]}, n_epochs=1)[1][0]
+        for other in (valid, valid * np.nan)
+    )
     assert beside == pytest.approx(alone, rel=1e-5)
 
 
