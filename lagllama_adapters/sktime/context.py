@@ -309,11 +309,15 @@ class Context:
             If the horizon reaches back beyond the rows kept of an instance.
         """
         found: dict[Any, Horizon] = {}
+        expressed: dict[Any, ForecastingHorizon] = {}  # by kind of time index, not by instance
         horizons = []
         for i, item in enumerate(self.instances):
             last = item.times[-1:]
             try:
-                own = horizon_like(fh, last, item.freq)
+                kind = last.dtype, item.freq
+                if kind not in expressed:
+                    expressed[kind] = horizon_like(fh, last, item.freq)
+                own = expressed[kind]
                 is_back = reaches_back(own, last)
                 times = item.times if is_back else last
                 key = (id(item.times) if is_back else times[0], item.freq)
