@@ -1,7 +1,7 @@
 """Random training windows from a corpus."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
@@ -24,27 +24,6 @@ __all__ = [
 ]
 
 Probabilities = npt.NDArray[np.float64]
-
-_PROBABILITIES = (
-    "synthetic_share",
-    "mix",
-    "time_flip",
-    "modulate",
-    "spike",
-    "censor",
-    "round",
-    "sign_flip",
-    "freq_mask",
-    "freq_mask_rate",
-    "freq_mix",
-    "freq_mix_rate",
-    "freq_published",
-    "flatten",
-    "truncate",
-    "hide",
-    "decimate",
-    "drop_calendar",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +121,10 @@ class WindowSettings:
             if value is not None and value < least:
                 raise ValueError(f"{name}: got {value}, expected at least {least}")
 
+
+_PROBABILITIES = tuple(
+    f.name for f in fields(WindowSettings) if f.type is float and f.name != "dataset_exponent"
+)
 
 PLAIN_WINDOWS = WindowSettings(
     band_weights=None,
