@@ -81,7 +81,9 @@ def new_model_calls(options: argparse.Namespace, horizon: int) -> dict[str, Any]
         model = LagLlamaModel(options.checkpoint, random_state=SEED).fit(series, verbose=False)
         return model.predict(horizon, num_samples=options.num_samples, verbose=False)
 
-    return {"predictor": forecast_calls(options, 1, horizon)["predictor"], "Darts": by_darts}
+    predictor = forecast_calls(options, 1, horizon)["predictor"]
+    _check_same([by_darts()], predictor().samples)
+    return {"predictor": predictor, "Darts": by_darts}
 
 
 def backtest_calls(options: argparse.Namespace, horizon: int) -> dict[str, Any]:
