@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.evaluation import geometric_mean
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
 from lagllama_adapters.training.lightning_module import PretrainingModule
 from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
-from lagllama_adapters.training.validation import geometric_mean
 
 Change = Callable[[PretrainSettings], PretrainSettings]
 

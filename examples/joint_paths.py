@@ -24,13 +24,13 @@ from rich.table import Table
 from scipy.stats import ks_2samp
 
 from lagllama_adapters import LagLlamaPredictor, SampleForecast
-from lagllama_adapters.model import LagLlama
-from lagllama_adapters.training.validation import (
+from lagllama_adapters.evaluation import (
     QUANTILE_LEVELS,
-    Task,
+    ForecastTask,
     build_tasks,
     weighted_quantile_loss,
 )
+from lagllama_adapters.model import LagLlama
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def without_copula(predictor: LagLlamaPredictor) -> LagLlamaPredictor:
     return LagLlamaPredictor(network.to(predictor.model.device).eval())
 
 
-def draw(predictor: LagLlamaPredictor, task: Task, num_samples: int, seed: int) -> np.ndarray:
+def draw(
+    predictor: LagLlamaPredictor, task: ForecastTask, num_samples: int, seed: int
+) -> np.ndarray:
     """Paths ``[window, path, step]``."""
     return predictor.predict(
         task.past,
@@ -71,14 +73,14 @@ def deal(paths: np.ndarray, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permuted(paths, axis=1)
 
 
-def sum_loss(paths: np.ndarray, task: Task) -> float:
+def sum_loss(paths: np.ndarray, task: ForecastTask) -> float:
     """Weighted quantile loss of the sum; NaN in a truth leaves its window out."""
     quantiles = SampleForecast(paths.sum(-1, keepdims=True)).quantile(QUANTILE_LEVELS)
     return weighted_quantile_loss(quantiles, task.future.sum(-1, keepdims=True))
 
 
 def measure(
-    predictor: LagLlamaPredictor, task: Task, num_samples: int, ks_windows: int, seed: int
+    predictor: LagLlamaPredictor, task: ForecastTask, num_samples: int, ks_windows: int, seed: int
 ) -> Figures:
     """Draw with and without the copula, each from a seed of its own, and compare."""
     joint = draw(predictor, task, num_samples, seed)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.training.validation import build_tasks
+from lagllama_adapters.evaluation import build_tasks
 
 pytest.importorskip("scipy")
 

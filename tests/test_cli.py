@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lagllama_adapters.cli import app
-from lagllama_adapters.training.validation import build_tasks, weighted_quantile_loss
+from lagllama_adapters.evaluation import build_tasks, weighted_quantile_loss
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_evaluate_refuses_a_target_before_the_work(
 def test_evaluate_asks_for_matplotlib_before_the_work(monkeypatch, data, tmp_path):
     monkeypatch.setattr("lagllama_adapters.inference.LagLlamaPredictor", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were absent
-    monkeypatch.delitem(sys.modules, "lagllama_adapters.training.validation.plots", raising=False)
+    monkeypatch.delitem(sys.modules, "lagllama_adapters.evaluation.plots", raising=False)
     result = _run("evaluate", "--data", data, "--plots", tmp_path / "plots")
     assert result.exit_code == 1
     assert "lagllama_adapters[plot]" in " ".join(result.output.split())

@@ -22,12 +22,12 @@ from scipy.stats import gmean
 
 from lagllama_adapters import LagLlamaPredictor, load_pretrained
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.evaluation import ForecastTask, build_tasks, score_task
 from lagllama_adapters.training.finetune import FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
-from lagllama_adapters.training.validation import Task, build_tasks, score_task
 
 
-def before_the_test(corpus: Corpus, task: Task) -> Corpus:
+def before_the_test(corpus: Corpus, task: ForecastTask) -> Corpus:
     """The series of a data set up to the first window by which they are tested."""
     windows: dict[str, int] = {}
     for window in task.item_id:
@@ -45,7 +45,9 @@ def before_the_test(corpus: Corpus, task: Task) -> Corpus:
     )
 
 
-def run(corpus: Corpus, task: Task, checkpoint: str, mode: str, steps: int) -> dict[str, Any]:
+def run(
+    corpus: Corpus, task: ForecastTask, checkpoint: str, mode: str, steps: int
+) -> dict[str, Any]:
     """One row: losses on the test and the validation windows, tuned over zero-shot."""
     base, panel = load_pretrained(checkpoint), before_the_test(corpus, task)
     settings = FinetuneSettings(mode=mode, steps=steps, horizon=task.horizon)

@@ -28,9 +28,9 @@ from measure import published_size_network
 from statsmodels.datasets import co2, elnino, nile, sunspots
 
 from lagllama_adapters import LagLlamaPredictor
-from lagllama_adapters.training.validation import (
+from lagllama_adapters.evaluation import (
     QUANTILE_LEVELS,
-    Task,
+    ForecastTask,
     build_tasks,
     weighted_quantile_loss,
 )
@@ -49,7 +49,7 @@ class Figures:
     error: list[float]  # for each range of steps
 
 
-def shipped_tasks(windows: int = 4) -> list[Task]:
+def shipped_tasks(windows: int = 4) -> list[ForecastTask]:
     """The last windows of real series from statsmodels."""
     months = elnino.load_pandas().data.drop(columns="YEAR").to_numpy().ravel()
     monthly = co2.load_pandas().data["co2"].resample("MS").mean()
@@ -68,12 +68,14 @@ def shipped_tasks(windows: int = 4) -> list[Task]:
         future = np.stack([values[end : end + horizon].astype(np.float64) for end in ends])
         names = [f"{name}/{end}" for end in ends]
         tasks.append(
-            Task(name, horizon, season, past, future, names, [start] * windows, [freq] * windows)
+            ForecastTask(
+                name, horizon, season, past, future, names, [start] * windows, [freq] * windows
+            )
         )
     return tasks
 
 
-def some_windows(task: Task, count: int) -> Task:
+def some_windows(task: ForecastTask, count: int) -> ForecastTask:
     """The task with ``count`` of its windows, evenly spaced."""
     keep = np.unique(np.linspace(0, len(task.past) - 1, count).round().astype(int))
     columns = {
@@ -84,7 +86,12 @@ def some_windows(task: Task, count: int) -> Task:
 
 
 def forecast_quantiles(
-    predictor: LagLlamaPredictor, task: Task, steps: int, num_samples: int, seed: int, sampling: str
+    predictor: LagLlamaPredictor,
+    task: ForecastTask,
+    steps: int,
+    num_samples: int,
+    seed: int,
+    sampling: str,
 ) -> np.ndarray:
     """Quantiles ``[window, 9, step]``, of ``steps`` or, if more, the task's own horizon."""
     forecast = predictor.predict(
@@ -102,7 +109,7 @@ def forecast_quantiles(
 
 def measure(
     predictor: LagLlamaPredictor,
-    tasks: Sequence[Task],
+    tasks: Sequence[ForecastTask],
     steps: int,
     ranges: Sequence[slice],
     paths: Sequence[int],

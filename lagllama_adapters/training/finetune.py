@@ -18,6 +18,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.evaluation import (
+    QUANTILE_LEVELS,
+    ForecastTask,
+    weighted_quantile_loss,
+)
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.hold_out import hold_out
@@ -27,11 +32,6 @@ from lagllama_adapters.training.lightning_module import (
     PretrainingModule,
 )
 from lagllama_adapters.training.run_state import interrupts, seedless_loader
-from lagllama_adapters.training.validation import (
-    QUANTILE_LEVELS,
-    Task,
-    weighted_quantile_loss,
-)
 from lagllama_adapters.training.window_sampling import PLAIN_WINDOWS, WindowBatches
 
 __all__ = ["FinetuneReport", "FinetuneSettings", "Mode", "finetune", "trained_parameters"]
@@ -271,7 +271,7 @@ class _FinetuningModule(PretrainingModule):
     """The objective and optimizer of pretraining, judged by forecasts of held-out steps."""
 
     def __init__(
-        self, model: LagLlama, settings: FinetuneSettings, validation: Task, context: int
+        self, model: LagLlama, settings: FinetuneSettings, validation: ForecastTask, context: int
     ) -> None:
         super().__init__(model, settings.optimization(), discount=settings.history_discount)
         self.settings = settings

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.training.validation import Task
+from lagllama_adapters.evaluation import ForecastTask
 
 __all__ = ["hold_out", "panel_corpus"]
 
@@ -50,7 +50,7 @@ def panel_corpus(
     )
 
 
-def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Task]:
+def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, ForecastTask]:
     """Cut the last steps off every series, and make windows of them.
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
@@ -72,7 +72,7 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Tas
     -------
     training : Corpus
         The series without the steps held out.
-    validation : Task
+    validation : ForecastTask
         The windows.
 
     Raises
@@ -104,9 +104,9 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, Tas
     return training, _task(panel, chosen, horizon)
 
 
-def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> Task:
+def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:
     finite = {i: _finite(panel[i]) for i, _ in cuts}  # of which the windows are views
-    return Task(
+    return ForecastTask(
         name="validation",
         horizon=horizon,
         season=1,

@@ -8,11 +8,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lagllama_adapters.evaluation import ForecastTask, TaskScore, geometric_mean, score_task
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.loss import window_loss
 from lagllama_adapters.training.optimizers import MuonAdamW, parameter_groups
-from lagllama_adapters.training.validation import Task, TaskScore, geometric_mean, score_task
 
 __all__ = ["OptimizerName", "OptimizerSettings", "PretrainingModule"]
 
@@ -78,7 +78,7 @@ class PretrainingModule(L.LightningModule):
         Network to train.
     optimizer : OptimizerSettings
         Optimizer and schedule.
-    tasks : list of Task
+    tasks : list of ForecastTask
         Held-out tasks.
     products : torch.dtype
         Of the matrix products of a training step, see `window_loss`.
@@ -92,7 +92,7 @@ class PretrainingModule(L.LightningModule):
         self,
         model: LagLlama,
         optimizer: OptimizerSettings,
-        tasks: list[Task] | None = None,
+        tasks: list[ForecastTask] | None = None,
         products: torch.dtype = torch.float32,
         discount: float = 2.0,
         compiled: bool = False,

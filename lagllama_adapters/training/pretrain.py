@@ -14,6 +14,7 @@ from torch import Tensor
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.synthetic import synthetic_corpus
+from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
 from lagllama_adapters.training.lightning_module import PretrainingModule
@@ -25,7 +26,6 @@ from lagllama_adapters.training.run_state import (
     seedless_loader,
     settings_of_the_run,
 )
-from lagllama_adapters.training.validation import TaskScore, build_tasks
 from lagllama_adapters.training.window_sampling import WindowBatches
 
 __all__ = ["pretrain", "training_windows"]

@@ -3,9 +3,9 @@
     python tests/golden/forecasts.py out.npz [CHECKPOINT ...]
 
 Only names that users have are called here, so that the script runs on any version, and on one
-machine two versions can be compared to the bit. The committed ``tests/fixtures/golden_forecasts.npz``
-was written at commit b344fcf, before configurations had groups, with torch 2.13.0, numpy 2.4.6 and
-pandas 3.0.6 on an AMD EPYC (Zen 5); `test_golden_forecasts.py` has the tolerance.
+machine two versions can be compared to the bit. ``tests/fixtures/golden_forecasts.npz`` was written
+at commit b344fcf, before configurations had groups, with torch 2.13.0, numpy 2.4.6 and pandas 3.0.6
+on an AMD EPYC (Zen 5); `test_golden_forecasts.py` has the tolerance.
 """
 
 import sys

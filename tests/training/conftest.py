@@ -1,8 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -59,31 +56,3 @@ def settings():
         checkpoint_every=4,
         validate_every=7,
     )
-
-
-def write_dataset(folder, name, series, freq):
-    table = {
-        "item_id": [f"{name}{i}" for i in range(len(series))],
-        "freq": [freq] * len(series),
-        "start": ["2015-01-01"] * len(series),
-        "target": pa.array([list(map(float, s)) for s in series], type=pa.list_(pa.float32())),
-    }
-    folder.mkdir(exist_ok=True)
-    pq.write_table(pa.table(table), folder / f"{name}.parquet")
-
-
-@pytest.fixture(scope="session")
-def corpus_folder(tmp_path_factory):
-    """Two data sets of seasonal series with trend and noise; one has gaps and short series."""
-    folder, rng = tmp_path_factory.mktemp("data") / "corpus", np.random.default_rng(0)
-
-    def seasonal(length, season):
-        t = np.arange(length)
-        wave = rng.uniform(1, 5) * np.sin(2 * np.pi * (t / season + rng.random()))
-        return 10 * rng.random() + wave + 0.01 * t + 0.3 * rng.normal(size=length)
-
-    write_dataset(folder, "hourly", [seasonal(300, 24) for _ in range(12)], "h")
-    gappy = [seasonal(length, 12) for length in (9, 12, 40, 80, 150)]
-    gappy[3][20:30] = np.nan
-    write_dataset(folder, "monthly", gappy, "MS")
-    return folder

@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 
+from lagllama_adapters.evaluation import QUANTILE_LEVELS, weighted_quantile_loss
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.training import finetune as finetune_module
 from lagllama_adapters.training.finetune import (
@@ -20,7 +21,6 @@ from lagllama_adapters.training.finetune import (
 )
 from lagllama_adapters.training.hold_out import hold_out, panel_corpus
 from lagllama_adapters.training.loss import window_loss
-from lagllama_adapters.training.validation import QUANTILE_LEVELS, weighted_quantile_loss
 
 QUICK = FinetuneSettings(
     steps=40, batch_size=8, learning_rate=1e-2, validate_every=10, rollout_length=8, horizon=6

@@ -6,13 +6,13 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from lagllama_adapters.inference import LagLlamaPredictor
-from lagllama_adapters.training.validation.metrics import (
+from lagllama_adapters.evaluation.metrics import (
     QUANTILE_LEVELS,
     mean_absolute_scaled_error,
     weighted_quantile_loss,
 )
-from lagllama_adapters.training.validation.tasks import Task
+from lagllama_adapters.evaluation.tasks import ForecastTask
+from lagllama_adapters.inference import LagLlamaPredictor
 
 __all__ = ["INTERVALS", "LEVELS", "TaskScore", "score_quantiles", "score_task"]
 
@@ -79,12 +79,12 @@ class TaskScore:
         return np.asarray(self.inside.sum(1) / self.observed.sum())
 
 
-def score_quantiles(task: Task, quantiles: Floats) -> TaskScore:
+def score_quantiles(task: ForecastTask, quantiles: Floats) -> TaskScore:
     """Score forecasts of a task.
 
     Parameters
     ----------
-    task : Task
+    task : ForecastTask
         Windows.
     quantiles : ndarray
         ``[window, 13, horizon]``, at `LEVELS`, in data units.
@@ -121,7 +121,7 @@ def score_quantiles(task: Task, quantiles: Floats) -> TaskScore:
 
 def score_task(
     predictor: LagLlamaPredictor,
-    task: Task,
+    task: ForecastTask,
     *,
     num_samples: int = 200,
     context_length: int | None = None,
@@ -134,7 +134,7 @@ def score_task(
     ----------
     predictor : LagLlamaPredictor
         Forecaster.
-    task : Task
+    task : ForecastTask
         Windows.
     num_samples, context_length, seed, sign_flip
         As in `LagLlamaPredictor.predict`.

@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.validation import QUANTILE_LEVELS, seasonal_naive_quantiles
+from lagllama_adapters.evaluation import QUANTILE_LEVELS, seasonal_naive_quantiles
 
 
 def test_seasonal_naive_repeats_the_season_and_widens():

@@ -9,8 +9,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lagllama_adapters.training.validation.scores import INTERVALS, TaskScore
-from lagllama_adapters.training.validation.summary import Summary, summarise
+from lagllama_adapters.evaluation.scores import INTERVALS, TaskScore
+from lagllama_adapters.evaluation.summary import Summary, summarise
 
 __all__ = ["REPORT_SUFFIXES", "write_report"]
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from lagllama_adapters.inference import LagLlamaPredictor
-from lagllama_adapters.training.validation import (
+from lagllama_adapters.evaluation import (
     INTERVALS,
     LEVELS,
     build_tasks,
@@ -14,6 +13,7 @@ from lagllama_adapters.training.validation import (
     seasonal_naive_quantiles,
     weighted_quantile_loss,
 )
+from lagllama_adapters.inference import LagLlamaPredictor
 
 NINE = [1, 2, 4, 5, 6, 7, 8, 10, 11]  # of LEVELS: 0.1, 0.2, ..., 0.9
 

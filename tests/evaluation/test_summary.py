@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.validation import geometric_mean, summarise
+from lagllama_adapters.evaluation import geometric_mean, summarise
 
 
 def _with_relative(score, wql, mase):

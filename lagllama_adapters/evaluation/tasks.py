@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds, parse_frequency
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
-from lagllama_adapters.training.validation.metrics import (
+from lagllama_adapters.evaluation.metrics import (
     QUANTILE_LEVELS,
     mean_absolute_scaled_error,
     seasonal_scale,
     weighted_quantile_loss,
 )
-from lagllama_adapters.training.validation.seasonal_naive import seasonal_naive_quantiles
+from lagllama_adapters.evaluation.seasonal_naive import seasonal_naive_quantiles
 
-__all__ = ["Task", "build_tasks", "season_length"]
+__all__ = ["ForecastTask", "build_tasks", "season_length"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ _FEW_SERIES, _WINDOWS = 50, 10  # data sets with few series are judged on severa
 
 
 @dataclass(frozen=True)
-class Task:
+class ForecastTask:
     """Windows of one data set.
 
     Attributes
@@ -95,7 +95,7 @@ def season_length(freq: str) -> int:
     return {5: 12, 6: 4}.get(band, 1)
 
 
-def build_tasks(folder: str | Path, prediction_length: int | None = None) -> list[Task]:
+def build_tasks(folder: str | Path, prediction_length: int | None = None) -> list[ForecastTask]:
     """Cut a folder of held-out data sets into windows.
 
     Parameters
@@ -108,7 +108,7 @@ def build_tasks(folder: str | Path, prediction_length: int | None = None) -> lis
 
     Returns
     -------
-    list of Task
+    list of ForecastTask
         The last horizon of each series; of data sets with fewer than 50 series the last ten.
         Windows with fewer than 8 observations before or none after their start are left out, and,
         with a warning, data sets that have no relative loss: all truths are zero, or the seasonal
@@ -132,7 +132,9 @@ def build_tasks(folder: str | Path, prediction_length: int | None = None) -> lis
             continue
         item_id, start, past, future, freq = (list(column) for column in zip(*cut, strict=True))
         season = season_length(freq[0])
-        tasks.append(Task(name, horizon, season, past, np.stack(future), item_id, start, freq))
+        tasks.append(
+            ForecastTask(name, horizon, season, past, np.stack(future), item_id, start, freq)
+        )
     scorable = [task for task in tasks if _has_relative_loss(task)]
     if len(scorable) < len(tasks):
         names = sorted({task.name for task in tasks} - {task.name for task in scorable})
@@ -149,7 +151,7 @@ def build_tasks(folder: str | Path, prediction_length: int | None = None) -> lis
     return scorable
 
 
-def _has_relative_loss(task: Task) -> bool:
+def _has_relative_loss(task: ForecastTask) -> bool:
     return bool(np.nansum(np.abs(task.future)) > 0 and task.naive_wql > 0)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.validation import LEVELS, Task, score_quantiles
+from lagllama_adapters.evaluation import LEVELS, ForecastTask, score_quantiles
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def make_task():
         future = 10 + 3 * rng.normal(size=(len(past), horizon))
         future[1, 2] = future[4, 0] = future[4, 3] = np.nan
         names, n = [f"{name}{i}" for i in range(len(past))], len(past)
-        return Task(name, horizon, season, past, future, names, [None] * n, [freq] * n)
+        return ForecastTask(name, horizon, season, past, future, names, [None] * n, [freq] * n)
 
     return make
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.validation import (
+from lagllama_adapters.evaluation import (
     QUANTILE_LEVELS,
     mean_absolute_scaled_error,
     seasonal_scale,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from lagllama_adapters.training.validation import summarise
-from lagllama_adapters.training.validation.report import write_report
+from lagllama_adapters.evaluation import summarise
+from lagllama_adapters.evaluation.report import write_report
 
 
 @pytest.fixture

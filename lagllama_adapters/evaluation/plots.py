@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS
-from lagllama_adapters.training.validation.scores import INTERVALS, LEVELS, TaskScore
-from lagllama_adapters.training.validation.summary import by_band, geometric_mean
+from lagllama_adapters.evaluation.scores import INTERVALS, LEVELS, TaskScore
+from lagllama_adapters.evaluation.summary import by_band, geometric_mean
 
 try:
     import_module("matplotlib.figure")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import lagllama_adapters
-from lagllama_adapters.training.validation import LEVELS, geometric_mean
+from lagllama_adapters.evaluation import LEVELS, geometric_mean
 
 pytest.importorskip("matplotlib")
-from lagllama_adapters.training.validation.plots import (
+from lagllama_adapters.evaluation.plots import (
     plot_calibration,
     plot_relative_wql,
     write_plots,
@@ -97,9 +97,9 @@ def test_without_matplotlib_the_error_names_the_extra():
     code = (
         "import sys\n"
         "sys.modules['matplotlib'] = None  # what the import system does for an absent module\n"
-        "import lagllama_adapters.training.validation  # which needs none\n"
+        "import lagllama_adapters.evaluation  # which needs none\n"
         "try:\n"
-        "    import lagllama_adapters.training.validation.plots\n"
+        "    import lagllama_adapters.evaluation.plots\n"
         "except ImportError as error:\n"
         "    print(error)\n"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS
-from lagllama_adapters.training.validation.scores import TaskScore
+from lagllama_adapters.evaluation.scores import TaskScore
 
 __all__ = ["Summary", "by_band", "geometric_mean", "summarise"]
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lagllama_adapters.training.validation import build_tasks
-from lagllama_adapters.training.validation.tasks import season_length
+from lagllama_adapters.evaluation import build_tasks
+from lagllama_adapters.evaluation.tasks import season_length
 
 
 @pytest.mark.parametrize(

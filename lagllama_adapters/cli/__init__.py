@@ -1,0 +1,5 @@
+"""Command line: ``lagllama``. One command, one file."""
+
+from lagllama_adapters.cli.app import app
+
+__all__ = ["app"]

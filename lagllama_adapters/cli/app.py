@@ -1,0 +1,19 @@
+"""The commands of ``lagllama``."""
+
+import typer
+
+from lagllama_adapters.cli.convert import convert
+from lagllama_adapters.cli.evaluate import evaluate
+from lagllama_adapters.cli.pretrain import pretrain
+from lagllama_adapters.cli.recipe import recipe
+
+__all__ = ["app"]
+
+# Heavy imports (torch, lightning) live in the commands, so that `--help` answers at once.
+app = typer.Typer(
+    help="Lag-Llama: pretraining, evaluation and conversion of checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (evaluate, pretrain, recipe, convert):
+    app.command()(command)
