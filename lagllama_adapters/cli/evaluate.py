@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+_REPORTED = ("num_samples", "context_length", "sign_flip", "seed")
+
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder or file of data sets.")],
@@ -41,27 +43,25 @@ def evaluate(
     """Score zero-shot forecasts of held-out data against the seasonal naive forecast."""
     from lagllama_adapters.evaluation import build_tasks, score_task
     from lagllama_adapters.evaluation.report import write_report
-    from lagllama_adapters.inference import LagLlamaPredictor
+    from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 
     with errors_as_messages():
         _check_targets(report, plots, forecasts)
         if plots is not None:
             from lagllama_adapters.evaluation.plots import write_plots
+        options = ForecastOptions(
+            num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
+        )
         predictor = LagLlamaPredictor(checkpoint, device)
         tasks = build_tasks(data, prediction_length)
-        settings: dict[str, Any] = {
-            "num_samples": num_samples,
-            "context_length": context_length,
-            "sign_flip": sign_flip,
-            "seed": seed,
-        }
         scores, quantiles = [], {}
         for task in tasks:
-            score, quantiles[task.name] = score_task(predictor, task, **settings)
+            score, quantiles[task.name] = score_task(predictor, task, options)
             scores.append(score)
         console.print(score_table(scores, f"{checkpoint}, zero-shot"))
         if report is not None:
-            write_report(report, scores, {"checkpoint": checkpoint, "data": str(data)} | settings)
+            chosen = {name: getattr(options, name) for name in _REPORTED}
+            write_report(report, scores, {"checkpoint": checkpoint, "data": str(data)} | chosen)
         if plots is not None:
             write_plots(plots, scores)
         if forecasts is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 from darts import TimeSeries
 from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
@@ -20,6 +21,13 @@ from lagllama_adapters.checkpoints.registry import (
     load_pretrained,
     pretrained_config,
 )
+from lagllama_adapters.darts.arguments import (
+    check_finetuning,
+    check_shift,
+    checked_dtype,
+    checked_output_length,
+    refuse_unsupported,
+)
 from lagllama_adapters.darts.keep_best import KeepBest
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import (
@@ -27,19 +35,16 @@ from lagllama_adapters.darts.likelihood import (
     StudentTMixtureLikelihood,
     head_likelihood,
 )
-from lagllama_adapters.darts.parameters import (
-    as_integer,
-    check_finetuning,
-    check_shift,
-    checked_context_length,
-    checked_output_length,
-    refuse_unsupported,
-)
 from lagllama_adapters.darts.quiet import quiet
 from lagllama_adapters.darts.saved_model import SavedModel
-from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
-from lagllama_adapters.data.calendar import FEATURE_NAMES
-from lagllama_adapters.inference.noise import check_sampling
+from lagllama_adapters.darts.timeseries import (
+    CalendarTrainingDataset,
+    check_training_dataset,
+    one_step_series,
+    series_panel,
+)
+from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.options import ForecastOptions
 
 __all__ = ["LagLlamaModel"]
 
@@ -101,6 +106,15 @@ class LagLlamaModel(SavedModel):
         Whether a ``fit`` that trains and is given ``val_series`` ends with the weights of the
         lowest validation loss, those that it started from included, and not with the last ones.
         ``fit(..., load_best=True)`` goes before: it is Darts' own choice among saved checkpoints.
+    sign_flip : bool, default False
+        Draw half of the paths from the negated series and negate them, which makes forecasts of a
+        series and of its mirror image mirror images. See ``LagLlamaPredictor.predict``.
+    max_paths : int, optional
+        Most paths that the network computes at a time, which bounds its working memory; what suits
+        the device if None.
+    dtype : {"float32", "bfloat16"}, optional
+        Type in which the network forecasts; that of its weights if None. ``"bfloat16"`` is faster
+        on hardware that has it; scaling and samples keep their precision, and so does fine-tuning.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -131,6 +145,10 @@ class LagLlamaModel(SavedModel):
 
     # Trainer of forecasts and what it was made with; never pickled.
     _forecaster: tuple[pl.Trainer, tuple[Any, ...]] | None = None
+    # Models that were saved before these were parameters do not hold them.
+    sign_flip: bool = False
+    max_paths: int | None = None
+    dtype: str | None = None
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
 
@@ -146,14 +164,24 @@ class LagLlamaModel(SavedModel):
         sampling: str = "auto",
         point_forecast: bool = False,
         keep_best: bool = True,
+        sign_flip: bool = False,
+        max_paths: int | None = None,
+        dtype: str | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
         check_finetuning(enable_finetuning)
         check_shift(output_chunk_shift)
-        check_sampling(sampling)
+        options = ForecastOptions(
+            sampling=sampling,
+            sign_flip=sign_flip,
+            context_length=context_length,
+            max_paths=max_paths,
+        )
+        dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint)
-        context_length = checked_context_length(context_length, config)
+        past_length = config.past_length(options.context_tokens(config))
+        context_length = options.context_length
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.
         params = self.model_params
@@ -161,8 +189,10 @@ class LagLlamaModel(SavedModel):
             checkpoint = str(Path(checkpoint).expanduser().resolve())
         params["checkpoint"] = checkpoint
         params["context_length"] = context_length
+        params["max_paths"] = options.max_paths
+        params["dtype"] = dtype
         if input_chunk_length is None:
-            params["input_chunk_length"] = (1, config.past_length(context_length))
+            params["input_chunk_length"] = (1, past_length)
         params["output_chunk_length"] = checked_output_length(output_chunk_length, config)
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
@@ -176,7 +206,10 @@ class LagLlamaModel(SavedModel):
         self.sampling = sampling
         self.point_forecast = point_forecast
         self.keep_best = keep_best
-        self._past_length = config.past_length(context_length)
+        self.sign_flip = sign_flip
+        self.max_paths = options.max_paths
+        self.dtype = dtype
+        self._past_length = past_length
         self.pl_module_params["likelihood"] = head_likelihood(config)
         self.pl_module_params.pop("enable_finetuning", None)  # the module trains as it predicts
 
@@ -199,6 +232,7 @@ class LagLlamaModel(SavedModel):
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
+        choices += ["sign_flip", "max_paths", "dtype"]
         return [*super()._ckpt_skipped_params, *choices]
 
     def predict_from_dataset(
@@ -226,8 +260,7 @@ class LagLlamaModel(SavedModel):
         ValueError
             If ``n`` is not a positive integer.
         """
-        if (steps := as_integer(n)) is None or steps < 1:
-            raise ValueError(f"n: got {n!r}, expected a positive integer")
+        positive_integer("n", n)
         seed = kwargs.get("random_state")
         if seed is None and not self._has_used_random_state:
             seed, self._has_used_random_state = self.model_params["random_state"], True
@@ -235,13 +268,111 @@ class LagLlamaModel(SavedModel):
             self.model.pred_seed = int(seed) if isinstance(seed, int | np.integer) else None
         return super().predict_from_dataset(n, dataset, *args, **kwargs)
 
+    def historical_one_step_forecasts(
+        self,
+        series: TimeSeries | Sequence[TimeSeries],
+        start: pd.Timestamp | float | int | None = None,
+        num_samples: int = 100,
+        random_state: int | None = None,
+    ) -> TimeSeries | list[TimeSeries]:
+        """Forecast known steps, each from the values before it alone, many in one pass.
+
+        A fast ``historical_forecasts(series, forecast_horizon=1, retrain=False)``: the network
+        emits a distribution at every step that it reads, so that one pass serves up to 32 steps
+        with the loc and scale of its beginning. These are estimated at the steps 1, 2, 4, 8, 16,
+        32, 64, 96, ... of a series, where the forecasts are those of ``historical_forecasts`` but
+        for the noise; in between, loc and scale are up to 31 steps old. Each forecast reads as much
+        history as the network takes, whatever ``input_chunk_length``.
+
+        Parameters
+        ----------
+        series : TimeSeries or sequence of TimeSeries
+            Series of at least two steps.
+        start : pandas.Timestamp, int or float, optional
+            First step to forecast, as Darts' ``historical_forecasts`` takes it: a time stamp, a
+            position, or a share of the series. None: the second step.
+        num_samples : int, default 100
+            Samples per step; those of different steps do not belong together. A model with
+            ``point_forecast`` returns medians instead.
+        random_state : int, optional
+            Seed of the samples; the model's own ``random_state`` if None.
+
+        Returns
+        -------
+        TimeSeries or list of TimeSeries
+            The forecasts from ``start`` to the end of each series, NaN where no value was observed
+            before.
+
+        Raises
+        ------
+        ValueError
+            Before ``fit``, if ``start`` leaves no step before it, and for series that are all
+            missing or have infinite values.
+        """
+        if self.model is None:
+            raise ValueError("got a model without weights, expected one that is fit; call fit()")
+        many = [series] if isinstance(series, TimeSeries) else list(series)
+        firsts = [1 if start is None else int(one.get_index_at_point(start)) for one in many]
+        for one, first in zip(many, firsts, strict=True):
+            if not 1 <= first < len(one):
+                raise ValueError(
+                    f"start: got step {first} of a series of {len(one)} steps, expected one from "
+                    "step 1 on, before which there is a value, to its last step"
+                )
+        seed = self.model_params["random_state"] if random_state is None else random_state
+        trainer = self._forecasting_trainer(self.model, verbose=False)
+        predictor = self.model.predictor(trainer.strategy.root_device)
+        steps = [len(one) - first for one, first in zip(many, firsts, strict=True)]
+        forecast = predictor.one_step(
+            series_panel(many),
+            [count for one, count in zip(many, steps, strict=True) for _ in range(one.width)],
+            self.model.forecast_options(num_samples, seed),
+        )
+        samples = forecast.median[:, None] if self.point_forecast else forecast.samples
+        forecasts = one_step_series(many, firsts, samples)
+        return forecasts[0] if isinstance(series, TimeSeries) else forecasts
+
+    def fit_from_dataset(
+        self,
+        train_dataset: TorchTrainingDataset,
+        val_dataset: TorchTrainingDataset | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> "LagLlamaModel":
+        """Fit to the windows of a dataset; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        train_dataset, val_dataset : TorchTrainingDataset
+            Windows of target series, without covariates.
+        *args, **kwargs
+            The other parameters of Darts' method.
+
+        Returns
+        -------
+        LagLlamaModel
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If a dataset has covariates.
+        """
+        for name, dataset in (("train_dataset", train_dataset), ("val_dataset", val_dataset)):
+            if dataset is not None:
+                check_training_dataset(dataset, name)
+        super().fit_from_dataset(train_dataset, val_dataset, *args, **kwargs)
+        return self
+
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
-        _check_dataset(train_sample)
         return LagLlamaModule.around_copy(
             load_pretrained(self.checkpoint, device="cpu"),
             context_length=self.context_length,
             sampling=self.sampling,
             point_forecast=self.point_forecast,
+            sign_flip=self.sign_flip,
+            max_paths=self.max_paths,
+            dtype=self.dtype,
             **self.pl_module_params,
         )
 
@@ -434,18 +565,6 @@ class LagLlamaModel(SavedModel):
             historic_future_covariates=None, future_covariates=None
         )
         super()._validate_predict_ds_output(without_calendar, inference_sample)
-
-
-def _check_dataset(sample: TorchTrainingSample) -> None:
-    """Catch covariates in datasets that ``fit_from_dataset`` is given."""
-    calendar = sample.future_covariates
-    if sample.past_covariates is not None or (
-        calendar is not None and calendar.shape[1] != len(FEATURE_NAMES)
-    ):
-        raise ValueError(
-            "train_dataset: got covariates, expected none: LagLlamaModel does not support any; "
-            "build the dataset from the target series only"
-        )
 
 
 # What Darts' restricted unpickler may restore from a saved model.

@@ -17,7 +17,8 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingBatch,
 )
 
-from lagllama_adapters.darts.timeseries import histories, unfold_components
+from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
+from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
@@ -48,6 +49,12 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         How the paths of a series relate.
     point_forecast : bool
         Whether forecasts are the medians of many paths instead of the paths.
+    sign_flip : bool
+        Whether half of the paths come from the negated history.
+    max_paths : int or None
+        Most paths computed at a time.
+    dtype : {"float32", "bfloat16"} or None
+        Type of the network in forecasts; its own if None.
     **kwargs
         Parameters of Darts' ``PLForecastingModule``.
     """
@@ -58,6 +65,9 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         context_length: int | None,
         sampling: str = "auto",
         point_forecast: bool = False,
+        sign_flip: bool = False,
+        max_paths: int | None = None,
+        dtype: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,6 +77,10 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         self.context_length = context_length
         self.sampling = sampling
         self.point_forecast = point_forecast
+        self.sign_flip = sign_flip
+        self.max_paths = max_paths
+        self.forecast_dtype = dtype
+        self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
 
     @classmethod
@@ -103,11 +117,40 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
             # Darts has seeded the global generator for this call. One draw per call and not per
             # batch: a series' paths then do not depend on the batch that it lands in.
             self.pred_seed = int(torch.randint(MAX_SEED, ()))
+        self._predictor = self.predictor()
 
     def on_predict_end(self) -> None:
-        """Forget the seed of this call."""
+        """Forget the seed of this call, and what was made for it."""
         super().on_predict_end()
         self.pred_seed = None
+        self._predictor = None
+
+    def predictor(self, device: torch.device | None = None) -> LagLlamaPredictor:
+        """Make a forecaster of the weights as they are now.
+
+        Parameters
+        ----------
+        device : torch.device, optional
+            Where to compute; None: where the network is.
+
+        Returns
+        -------
+        LagLlamaPredictor
+            Around the network itself, or a copy on another device or of another type.
+        """
+        return LagLlamaPredictor(self.network, device, self.forecast_dtype)
+
+    def forecast_options(self, num_samples: int, seed: int | None) -> ForecastOptions:
+        """Options of a forecast by this module; those of a point forecast are fixed."""
+        point = self.point_forecast
+        return ForecastOptions(
+            num_samples=POINT_PATHS if point else num_samples,
+            sampling="stratified" if point else self.sampling,
+            sign_flip=self.sign_flip,
+            context_length=self.context_length,
+            max_paths=self.max_paths,
+            seed=0 if point else seed,
+        )
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -153,34 +196,20 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
             Those of the batch.
         """
         shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
-        values, starts, freqs = histories(batch, shift)
-        predictor = LagLlamaPredictor(self.network)
-        arguments: dict[str, Any] = {
-            "past_target": values,
-            "prediction_length": self.pred_n + shift,
-            "start": starts,
-            "freq": freqs,
-            "context_length": self.context_length,
-        }
+        panel, horizon = batch_panel(batch, shift), self.pred_n + shift
+        predictor = self._predictor or self.predictor()
         if self.predict_likelihood_parameters:
-            parameters = predictor.predict_parameters(**arguments)
+            parameters = predictor.predict_parameters(
+                panel, horizon, context_length=self.context_length
+            )
             folded = np.stack([p[:, shift:] for p in parameters.values()], axis=1)
-            unfolded = unfold_components(folded.astype(values[0].dtype), n_components)
+            unfolded = unfold_components(folded.astype(panel[0].target.dtype), n_components)
             # [parameter, series, step, component] -> parameters of a component adjacent
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
-            if self.point_forecast:
-                forecast = predictor.predict(
-                    **arguments, num_samples=POINT_PATHS, seed=0, sampling="stratified"
-                )
-                samples = forecast.median[:, None]
-            else:
-                samples = predictor.predict(
-                    **arguments,
-                    num_samples=self.pred_num_samples,
-                    seed=self.pred_seed,
-                    sampling=self.sampling,
-                ).samples
+            options = self.forecast_options(self.pred_num_samples, self.pred_seed)
+            forecast = predictor.forecast(panel, horizon, options)
+            samples = forecast.median[:, None] if self.point_forecast else forecast.samples
             predictions = unfold_components(samples[:, :, shift:], n_components)
         return torch.from_numpy(predictions), batch.series_schema, batch.pred_time
 

@@ -1,31 +1,31 @@
-"""Darts' batches and series as arrays, and forecasts as Darts' arrays."""
+"""Darts' batches and series as panels, and forecasts as Darts' arrays and series."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 from darts import TimeSeries
-from darts.utils.data import SequentialTorchTrainingDataset
+from darts.utils.data import SequentialTorchTrainingDataset, TorchTrainingDataset
 from darts.utils.data.torch_datasets.utils import TorchInferenceBatch, TorchTrainingSample
 
 from lagllama_adapters.data.calendar import FEATURE_NAMES, Calendar
+from lagllama_adapters.data.panel import Panel, Series, SeriesError
 
-__all__ = ["CalendarTrainingDataset", "Histories", "histories", "unfold_components"]
+__all__ = [
+    "CalendarTrainingDataset",
+    "batch_panel",
+    "check_training_dataset",
+    "one_step_series",
+    "series_panel",
+    "unfold_components",
+]
 
 
-class Histories(NamedTuple):
-    """Univariate histories: a series' components adjacent, series in the order of the batch."""
-
-    values: list[npt.NDArray[np.floating[Any]]]
-    starts: list[pd.Timestamp | None]
-    freqs: list[pd.DateOffset | None]
-
-
-def histories(batch: TorchInferenceBatch, shift: int) -> Histories:
-    """Fold a batch of series into one univariate history per component.
+def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
+    """Fold a batch of series into one univariate series per component.
 
     Parameters
     ----------
@@ -36,10 +36,9 @@ def histories(batch: TorchInferenceBatch, shift: int) -> Histories:
 
     Returns
     -------
-    Histories
-        ``values``, float32 or float64 arrays without leading missing values; ``starts``, the
-        timestamp of each one's first value; ``freqs``, pandas offsets. ``starts`` and ``freqs``
-        are None for series without a calendar (RangeIndex).
+    Panel
+        A series' components adjacent, series in the order of the batch; without leading missing
+        values, and without a calendar for series that have none (RangeIndex).
 
     Raises
     ------
@@ -48,16 +47,73 @@ def histories(batch: TorchInferenceBatch, shift: int) -> Histories:
     """
     past = _as_numpy(batch.past_target)
     n_series, _, n_components = past.shape
-    values = [past[i, :, k] for i in range(n_series) for k in range(n_components)]
-    values = [_strip(v, batch, divmod(i, n_components)) for i, v in enumerate(values)]
-    spans = [_span(batch, i // n_components, len(v) + shift) for i, v in enumerate(values)]
-    return Histories(values, [start for start, _ in spans], [freq for _, freq in spans])
+    members = []
+    for i in range(n_series):
+        for k in range(n_components):
+            values = past[i, int(np.isnan(past[i, :, k]).argmin()) :, k]
+            start, freq = _span(batch, i, len(values) + shift)
+            members.append(_member(values, start, freq, _describe(batch, i, k)))
+    return Panel(tuple(members))
+
+
+def series_panel(series: Sequence[TimeSeries]) -> Panel:
+    """Whole series as univariate ones.
+
+    Parameters
+    ----------
+    series : sequence of TimeSeries
+        Of the samples of stochastic series, the first one is read.
+
+    Returns
+    -------
+    Panel
+        A series' components adjacent.
+
+    Raises
+    ------
+    ValueError
+        If a component is all missing or holds infinite values.
+    """
+    members = []
+    for position, one in enumerate(series):
+        start, freq = (one.start_time(), one.freq) if one.has_datetime_index else (None, None)
+        for values, name in zip(one.all_values(copy=False)[:, :, 0].T, one.components, strict=True):
+            where = f"component {name!r} of series {position}"
+            members.append(_member(values, start, freq, where))
+    return Panel(tuple(members))
+
+
+def one_step_series(
+    series: Sequence[TimeSeries], firsts: Sequence[int], samples: npt.NDArray[np.floating[Any]]
+) -> list[TimeSeries]:
+    """One-step forecasts as series.
+
+    Parameters
+    ----------
+    series : sequence of TimeSeries
+        Those that were forecast.
+    firsts : sequence of int
+        Of each the first step that was forecast.
+    samples : array
+        [series * component, sample, step], the last step of a series at the end.
+
+    Returns
+    -------
+    list of TimeSeries
+        With the time index of the steps, components, static covariates and type of the series.
+    """
+    forecasts, row = [], 0
+    for one, first in zip(series, firsts, strict=True):
+        own = samples[row : row + one.width, :, samples.shape[2] - (len(one) - first) :]
+        row += one.width
+        forecasts.append(one[first:].with_values(own.transpose(2, 0, 1).astype(one.dtype)))
+    return forecasts
 
 
 def unfold_components(
     folded: npt.NDArray[np.floating[Any]], n_components: int
 ) -> npt.NDArray[np.floating[Any]]:
-    """Undo the fold of ``histories`` on forecasts.
+    """Undo the fold of `batch_panel` on forecasts.
 
     Parameters
     ----------
@@ -128,6 +184,36 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
         return self._calendars[position]
 
 
+def check_training_dataset(dataset: TorchTrainingDataset, name: str) -> None:
+    """Refuse covariates in a dataset that a user has made.
+
+    A `CalendarTrainingDataset` is ours, and what it has in the slots of covariates is a calendar;
+    in any other dataset the same slots hold covariates, of whatever width.
+
+    Parameters
+    ----------
+    dataset : TorchTrainingDataset
+        Not empty.
+    name : str
+        Of the argument, for the error.
+
+    Raises
+    ------
+    ValueError
+        If there are covariates, which the network does not read.
+    """
+    if isinstance(dataset, CalendarTrainingDataset):
+        return
+    sample = dataset[0]
+    slots = ("past_covariates", "historic_future_covariates", "future_covariates")
+    given = [slot for slot in slots if getattr(sample, slot, None) is not None]
+    if given:
+        raise ValueError(
+            f"{name}: got covariates ({', '.join(given)}), expected none: LagLlamaModel does not "
+            "support any; build the dataset from the target series only"
+        )
+
+
 def _span(
     batch: TorchInferenceBatch, position: int, steps: int
 ) -> tuple[pd.Timestamp | None, pd.DateOffset | None]:
@@ -147,27 +233,20 @@ def _as_numpy(tensor: torch.Tensor) -> npt.NDArray[np.floating[Any]]:
     return tensor.detach().cpu().numpy()
 
 
-def _strip(
-    values: npt.NDArray[np.floating[Any]], batch: TorchInferenceBatch, where: tuple[int, int]
-) -> npt.NDArray[np.floating[Any]]:
-    observed = np.flatnonzero(~np.isnan(values))
-    if len(observed) == 0:
-        raise ValueError(
-            f"{_describe(batch, where)}: got only missing values in the {len(values)} steps before "
-            "the forecast, expected at least one observed value; drop this series or component, "
-            "or give more history (a larger input_chunk_length)"
-        )
-    values = values[observed[0] :]
-    if np.isinf(values).any():
-        raise ValueError(
-            f"{_describe(batch, where)}: got infinite values, expected finite or missing (NaN) "
-            "ones; replace them before forecasting"
-        )
-    return values
+def _member(
+    values: npt.NDArray[np.floating[Any]],
+    start: pd.Timestamp | None,
+    freq: pd.DateOffset | None,
+    name: str,
+) -> Series:
+    try:
+        return Series(values, start, freq)
+    except SeriesError as error:
+        more = " (a larger input_chunk_length)" if np.isnan(values).all() else ""
+        raise ValueError(f"{name}: {error.reason}{more}") from error
 
 
-def _describe(batch: TorchInferenceBatch, where: tuple[int, int]) -> str:
-    position, component = where
+def _describe(batch: TorchInferenceBatch, position: int, component: int) -> str:
     if batch.series_schema is None or batch.pred_time is None:
         return f"series {position} of the batch, component {component}"
     name = batch.series_schema[position]["columns"][component]

@@ -26,6 +26,7 @@ _QUARTER_ENDS = (offsets.QuarterEnd, offsets.BQuarterEnd)
 _QUARTER_BEGINS = (offsets.QuarterBegin, offsets.BQuarterBegin)
 _YEAR_ENDS = (offsets.YearEnd, offsets.BYearEnd)
 _YEAR_BEGINS = (offsets.YearBegin, offsets.BYearBegin)
+_BEGINS = (offsets.MonthBegin, offsets.BMonthBegin, *_QUARTER_BEGINS, *_YEAR_BEGINS)
 
 Ints = npt.NDArray[np.int64]
 Times = npt.NDArray[np.datetime64]
@@ -146,6 +147,29 @@ class Calendar:
         """
         steps = np.asarray(steps, dtype=np.int64)
         return _features_of(self._representatives(steps))
+
+    def stamp(self, step: int) -> pd.Timestamp:
+        """Time stamp of a step on the frequency: a calendar from there has the same features.
+
+        Parameters
+        ----------
+        step : int
+            Counted from ``start``, which need not lie on the frequency.
+
+        Returns
+        -------
+        pd.Timestamp
+            Without a time zone.
+        """
+        offset, start = self.freq, self.start
+        if _rule(offset)[0] != "month":
+            return offset.rollforward(start) + step * offset
+        # Periods of months: the one that holds the start, also where the start is off its edge.
+        first_day = start.replace(day=1)
+        if isinstance(offset, _BEGINS):
+            last_day = start.replace(day=start.days_in_month)
+            return offset.rollback(last_day) + step * offset
+        return offset.rollforward(first_day) + step * offset
 
     def _representatives(self, steps: Ints) -> Times:
         offset, start = self.freq, self.start.to_datetime64()

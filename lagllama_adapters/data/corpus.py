@@ -1,6 +1,6 @@
 """A corpus of series in one flat array, in memory or on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds
 from lagllama_adapters.data.hub import fetch_data_sets, is_hub_address
 from lagllama_adapters.data.packed import is_packed, read_packed
+from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.data.series_chunk import count_observed
 from lagllama_adapters.data.sources import read_series
 
@@ -80,6 +81,33 @@ class Corpus:
         """Calendar of a series, or None where it is not known."""
         start = self.start[index]
         return None if start is None else Calendar(start, self.freq[index])
+
+    def panel(self, rows: Iterable[int] | None = None) -> Panel:
+        """Series as a panel, of which the values are views.
+
+        Parameters
+        ----------
+        rows : iterable of int, optional
+            Positions of the series; None: all.
+
+        Returns
+        -------
+        Panel
+            Named as in the corpus. Names are distinct within a data set only.
+
+        Raises
+        ------
+        SeriesError
+            For a series without an observed value.
+        """
+        members = []
+        for position, row in enumerate(range(len(self)) if rows is None else rows):
+            start, freq, name = self.start[row], self.freq[row], self.item_id[row]
+            try:
+                members.append(Series(self[row], start, freq, name, group=self.dataset[row]))
+            except SeriesError as error:
+                raise SeriesError(error.reason, position, name) from error
+        return Panel(tuple(members))
 
     @classmethod
     def read(cls, paths: str | Path | Sequence[str | Path]) -> "Corpus":

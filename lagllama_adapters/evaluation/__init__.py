@@ -9,6 +9,7 @@ from lagllama_adapters.evaluation.metrics import (
 from lagllama_adapters.evaluation.scores import (
     INTERVALS,
     LEVELS,
+    SCORING,
     TaskScore,
     score_quantiles,
     score_task,
@@ -21,6 +22,7 @@ __all__ = [
     "INTERVALS",
     "LEVELS",
     "QUANTILE_LEVELS",
+    "SCORING",
     "ForecastTask",
     "Summary",
     "TaskScore",

@@ -1,11 +1,14 @@
 """Errors of quantile and point forecasts."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "QUANTILE_LEVELS",
     "mean_absolute_scaled_error",
+    "sample_crps",
     "seasonal_scale",
     "weighted_quantile_loss",
 ]
@@ -77,3 +80,29 @@ def mean_absolute_scaled_error(median: Floats, future: Floats, scale: Floats) ->
         return float("nan")
     error = np.nanmean(np.abs(future - median)[usable], axis=1)
     return float((error / scale[usable]).mean())
+
+
+def sample_crps(samples: npt.NDArray[np.floating[Any]], truth: Floats) -> Floats:
+    """Continuous ranked probability score of samples.
+
+    The mean absolute error of a sample less half the mean absolute difference of two samples, which
+    may be one and the same (as ``skpro`` has it), from the order of the samples:
+    ``sum |x_i - x_j| = 2 sum (2 i - n - 1) x_(i)``.
+
+    Parameters
+    ----------
+    samples : ndarray
+        ``[sample, ...]``.
+    truth : ndarray
+        ``[...]``.
+
+    Returns
+    -------
+    ndarray
+        ``[...]``, in the unit of the data; NaN where the truth is missing.
+    """
+    n = len(samples)
+    # Around the truth: differences of large numbers would lose digits.
+    errors = np.sort(np.asarray(samples, np.float64) - truth, axis=0)
+    rank = (2 * np.arange(1, n + 1) - n - 1).reshape(-1, *[1] * (errors.ndim - 1))
+    return np.asarray(np.abs(errors).mean(axis=0) - (rank * errors).sum(axis=0) / n**2)

@@ -13,8 +13,9 @@ from lagllama_adapters.evaluation.metrics import (
 )
 from lagllama_adapters.evaluation.tasks import ForecastTask
 from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference.options import ForecastOptions
 
-__all__ = ["INTERVALS", "LEVELS", "TaskScore", "score_quantiles", "score_task"]
+__all__ = ["INTERVALS", "LEVELS", "SCORING", "TaskScore", "score_quantiles", "score_task"]
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -24,6 +25,9 @@ INTERVALS = {0.5: (0.25, 0.75), 0.8: (0.1, 0.9), 0.95: (0.025, 0.975)}
 
 LEVELS = tuple(sorted({*QUANTILE_LEVELS, *chain(*INTERVALS.values())}))
 """Levels of the quantiles that are scored: 0.1 ... 0.9 and the ends of the intervals."""
+
+SCORING = ForecastOptions(num_samples=200, seed=0)
+"""Options of forecasts that are scored, unless others are given."""
 
 _NINE = [LEVELS.index(level) for level in QUANTILE_LEVELS]
 _LOWER, _UPPER = ([LEVELS.index(ends[i]) for ends in INTERVALS.values()] for i in (0, 1))
@@ -94,7 +98,7 @@ def score_quantiles(task: ForecastTask, quantiles: Floats) -> TaskScore:
     ValueError
         If the quantiles have another shape or are not finite.
     """
-    expected = (len(task.past), len(LEVELS), task.horizon)
+    expected = (len(task), len(LEVELS), task.horizon)
     if quantiles.shape != expected or not np.isfinite(quantiles).all():
         raise ValueError(
             f"{task.name}: got quantiles of shape {quantiles.shape}, expected {expected} "
@@ -105,7 +109,7 @@ def score_quantiles(task: ForecastTask, quantiles: Floats) -> TaskScore:
     return TaskScore(
         name=task.name,
         band=task.band,
-        windows=len(task.past),
+        windows=len(task),
         horizon=task.horizon,
         wql=weighted_quantile_loss(quantiles[:, _NINE], task.future),
         naive_wql=task.naive_wql,
@@ -120,13 +124,7 @@ def score_quantiles(task: ForecastTask, quantiles: Floats) -> TaskScore:
 
 
 def score_task(
-    predictor: LagLlamaPredictor,
-    task: ForecastTask,
-    *,
-    num_samples: int = 200,
-    context_length: int | None = None,
-    seed: int = 0,
-    sign_flip: bool = False,
+    predictor: LagLlamaPredictor, task: ForecastTask, options: ForecastOptions = SCORING
 ) -> tuple[TaskScore, Floats]:
     """Forecast a task zero-shot and score it.
 
@@ -136,8 +134,8 @@ def score_task(
         Forecaster.
     task : ForecastTask
         Windows.
-    num_samples, context_length, seed, sign_flip
-        As in `LagLlamaPredictor.predict`.
+    options : ForecastOptions, default `SCORING`
+        How to forecast.
 
     Returns
     -------
@@ -146,16 +144,6 @@ def score_task(
     ndarray
         The quantiles ``[window, 9, horizon]`` at 0.1 ... 0.9.
     """
-    forecast = predictor.predict(
-        task.past,
-        task.horizon,
-        num_samples,
-        start=task.start,
-        freq=list(task.freq),
-        seed=seed,
-        context_length=context_length,
-        sign_flip=sign_flip,
-        item_id=task.item_id,
-    )
+    forecast = predictor.forecast(task.panel, task.horizon, options)
     quantiles = forecast.quantile(LEVELS).astype(np.float64)
     return score_quantiles(task, quantiles), quantiles[:, _NINE]

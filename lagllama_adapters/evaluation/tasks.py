@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lagllama_adapters.data.calendar import Calendar, frequency_seconds, parse_frequency
+from lagllama_adapters.data.calendar import frequency_seconds, parse_frequency
 from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
+from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.evaluation.metrics import (
     QUANTILE_LEVELS,
     mean_absolute_scaled_error,
@@ -19,6 +19,7 @@ from lagllama_adapters.evaluation.metrics import (
     weighted_quantile_loss,
 )
 from lagllama_adapters.evaluation.seasonal_naive import seasonal_naive_quantiles
+from lagllama_adapters.inference.arguments import positive_integer
 
 __all__ = ["ForecastTask", "build_tasks", "season_length"]
 
@@ -41,37 +42,41 @@ class ForecastTask:
         Data set.
     horizon, season : int
         Steps ahead; steps of a season (1: none).
-    past : list of ndarray
-        Histories, NaN = missing.
+    panel : Panel
+        Histories, one per window, of the same frequency band.
     future : ndarray
-        ``[window, horizon]``.
-    item_id, start, freq : list
-        Per window; ``start`` is the time stamp of the first step of the history, or None.
+        ``[window, horizon]``, NaN = missing.
     """
 
     name: str
     horizon: int
     season: int
-    past: list[Floats]
+    panel: Panel
     future: Floats
-    item_id: list[str]
-    start: list[Any]
-    freq: list[str]
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.panel)
 
     @property
     def band(self) -> str:
         """The entry of `FREQUENCY_BANDS` to which the data set belongs."""
-        return FREQUENCY_BANDS[frequency_band(self.freq[0])]
+        return FREQUENCY_BANDS[frequency_band(self.panel[0].freq)]
+
+    @property
+    def _past(self) -> list[Floats]:
+        return [target.astype(np.float64, copy=False) for target in self.panel.targets]
 
     @cached_property
     def seasonal_scales(self) -> Floats:
         """``[window]``: by which errors are scaled, see `seasonal_scale`."""
-        return np.array([seasonal_scale(past, self.season) for past in self.past])
+        return np.array([seasonal_scale(past, self.season) for past in self._past])
 
     @cached_property
     def _naive(self) -> Floats:
-        naive = [seasonal_naive_quantiles(p, self.season, self.horizon) for p in self.past]
-        return np.stack(naive)
+        return np.stack(
+            [seasonal_naive_quantiles(past, self.season, self.horizon) for past in self._past]
+        )
 
     @cached_property
     def naive_wql(self) -> float:
@@ -119,8 +124,8 @@ def build_tasks(folder: str | Path, prediction_length: int | None = None) -> lis
     ValueError
         If the folder cannot be read, no data set is left, or ``prediction_length`` is not positive.
     """
-    if prediction_length is not None and prediction_length < 1:
-        raise ValueError(f"prediction_length: got {prediction_length}, expected at least 1")
+    if prediction_length is not None:
+        positive_integer("prediction_length", prediction_length)
     corpus = Corpus.read(folder)
     tasks = []
     for name in dict.fromkeys(corpus.dataset):
@@ -130,11 +135,9 @@ def build_tasks(folder: str | Path, prediction_length: int | None = None) -> lis
         cut = [cut for i in members for cut in _cut(corpus, i, horizon, windows)]
         if not cut:
             continue
-        item_id, start, past, future, freq = (list(column) for column in zip(*cut, strict=True))
-        season = season_length(freq[0])
-        tasks.append(
-            ForecastTask(name, horizon, season, past, np.stack(future), item_id, start, freq)
-        )
+        past, future = zip(*cut, strict=True)
+        season = season_length(past[0].freq)
+        tasks.append(ForecastTask(name, horizon, season, Panel(past), np.stack(future)))
     scorable = [task for task in tasks if _has_relative_loss(task)]
     if len(scorable) < len(tasks):
         names = sorted({task.name for task in tasks} - {task.name for task in scorable})
@@ -155,26 +158,21 @@ def _has_relative_loss(task: ForecastTask) -> bool:
     return bool(np.nansum(np.abs(task.future)) > 0 and task.naive_wql > 0)
 
 
-def _cut(
-    corpus: Corpus, index: int, horizon: int, windows: int
-) -> Iterator[tuple[str, Any, Floats, Floats, str]]:
-    values, freq = corpus[index].astype(np.float64), corpus.freq[index]
-    calendar = corpus.calendar(index)
+def _cut(corpus: Corpus, index: int, horizon: int, windows: int) -> Iterator[tuple[Series, Floats]]:
+    values = corpus[index].astype(np.float64)
     for window in range(windows, 0, -1):
         end = len(values) - (window - 1) * horizon
         past, future = values[: max(end - horizon, 0)], values[max(end - horizon, 0) : end]
         enough = np.isfinite(past).sum() >= _MIN_OBSERVED and len(future) == horizon
         if not enough or not np.isfinite(future).any():
             continue
-        dropped = max(0, len(past) - _MAX_HISTORY)
-        start = None if calendar is None else _step(calendar, dropped)
-        yield f"{corpus.item_id[index]}/{window}", start, past[dropped:], future, freq
+        name = f"{corpus.item_id[index]}/{window}"
+        yield _recent(Series(past, corpus.start[index], corpus.freq[index], name)), future
 
 
-def _step(calendar: Calendar, steps: int) -> Any:
-    """Time stamp ``steps`` after the start (offsets such as month begin first roll forward)."""
-    return (
-        calendar.freq.rollforward(calendar.start) + steps * calendar.freq
-        if steps
-        else calendar.start
-    )
+def _recent(past: Series) -> Series:
+    """The end of a long history, if anything was observed there."""
+    try:
+        return past.tail(_MAX_HISTORY)
+    except SeriesError:
+        return past

@@ -1,6 +1,7 @@
 """Forecasts from a network: sampler, forecast object, predictor."""
 
 from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 
-__all__ = ["LagLlamaPredictor", "SampleForecast"]
+__all__ = ["ForecastOptions", "LagLlamaPredictor", "SampleForecast"]

@@ -1,12 +1,14 @@
 """The result of a forecast: sample paths."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from lagllama_adapters.data.panel import Panel
 
 __all__ = ["SampleForecast"]
 
@@ -23,15 +25,20 @@ class SampleForecast:
         ``[series, sample, step]`` in data units; kept as a read-only view.
     item_id : tuple or None
         Names of the series, if the caller gave any.
+    panel : Panel or None
+        The series that were forecast, where the steps of ``samples`` follow their ends:
+        ``panel[i].time_stamps(n, n + steps)`` with ``n = len(panel[i])`` are their time stamps.
 
     Raises
     ------
     ValueError
-        If ``samples`` is not three-dimensional with at least one sample, or the names do not fit.
+        If ``samples`` is not three-dimensional with at least one sample, or names or series do not
+        fit.
     """
 
     samples: Floats
     item_id: tuple[Any, ...] | None = None
+    panel: Panel | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples).view()
@@ -44,6 +51,8 @@ class SampleForecast:
             )
         if self.item_id is not None and len(self.item_id) != len(self.samples):
             raise ValueError(f"item_id: got {len(self.item_id)} names for {len(self)} series")
+        if self.panel is not None and len(self.panel) != len(self.samples):
+            raise ValueError(f"panel: got {len(self.panel)} series for samples of {len(self)}")
 
     def __len__(self) -> int:
         """Number of series."""

@@ -1,57 +1,46 @@
-"""The one door to forecasts: arrays in, sample paths out."""
+"""The one door to forecasts: series in, sample paths out."""
 
 import copy
-import operator
 import os
 import secrets
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained
-from lagllama_adapters.data.calendar import Calendar
-from lagllama_adapters.data.windows import calendar_windows, check_series, left_pad
+from lagllama_adapters.data.panel import Panel, refuse_covariates
+from lagllama_adapters.data.windows import calendar_windows, left_pad
+from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.batching import SERIES_AT_ONCE, batches, chunks, paths_at_once
 from lagllama_adapters.inference.forecast import SampleForecast
-from lagllama_adapters.inference.noise import check_sampling, draw_scores
+from lagllama_adapters.inference.noise import draw_scores
+from lagllama_adapters.inference.noise_keys import noise_keys
+from lagllama_adapters.inference.one_step import one_step_samples
+from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
 from lagllama_adapters.inference.sampler import (
     EncodedHistory,
     History,
-    fed_back,
     sample_paths,
     sample_paths_uncached,
 )
+from lagllama_adapters.inference.transforms import SafeUnits, apply_all, branches, undo_all
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.devices import resolve_device
 
 __all__ = ["LagLlamaPredictor"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-# Bounds of memory: of contexts, of samples in float64, and of what decoding needs per path.
-_SERIES_AT_ONCE = 256
-_VALUES_AT_ONCE = 4_000_000
-
-
-class _Cap(NamedTuple):
-    """What decoding takes at a time."""
-
-    drawn: int  # paths that one block serves
-    tokens: int
-    cached: int  # numbers in the caches of paths
-
-
-# Larger temporaries fall out of a processor's cache, and cost more than larger products save.
-_ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
-_ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
-_HUGE, _SAFE_UNIT = 1e290, 2.0**64
-_FLIPPED = b"/flipped"  # in the key of paths from a negated history: they are no mirror images
+# What of a distribution's parameters is in the unit of the data.
+_IN_DATA_UNITS = ("q", "loc", "scale")
 
 
 class LagLlamaPredictor:
-    """Zero-shot forecaster over plain arrays.
+    """Zero-shot forecaster over arrays and panels.
 
     Parameters
     ----------
@@ -60,11 +49,17 @@ class LagLlamaPredictor:
         a checkpoint folder, a ``.ckpt`` of the original project, or a network, used as it is (or a
         copy of it, if it is on another device).
     device : str or torch.device, optional
-        Where to compute; None: the CPU, or where the given network is.
-    dtype : torch.dtype, optional
-        Of the network; None: as it is, float32 for loaded ones. ``torch.bfloat16`` saves up to a
-        third of the time on processors with such instructions, and moves quantiles by less than a
-        tenth of the sampling noise of 100 paths. Scaling and samples keep their precision.
+        Where to compute: "auto" for a GPU if there is one, or a device of torch; None: the CPU, or
+        where the given network is.
+    dtype : {"float32", "bfloat16"} or torch.dtype, optional
+        Of the network; None: as it is, float32 for loaded ones. "bfloat16" saves up to a third of
+        the time on processors with such instructions, and moves quantiles by less than a tenth of
+        the sampling noise of 100 paths. Scaling and samples keep their precision.
+
+    Raises
+    ------
+    ValueError
+        For an unknown checkpoint, device or dtype.
 
     Attributes
     ----------
@@ -89,11 +84,13 @@ class LagLlamaPredictor:
         self,
         checkpoint: str | os.PathLike[str] | LagLlama = "base",
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> None:
+        dtype = resolve_dtype(dtype)
         if isinstance(checkpoint, LagLlama):
-            elsewhere = device is not None and torch.device(device) != checkpoint.device
-            self.model = copy.deepcopy(checkpoint).to(device) if elsewhere else checkpoint
+            target = resolve_device(device, default=checkpoint.device)
+            elsewhere = target != checkpoint.device
+            self.model = copy.deepcopy(checkpoint).to(target) if elsewhere else checkpoint
         else:
             self.model = load_pretrained(checkpoint, device)
         if dtype not in (None, self.model.dtype):
@@ -112,7 +109,96 @@ class LagLlamaPredictor:
         context_length : int, optional
             As in `predict`.
         """
-        return self.config.past_length(self._check_context(context_length))
+        options = ForecastOptions(context_length=context_length)
+        return self.config.past_length(options.context_tokens(self.config))
+
+    def forecast(
+        self,
+        panel: Panel,
+        prediction_length: int | Sequence[int],
+        options: ForecastOptions | None = None,
+    ) -> SampleForecast:
+        """Draw sample paths.
+
+        Parameters
+        ----------
+        panel : Panel
+            Series; scaling is done in float64.
+        prediction_length : int or sequence of int
+            Steps ahead, of all series or of each.
+        options : ForecastOptions, optional
+            How; None: the defaults.
+
+        Returns
+        -------
+        SampleForecast
+            ``samples`` ``[series, sample, step]``, float32 if every series is float32, else
+            float64; NaN beyond the steps of a series that has fewer than others.
+
+        Raises
+        ------
+        ValueError
+            For a count that is not positive, a context beyond the model's limit, and names that
+            occur twice.
+        SeriesError
+            For series with covariates.
+        """
+        options = ForecastOptions() if options is None else options
+        horizons = _per_series("prediction_length", prediction_length, len(panel))
+        past_length = self.past_length(options.context_length)
+        refuse_covariates(panel)
+        keys = noise_keys(panel, past_length)
+        seed = secrets.randbits(63) if options.seed is None else options.seed
+        samples = np.empty((len(panel), options.num_samples, max(horizons)), panel.dtype)
+        for rows in batches(horizons, self.config.block_length, options):
+            own = [keys[row] for row in rows]
+            longest = max(horizons[row] for row in rows)
+            drawn = self._draw(panel.take(rows), longest, own, seed, options, panel.dtype)
+            for paths, part in drawn:
+                samples[rows, paths, :longest] = part
+        for row, horizon in enumerate(horizons):
+            samples[row, :, horizon:] = np.nan
+        return SampleForecast(samples, panel.item_id, panel)
+
+    def one_step(
+        self, panel: Panel, steps: int | Sequence[int], options: ForecastOptions | None = None
+    ) -> SampleForecast:
+        """Forecast the last steps of each series, each from the values before it alone.
+
+        Many steps are forecast in one pass, with the loc and scale of its beginning: they are
+        estimated at the steps 1, 2, 4, 8, 16, 32, 64, 96, ... from the first observed one on. A
+        forecast with `forecast` from there is the same but for the noise; in between, loc and scale
+        are up to 31 steps old.
+
+        Parameters
+        ----------
+        panel : Panel
+            Series.
+        steps : int or sequence of int
+            How many of the last steps to forecast, of all series or of each.
+        options : ForecastOptions, optional
+            How; None: the defaults. ``max_paths`` and ``rescale_each_step`` do not matter.
+
+        Returns
+        -------
+        SampleForecast
+            ``[series, sample, step]``, the last step of each series at the end; NaN where nothing
+            was observed before, and before the steps of a series that has fewer than others.
+            Samples of different steps do not belong together.
+
+        Raises
+        ------
+        ValueError
+            As `forecast`.
+        """
+        options = ForecastOptions() if options is None else options
+        counts = _per_series("steps", steps, len(panel))
+        refuse_covariates(panel)
+        observed = Panel(tuple(series.from_first_observed() for series in panel))
+        seed = secrets.randbits(63) if options.seed is None else options.seed
+        keys = [b"in-sample/" + key for key in noise_keys(observed)]
+        samples = one_step_samples(self.model, observed, counts, options, seed=seed, keys=keys)
+        return SampleForecast(samples, panel.item_id)
 
     def predict(
         self,
@@ -130,17 +216,17 @@ class LagLlamaPredictor:
         max_paths: int | None = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
-        """Draw sample paths.
+        """Draw sample paths of arrays; `forecast` of a panel, with its parts as arguments.
 
         Parameters
         ----------
-        past_target : array-like or list of array-like
+        past_target : array-like, list of array-like or Panel
             One or more 1-D series of any lengths, NaN = missing, in data units. Scaling is done in
             float64.
         prediction_length : int
             Steps ahead.
-        num_samples : int, default 100
-            Paths per series.
+        num_samples, context_length, sampling, sign_flip, max_paths, rescale_each_step
+            As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
             (either): the forecast uses no calendar.
@@ -149,26 +235,8 @@ class LagLlamaPredictor:
             and on its own name (``item_id``) or, without names, the values that the forecast reads:
             not on the series beside it, their order, or how they are batched (but for the rounding
             of float32 arithmetic).
-        context_length : int, optional
-            Tokens of context; None: what the checkpoint was trained with.
         item_id : sequence of hashable, optional
             Names of the series, distinct; they appear in errors and in the result.
-        sampling : {"auto", "plain", "stratified"}, default "auto"
-            How the paths of a series relate. "plain": independent of each other. "stratified": at
-            each step they are spread evenly over the distribution that the network emits, so that
-            fewer paths give the same quantiles. Each path by itself is as random as a plain one.
-            "auto": stratified where the network emits blocks of steps, else plain.
-        sign_flip : bool, default False
-            Draw half of the paths (the last ones; one less of an odd number) from the negated
-            history and negate them, so that the forecast is the mixture, in equal parts, of what
-            the network says of a series and of its mirror image. The history is encoded twice;
-            paths cost the same. "stratified" spreads each half by itself, over half as many strata.
-        max_paths : int, optional
-            Most paths computed at a time; bounds the working memory. None: on a CPU as many as
-            decode 500 tokens at a time and cache 256 MB; fifty times the tokens elsewhere.
-        rescale_each_step : bool, optional
-            True: the published procedure, which re-encodes each path with loc and scale
-            re-estimated at every step (slow; for comparison). None: as the checkpoint says.
 
         Returns
         -------
@@ -183,47 +251,17 @@ class LagLlamaPredictor:
             positive; a context beyond the model's limit; a frequency that pandas cannot parse; an
             unknown ``sampling``.
         """
-        check_sampling(sampling)
-        horizon = _positive_int("prediction_length", prediction_length)
-        num_samples = _positive_int("num_samples", num_samples)
-        if max_paths is None:
-            max_paths = self._paths_at_once(horizon)
-        max_paths = _positive_int("max_paths", max_paths)
-        context = self._check_context(context_length)
-        series, names = _named_series(past_target, item_id)
-        calendars = _calendars(start, freq, names)
-        if rescale_each_step is None:
-            rescale_each_step = self.config.rescaling == "per_step"
-        seed = secrets.randbits(63) if seed is None else operator.index(seed)
-        if item_id is None:
-            keys = [_content_key(s[-self.config.past_length(context) :]) for s in series]
-        else:
-            keys = [_name_key(name) for name in item_id]
-
-        dtype = np.result_type(*(s.dtype for s in series))
-        samples = np.empty((len(series), num_samples, horizon), dtype=dtype)
-        at_once = max(1, min(_VALUES_AT_ONCE // (num_samples * horizon), _SERIES_AT_ONCE))
-        draw = _uncached_in_chunks if rescale_each_step else sample_paths
-        flipped = num_samples // 2 if sign_flip else 0
-        for rows in _chunks(len(series), at_once):
-            units, scaled = _safe_units(series[rows])
-            history = self._history(scaled, calendars[rows], context, horizon)
-            for sign, paths, suffix in (
-                (1, slice(num_samples - flipped), b""),
-                (-1, slice(num_samples - flipped, num_samples), _FLIPPED),
-            ):
-                out = samples[rows, paths]
-                if out.shape[1] == 0:
-                    continue
-                row_keys = [key + suffix for key in keys[rows]]
-                scores = draw_scores(
-                    self.model.head, seed, row_keys, out.shape[1], horizon, sampling
-                )
-                with torch.inference_mode():
-                    signed = replace(history, values=sign * history.values)
-                    drawn = draw(self.model, signed, scores, max_paths=max_paths)
-                out[:] = _in_range(sign * drawn.numpy(), units, dtype)
-        return SampleForecast(samples, None if item_id is None else tuple(item_id))
+        options = ForecastOptions(
+            num_samples=num_samples,
+            sampling=sampling,
+            sign_flip=sign_flip,
+            context_length=context_length,
+            max_paths=max_paths,
+            seed=seed,
+            rescale_each_step=rescale_each_step,
+        )
+        panel = Panel.from_arrays(past_target, start, freq, item_id)
+        return self.forecast(panel, prediction_length, options)
 
     def predict_parameters(
         self,
@@ -257,7 +295,7 @@ class LagLlamaPredictor:
             As in `predict`; for a horizon beyond one block; and for a density head on transformed
             inputs, whose parameters have no meaning in data units.
         """
-        horizon = _positive_int("prediction_length", prediction_length)
+        horizon = positive_integer("prediction_length", prediction_length)
         if horizon > self.config.block_length:
             raise ValueError(
                 f"prediction_length: got {horizon}, expected at most "
@@ -271,14 +309,23 @@ class LagLlamaPredictor:
                 f"{self.config.input_transform} inputs: its parameters have no meaning in data "
                 "units; use predict"
             )
-        context = self._check_context(context_length)
-        series, names = _named_series(past_target, item_id)
-        calendars = _calendars(start, freq, names)
+        panel = Panel.from_arrays(past_target, start, freq, item_id)
+        context = ForecastOptions(context_length=context_length).context_tokens(self.config)
         parts = []
-        for rows in _chunks(len(series), _SERIES_AT_ONCE):
-            history = self._history(series[rows], calendars[rows], context, horizon)
+        for rows in chunks(len(panel), SERIES_AT_ONCE):
+            units = (SafeUnits(np.dtype(np.float64)),)
+            read, states = apply_all(units, panel[rows])
+            history = self._history(read, context, self._calendar(read, context, horizon))
             with torch.inference_mode():
-                parts.append(self._parameters(history, horizon, is_quantile))
+                named = self._parameters(history, horizon, is_quantile)
+            parts.append(
+                {
+                    name: undo_all(units, value[:, None], states)[:, 0]
+                    if name.startswith(_IN_DATA_UNITS)
+                    else value
+                    for name, value in named.items()
+                }
+            )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _parameters(self, history: History, horizon: int, is_quantile: bool) -> dict[str, Floats]:
@@ -306,137 +353,58 @@ class LagLlamaPredictor:
                 named[name] = facts.scale * value
         return {name: value.double().cpu().numpy() for name, value in named.items()}
 
-    def _history(
+    def _draw(
         self,
-        series: list[Floats],
-        calendars: list[Calendar | None],
-        context: int,
+        panel: Panel,
         horizon: int,
-    ) -> History:
-        values, observed = left_pad(series, self.config.past_length(context))
-        time_feat = None
-        if self.config.time_feat:
-            lengths = [len(s) for s in series]
-            time_feat = torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
-        return History(torch.from_numpy(values), torch.from_numpy(observed), time_feat)
-
-    def _paths_at_once(self, horizon: int) -> int:
+        keys: list[bytes],
+        seed: int,
+        options: ForecastOptions,
+        dtype: np.dtype[Any],
+    ) -> Iterator[tuple[slice, Floats]]:
+        """Paths of some series, branch by branch: which ones, and their samples."""
         config = self.config
-        cap = _ON_CPU if self.model.device.type == "cpu" else _ON_ACCELERATOR
-        if horizon <= config.block_length:
-            return cap.drawn
-        tokens = len(fed_back(0, config.block_length, config.path_stride))
-        cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
-        return max(1, min(cap.tokens // tokens, cap.cached // cached))
+        context = options.context_tokens(config)
+        max_paths = options.max_paths or paths_at_once(self.model, horizon)
+        per_step = options.rescale_each_step
+        if per_step is None:
+            per_step = config.rescaling == "per_step"
+        draw = _uncached_in_chunks if per_step else sample_paths
+        calendar = self._calendar(panel, context, horizon)
+        for branch in branches(options, dtype):
+            size = branch.size(options.num_samples)
+            own = [key + branch.key_suffix for key in keys]
+            scores = draw_scores(self.model.head, seed, own, size, horizon, options.sampling)
+            read, states = apply_all(branch.steps, panel)
+            history = self._history(read, context, calendar)
+            with torch.inference_mode():
+                drawn = draw(self.model, history, scores, max_paths=max_paths)
+            yield branch.paths, undo_all(branch.steps, drawn.numpy(), states)
 
-    def _check_context(self, context_length: int | None) -> int:
-        if context_length is None:
-            return self.config.context_length
-        context = _positive_int("context_length", context_length)
-        if context > self.config.max_context_length:
-            raise ValueError(
-                f"context_length: got {context}, expected at most "
-                f"{self.config.max_context_length}, the limit of this checkpoint"
-            )
-        return context
+    def _calendar(self, panel: Panel, context: int, horizon: int) -> Tensor | None:
+        if not self.config.time_feat:
+            return None
+        calendars, lengths = [one.calendar for one in panel], [len(one) for one in panel]
+        return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
 
-
-def _positive_int(name: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"{name}: got {value!r}, expected a positive integer")
-    return number
-
-
-def _named_series(
-    past_target: Any, item_id: Sequence[Hashable] | None
-) -> tuple[list[Floats], list[str]]:
-    if isinstance(past_target, np.ndarray):
-        many = list(past_target) if past_target.ndim == 2 else [past_target]
-    elif isinstance(past_target, list | tuple) and (
-        len(past_target) == 0 or np.ndim(past_target[0]) > 0
-    ):
-        many = list(past_target)
-    else:
-        many = [past_target]
-    if not many:
-        raise ValueError("past_target: got no series, expected at least one")
-    if item_id is not None and (len(item_id) != len(many) or len(set(item_id)) != len(many)):
-        raise ValueError(
-            f"item_id: got {len(item_id)} names ({len(set(item_id))} distinct) for {len(many)} "
-            "series, expected one distinct name each"
-        )
-    labels: Sequence[Hashable] = range(len(many)) if item_id is None else item_id
-    names = [f"series {label!r}" for label in labels]
-    return [check_series(s, name) for s, name in zip(many, names, strict=True)], names
+    def _history(self, panel: Panel, context: int, calendar: Tensor | None) -> History:
+        values, observed = left_pad(panel.targets, self.config.past_length(context))
+        return History(torch.from_numpy(values), torch.from_numpy(observed), calendar)
 
 
-def _calendars(start: Any, freq: Any, names: list[str]) -> list[Calendar | None]:
-    starts = _per_series("start", start, len(names))
-    freqs = _per_series("freq", freq, len(names))
-    calendars: list[Calendar | None] = []
-    for name, one_start, one_freq in zip(names, starts, freqs, strict=True):
-        if one_start is None or one_freq is None:
-            calendars.append(None)
-            continue
-        try:
-            calendars.append(Calendar(one_start, one_freq))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return calendars
-
-
-def _per_series(name: str, value: Any, count: int) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        return [value] * count
+def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+        return [positive_integer(name, value)] * count
     if len(value) != count:
         raise ValueError(f"{name}: got a list of {len(value)} for {count} series")
-    return list(value)
-
-
-def _name_key(name: Hashable) -> bytes:
-    """Bytes of a name; numpy's scalars count as the Python values that they equal."""
-    if isinstance(name, tuple):
-        return b"(" + b",".join(_name_key(part) for part in name) + b")"
-    return repr(name.item() if isinstance(name, np.generic) else name).encode()
-
-
-def _content_key(recent: Floats) -> bytes:
-    """Bytes of what a forecast reads of a series, so that trimming it changes nothing."""
-    observed = np.isfinite(recent)
-    # Adding 0.0 makes -0.0 and 0.0 one; missing is missing whatever the bits of its NaN.
-    plain = np.where(observed, recent.astype(np.float64) + 0.0, np.nan)
-    return plain[int(observed.argmax()) :].tobytes()
-
-
-def _chunks(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))
+    return [positive_integer(name, one) for one in value]
 
 
 def _uncached_in_chunks(
-    model: LagLlama, history: History, scores: torch.Tensor, max_paths: int
-) -> torch.Tensor:
+    model: LagLlama, history: History, scores: Tensor, max_paths: int
+) -> Tensor:
     columns = [
         sample_paths_uncached(model, history, scores[:, paths], rescale_each_step=True)
-        for paths in _chunks(scores.shape[1], max_paths)
+        for paths in chunks(scores.shape[1], max_paths)
     ]
     return torch.cat(columns, dim=1)
-
-
-def _safe_units(series: list[Floats]) -> tuple[Floats, list[Floats]]:
-    """Series near the end of float64 in a unit in which differences cannot overflow."""
-    largest = np.array([np.nanmax(np.abs(s)) for s in series], dtype=np.float64)
-    units = np.where(largest > _HUGE, _SAFE_UNIT, 1.0)
-    return units, [
-        s if u == 1 else s.astype(np.float64) / u for s, u in zip(series, units, strict=True)
-    ]
-
-
-def _in_range(samples: Floats, units: Floats, dtype: Any) -> Floats:
-    """Back in the caller's unit, at most the largest number of the caller's dtype."""
-    limit = float(np.finfo(dtype).max)
-    bound = (limit / units)[:, None, None]
-    return np.asarray(samples.clip(-bound, bound) * units[:, None, None])

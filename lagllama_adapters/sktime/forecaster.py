@@ -4,25 +4,24 @@
 
 import os
 import secrets
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sktime.exceptions import NotFittedError
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.validation.forecasting import check_fh
 
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
-from lagllama_adapters.inference.noise import check_sampling
+from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.model.devices import resolve_device
 from lagllama_adapters.model.lag_llama import LagLlama
-from lagllama_adapters.sktime.context import Context
-from lagllama_adapters.sktime.frames import forecast_index, sample_frame, value_frame
-from lagllama_adapters.sktime.in_sample import one_step_samples
+from lagllama_adapters.sktime.forecast_cache import ForecastCache
+from lagllama_adapters.sktime.frames import sample_frame, value_frame
+from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
 from lagllama_adapters.training.finetune import FinetuneReport
 
@@ -48,13 +47,13 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     calendar features; integer time indices have no calendar, and none is invented. Exogenous data
     is ignored.
 
-    Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, again
-    and again if called again, and ``fit`` then keeps these weights for any series. With
-    ``finetune``, ``fit`` itself trains on the data that it is given, unless ``pretrain`` did so.
-    The last steps of each series are held out; if the tuned weights do not forecast them better
-    than the ones before, those are kept. As sktime has it, ``clone`` keeps what ``pretrain`` has
-    trained, and ``set_params`` and ``reset`` (hence grid search) forget it: what is to last goes
-    to a folder by ``export``, which the parameter ``checkpoint`` takes.
+    Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, and
+    ``fit`` then keeps these weights for any series. Calling it again continues from the weights it
+    last produced. With ``finetune``, ``fit`` itself trains on the data that it is given, unless
+    ``pretrain`` did so. The last steps of each series are held out; if the tuned weights do not
+    forecast them better than the ones before, those are kept. As sktime has it, ``clone`` keeps
+    what ``pretrain`` has trained, and ``set_params`` and ``reset`` (hence grid search) forget it.
+    To keep tuned weights, `export` them and pass the folder as ``checkpoint``.
 
     Parameters
     ----------
@@ -75,7 +74,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         of torch such as ``"cuda:0"``. It is looked up where it is needed, so a pickled forecaster
         with ``"auto"`` may go on on another machine.
     batch_size : int, default=256
-        Number of series that are forecast at once; less needs less memory.
+        Most series whose histories and paths are prepared at a time; smaller values use less
+        memory. Fewer are taken where their paths would hold more than four million numbers.
     sampling : {"auto", "plain", "stratified"}, default="auto"
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution, so that
         quantiles carry little sampling noise; ``"plain"`` draws them independently of each other.
@@ -88,6 +88,15 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         ``lagllama_adapters.training.finetune.FinetuneSettings`` but ``mode``, such as
         ``{"steps": 300, "learning_rate": 1e-4, "progress_bar": True}``. The horizon of validation
         is that of ``fh`` where one is given.
+    sign_flip : bool, default=False
+        Draw half of the paths from the negated series and negate them, which makes forecasts of a
+        series and of its mirror image mirror images. See ``LagLlamaPredictor.predict``.
+    max_paths : int, optional
+        Most paths that the network computes at a time, which bounds its working memory; None for
+        what suits the device.
+    dtype : {"float32", "bfloat16"}, optional
+        Type in which the network forecasts, None for that of its weights. ``"bfloat16"`` is faster
+        on hardware that has it; scaling and samples keep their precision, and so does fine-tuning.
 
     Attributes
     ----------
@@ -145,7 +154,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         "requires-fh-in-fit": False,
     }
 
-    # The context that is kept here suffices; the host would keep all data a second time.
+    # The past that is kept here suffices; the host would keep all data a second time.
     _config = {"remember_data": False}  # noqa: RUF012
 
     _fh: ForecastingHorizon | None
@@ -162,6 +171,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         sampling: str = "auto",
         finetune: str | None = None,
         finetune_settings: dict[str, Any] | None = None,
+        sign_flip: bool = False,
+        max_paths: int | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -172,19 +184,15 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.sampling = sampling
         self.finetune = finetune
         self.finetune_settings = finetune_settings
+        self.sign_flip = sign_flip
+        self.max_paths = max_paths
+        self.dtype = dtype
         super().__init__()
 
     def __post_init__(self) -> None:
         # The host sets these only where it remembers data, yet reads them when told to remember.
         self._y = None
         self._X = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the network and the paths: both come back when they are needed."""
-        state = dict(self.__dict__)
-        if "_live" in state:
-            state["_live"] = {}
-        return state
 
     @property
     def finetune_report(self) -> FinetuneReport | None:
@@ -263,23 +271,21 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _fit(
         self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None
     ) -> "LagLlamaForecaster":
-        self._live: dict[str, Any] = {}
-        for name in ("num_samples", "batch_size"):  # before the network is loaded
-            _check_positive(name, getattr(self, name))
-        check_sampling(self.sampling)
+        self._cache = ForecastCache()
+        self._options(), resolve_dtype(self.dtype)  # refuse before the network is loaded
         tuning_settings(self.finetune, self.finetune_settings)
         self.seed_ = _seed(self.random_state)
-        context = Context.from_frame(y)
+        past = PastData.from_frame(y)
         if self.finetune is not None and self._tuned_weights() is None:
-            self.finetuned_weights_ = self._tune(context, fh)
+            self.finetuned_weights_ = self._tune(past, fh)
         self._past_length = self._predictor().past_length(self.context_length)
-        self._set_context(context)
+        self._keep(past)
         return self
 
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: ForecastingHorizon | None = None
     ) -> "LagLlamaForecaster":
-        self.pretrained_weights_ = self._tune(Context.from_frame(y), fh)
+        self.pretrained_weights_ = self._tune(PastData.from_frame(y), fh)
         return self
 
     def _pretrain_update(
@@ -288,21 +294,21 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         # The network that trains is the one that forecasts, tuned or not: nothing starts anew.
         return self._pretrain(y, X, fh)
 
-    def _tune(self, context: Context, fh: ForecastingHorizon | None) -> TunedWeights:
+    def _tune(self, past: PastData, fh: ForecastingHorizon | None) -> TunedWeights:
         settings = tuning_settings(self.finetune, self.finetune_settings)
-        network = self._network()
-        return tune(network, context, fh, settings, self.context_length, self._device())
+        device = resolve_device(self.device)
+        return tune(self._network(), past, fh, settings, self.context_length, device)
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> "LagLlamaForecaster":
-        # There are no parameters to update: the context moves with the cutoff in any case.
-        new = Context.from_frame(y)
+        # There are no parameters to update: the past moves with the cutoff in any case.
+        new = PastData.from_frame(y)
         if self._y_metadata["mtype"] in ("np.ndarray", "numpy3D"):
             # The host numbers the rows of every array from zero, which would replace old ones.
-            new = new.following(self._context)
+            new = new.following(self._past)
             self._set_cutoff(max(item.times[-1] for item in new.instances))
-        self._set_context(self._context.updated(new))
+        self._keep(self._past.updated(new))
         return self
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
@@ -353,94 +359,36 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _get_fitted_params(self) -> dict[str, Any]:
         return {"seed": self.seed_, "past_length": self._past_length}
 
-    def _set_context(self, context: Context) -> None:
-        context = context.tail(self._past_length)
-        context.check()
-        self._context = context
-        for name in ("paths", "known", "forecast"):
-            self._live.pop(name, None)
-        freq = context.shared_frequency()
+    def _keep(self, past: PastData) -> None:
+        past = past.tail(self._past_length)
+        past.check()
+        self._past = past
+        self._cache.forget_forecasts()
+        freq = past.shared_frequency()
         if freq is not None and getattr(self._cutoff, "freq", freq) is None:
             # The host finds no frequency on panels and needs one for absolute horizons.
             self._cutoff = pd.DatetimeIndex(self._cutoff, freq=freq)
 
     def _forecast(self, fh: ForecastingHorizon) -> tuple[SampleForecast, pd.Index]:
         """Sample paths at the points of the horizon, and the row index that belongs to them."""
-        key = (fh.is_relative, fh.freq, tuple(fh.to_pandas()))
-        if self._live.get("forecast", (None,))[0] != key:
-            self._live["forecast"] = key, *self._forecast_at(fh)
-        _, forecast, index = self._live["forecast"]
-        return forecast, index
+        return self._cache.forecast(fh, self._past, self._predictor(), self._options(self.seed_))
 
-    def _forecast_at(self, fh: ForecastingHorizon) -> tuple[SampleForecast, pd.Index]:
-        context = self._context.with_frequency(fh.freq)
-        horizons = context.horizons(fh)
-        n_variables = len(context.variables)
-        lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
-        steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
-        reach = 1 - int(steps.min())
-        parts = [self._known(context, reach)] if reach > 0 else []
-        if lengths.max() >= 1:
-            parts.append(self._paths(context, lengths.clip(min=1)))
-        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        # A strictly ascending horizon that has as many points as there are steps has them all.
-        if steps.shape[1] != samples.shape[2]:
-            samples = np.take_along_axis(samples, steps[:, None] - 1 + max(reach, 0), axis=2)
-        return SampleForecast(samples), forecast_index(context, horizons)
-
-    def _known(self, context: Context, reach: int) -> Any:
-        """One-step forecasts of the last steps of every series, [series, sample, reach]."""
-        if self._live.get("known", (None,))[0] != reach:
-            self._live["known"] = (
-                reach,
-                one_step_samples(
-                    self._predictor(),
-                    context.histories(sys.maxsize),
-                    reach,
-                    num_samples=self.num_samples,
-                    seed=self.seed_,
-                    context_length=self.context_length,
-                    sampling=self.sampling,
-                    batch_size=self.batch_size,
-                ),
-            )
-        return self._live["known"][1]
-
-    def _paths(self, context: Context, lengths: Any) -> Any:
-        """Sample paths of every series up to its own last step, [series, sample, longest]."""
-        key = lengths.tobytes()
-        if self._live.get("paths", (None,))[0] != key:
-            self._live["paths"] = key, self._draw(context, lengths)
-        return self._live["paths"][1]
-
-    def _draw(self, context: Context, lengths: Any) -> Any:
-        histories = context.histories(self._past_length)
-        dtype = histories.values[0].dtype
-        paths = np.empty((len(lengths), self.num_samples, lengths.max()), dtype=dtype)
-        # Series of a panel that end at different times need different numbers of steps.
-        for length in np.unique(lengths):
-            members = np.flatnonzero(lengths == length)
-            for start in range(0, len(members), self.batch_size):
-                batch = members[start : start + self.batch_size]
-                forecast = self._predictor().predict(
-                    [histories.values[i] for i in batch],
-                    prediction_length=int(length),
-                    num_samples=self.num_samples,
-                    start=[histories.starts[i] for i in batch],
-                    freq=[histories.freqs[i] for i in batch],
-                    seed=self.seed_,
-                    context_length=self.context_length,
-                    sampling=self.sampling,
-                )
-                paths[batch, :, :length] = forecast.samples
-        return paths
+    def _options(self, seed: int | None = None) -> ForecastOptions:
+        return ForecastOptions(
+            num_samples=self.num_samples,
+            sampling=self.sampling,
+            sign_flip=self.sign_flip,
+            context_length=self.context_length,
+            max_paths=self.max_paths,
+            batch_size=self.batch_size,
+            seed=seed,
+        )
 
     def _predictor(self) -> LagLlamaPredictor:
-        predictor: LagLlamaPredictor | None = self._live.get("predictor")
-        if predictor is None:
-            predictor = LagLlamaPredictor(self._network(), device=self._device())
-            self._live["predictor"] = predictor
-        return predictor
+        if self._cache.predictor is None:
+            device = resolve_device(self.device)
+            self._cache.predictor = LagLlamaPredictor(self._network(), device, self.dtype)
+        return self._cache.predictor
 
     def _network(self) -> LagLlama:
         weights = self._tuned_weights()
@@ -452,15 +400,11 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         names = ("pretrained_weights_", "finetuned_weights_")
         return next((getattr(self, name) for name in names if hasattr(self, name)), None)
 
-    def _device(self) -> torch.device:
-        found = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(found if self.device == "auto" else self.device or "cpu")
-
     def _columns(self) -> pd.Index:
         return pd.Index(self._get_varnames())
 
     def _frame(self, values: Any, index: pd.Index, columns: pd.Index) -> pd.DataFrame:
-        return value_frame(values, index, columns, len(self._context.variables))
+        return value_frame(values, index, columns, len(self._past.variables))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -499,8 +443,3 @@ def _seed(random_state: int | np.random.RandomState | None) -> int:
             f"random_state: got {random_state!r}, expected an integer, a RandomState or None"
         )
     return int(random_state)
-
-
-def _check_positive(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: got {value!r}, expected a positive integer")

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lagllama_adapters.sktime.context import Context
+from lagllama_adapters.sktime.horizon import Horizon
 from lagllama_adapters.sktime.instances import Floats
-from lagllama_adapters.sktime.time_index import Horizon
+from lagllama_adapters.sktime.past_data import PastData
 
 __all__ = ["forecast_index", "sample_frame", "value_frame"]
 
 
-def forecast_index(context: Context, horizons: Sequence[Horizon]) -> pd.Index:
-    """Row index of a forecast: the instances in the order of the context, time innermost.
+def forecast_index(past: PastData, horizons: Sequence[Horizon]) -> pd.Index:
+    """Row index of a forecast: the instances in the order of the past, time innermost.
 
     Parameters
     ----------
-    context : Context
+    past : PastData
         The past that was forecast.
     horizons : sequence of Horizon
         One per instance, of equal length.
@@ -28,12 +28,12 @@ def forecast_index(context: Context, horizons: Sequence[Horizon]) -> pd.Index:
         [instance * horizon], with the names of the host's row index.
     """
     labels = horizons[0].labels
-    if context.keys is None:
-        return labels.rename(context.index_names[0])
+    if past.keys is None:
+        return labels.rename(past.index_names[0])
     times = labels.append([horizon.labels for horizon in horizons[1:]])
-    keys = context.keys.repeat(len(labels))
+    keys = past.keys.repeat(len(labels))
     levels = [keys.get_level_values(level) for level in range(keys.nlevels)]
-    return pd.MultiIndex.from_arrays([*levels, times], names=context.index_names)
+    return pd.MultiIndex.from_arrays([*levels, times], names=past.index_names)
 
 
 def value_frame(

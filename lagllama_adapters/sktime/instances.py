@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
-from lagllama_adapters.sktime.time_index import (
+from lagllama_adapters.data.time_index import (
     describe_kind,
     infer_frequency,
     row_positions,

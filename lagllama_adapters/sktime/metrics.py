@@ -7,9 +7,10 @@ import pandas as pd
 from sktime.datatypes import convert_to
 from sktime.performance_metrics.forecasting.probabilistic import CRPS
 
+from lagllama_adapters.evaluation.metrics import sample_crps
 from lagllama_adapters.sktime.instances import Floats
 
-__all__ = ["PanelCRPS", "sample_crps"]
+__all__ = ["PanelCRPS"]
 
 _FRAMES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
@@ -101,29 +102,3 @@ def _sample_table(distribution: Any) -> Floats | None:
         return None
     table = paths.loc[:, distribution.columns].to_numpy(np.float64)
     return np.asarray(table.reshape(n_samples, len(index), -1))
-
-
-def sample_crps(samples: Floats, truth: Floats) -> Floats:
-    """Continuous ranked probability score of samples.
-
-    The mean absolute error of a sample less half the mean absolute difference of two samples, which
-    may be one and the same (as ``skpro`` has it), from the order of the samples:
-    ``sum |x_i - x_j| = 2 sum (2 i - n - 1) x_(i)``.
-
-    Parameters
-    ----------
-    samples : ndarray
-        ``[sample, ...]``.
-    truth : ndarray
-        ``[...]``.
-
-    Returns
-    -------
-    ndarray
-        ``[...]``, in the unit of the data; NaN where the truth is missing.
-    """
-    n = len(samples)
-    # Around the truth: differences of large numbers would lose digits.
-    errors = np.sort(np.asarray(samples, np.float64) - truth, axis=0)
-    rank = (2 * np.arange(1, n + 1) - n - 1).reshape(-1, *[1] * (errors.ndim - 1))
-    return np.asarray(np.abs(errors).mean(axis=0) - (rank * errors).sum(axis=0) / n**2)

@@ -1,6 +1,5 @@
 """Fine-tuning on the host's data, and its weights as plain data."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
@@ -12,7 +11,7 @@ from sktime.forecasting.base import ForecastingHorizon
 from lagllama_adapters.checkpoints.format import model_from_tensors
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
-from lagllama_adapters.sktime.context import Context
+from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.training.finetune import (
     FinetuneReport,
     FinetuneSettings,
@@ -84,7 +83,7 @@ def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict
 
 def tune(
     network: LagLlama,
-    context: Context,
+    past: PastData,
     fh: ForecastingHorizon | None,
     settings: Mapping[str, Any],
     context_length: int | None,
@@ -96,7 +95,7 @@ def tune(
     ----------
     network : LagLlama
         Where to start from; not changed.
-    context : Context
+    past : PastData
         The panel, with all of its rows.
     fh : ForecastingHorizon or None
         Its last step is the horizon by which the network is judged, unless ``settings`` say.
@@ -117,12 +116,14 @@ def tune(
     ValueError
         For series that cannot be trained on.
     """
-    context.check()
-    context = context.with_frequency(None if fh is None else fh.freq)
-    ahead = 0 if fh is None else max(int(h.steps[-1]) for h in context.horizons(fh))
+    past.check()
+    past = past.with_frequency(None if fh is None else fh.freq)
+    ahead = 0 if fh is None else max(int(h.steps[-1]) for h in past.horizons(fh))
     horizon = {"horizon": ahead} if ahead > 0 else {}
-    histories = context.histories(sys.maxsize)
-    panel = panel_corpus(histories.values, histories.starts, histories.freqs)
+    series = past.panel()
+    panel = panel_corpus(
+        series.targets, [one.start for one in series], [one.freq for one in series]
+    )
     tuned, report = finetune(
         network,
         panel,

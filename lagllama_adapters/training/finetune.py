@@ -23,7 +23,7 @@ from lagllama_adapters.evaluation import (
     ForecastTask,
     weighted_quantile_loss,
 )
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.hold_out import hold_out
 from lagllama_adapters.training.lightning_module import (
@@ -325,7 +325,7 @@ class _FinetuningModule(PretrainingModule):
             mode=self.settings.mode,
             losses=tuple(self.losses),
             best_step=self.best_step,
-            windows=len(self.validation.past),
+            windows=len(self.validation),
             horizon=self.validation.horizon,
         )
 
@@ -340,16 +340,11 @@ class _FinetuningModule(PretrainingModule):
 
     def _validation_loss(self) -> float:
         task = self.validation
-        forecast = LagLlamaPredictor(self.model).predict(
-            task.past,
-            task.horizon,
-            start=task.start,
-            freq=task.freq,
-            seed=self.settings.seed,
-            context_length=self.context,
-            item_id=task.item_id,  # one stream of noise per window, whatever the weights
-            sampling="stratified",
+        # The windows have names: one stream of noise for each, whatever the weights.
+        options = ForecastOptions(
+            seed=self.settings.seed, context_length=self.context, sampling="stratified"
         )
+        forecast = LagLlamaPredictor(self.model).forecast(task.panel, task.horizon, options)
         quantiles = forecast.quantile(QUANTILE_LEVELS).astype(np.float64)
         if not np.nansum(np.abs(task.future)):
             return weighted_quantile_loss(1 + quantiles, 1 + task.future)  # in data units

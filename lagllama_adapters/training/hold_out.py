@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 
 __all__ = ["hold_out", "panel_corpus"]
@@ -106,16 +107,12 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, For
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:
     finite = {i: _finite(panel[i]) for i, _ in cuts}  # of which the windows are views
-    return ForecastTask(
-        name="validation",
-        horizon=horizon,
-        season=1,
-        past=[finite[i][:first] for i, first in cuts],
-        future=np.stack([finite[i][first : first + horizon] for i, first in cuts]),
-        item_id=[f"{i}/{first}" for i, first in cuts],
-        start=[panel.start[i] for i, _ in cuts],
-        freq=[panel.freq[i] for i, _ in cuts],
+    past = (
+        Series(finite[i][:first], panel.start[i], panel.freq[i], f"{i}/{first}")
+        for i, first in cuts
     )
+    future = np.stack([finite[i][first : first + horizon] for i, first in cuts])
+    return ForecastTask("validation", horizon, 1, Panel(tuple(past)), future)
 
 
 def _finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

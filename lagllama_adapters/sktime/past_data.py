@@ -1,4 +1,4 @@
-"""The past of the host's series as arrays and calendars."""
+"""The past of the host's series, and the panel that forecasts of it start from."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,35 +10,21 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.sktime.instances import (
-    Floats,
-    Instance,
-    merge_instances,
-    read_instances,
-)
-from lagllama_adapters.sktime.time_index import (
+from lagllama_adapters.data.panel import Panel, Series, SeriesError, check_target
+from lagllama_adapters.data.time_index import describe_kind, row_positions
+from lagllama_adapters.sktime.horizon import (
     Horizon,
-    describe_kind,
     horizon_like,
     locate_horizon,
     reaches_back,
-    row_positions,
 )
+from lagllama_adapters.sktime.instances import Instance, merge_instances, read_instances
 
-__all__ = ["Context", "Histories"]
-
-
-@dataclass(frozen=True)
-class Histories:
-    """Arguments of the predictor, one entry per instance and variable, instances outermost."""
-
-    values: list[Floats]
-    starts: list[pd.Timestamp | None]
-    freqs: list[BaseOffset | None]
+__all__ = ["PastData"]
 
 
 @dataclass(frozen=True)
-class Context:
+class PastData:
     """The recent past of every instance, in the order in which the instances first appear.
 
     Attributes
@@ -59,7 +45,7 @@ class Context:
     index_names: tuple[Any, ...]
 
     @classmethod
-    def from_frame(cls, y: pd.DataFrame) -> "Context":
+    def from_frame(cls, y: pd.DataFrame) -> "PastData":
         """Read a frame of mtype ``pd.DataFrame``, ``pd-multiindex`` or ``pd_multiindex_hier``.
 
         Parameters
@@ -69,13 +55,13 @@ class Context:
 
         Returns
         -------
-        Context
+        PastData
             All rows of ``y``.
         """
         instances, keys = read_instances(y)
         return cls(instances, keys, y.columns, tuple(y.index.names))
 
-    def tail(self, length: int) -> "Context":
+    def tail(self, length: int) -> "PastData":
         """Keep the last ``length`` rows of every instance.
 
         Parameters
@@ -85,7 +71,7 @@ class Context:
 
         Returns
         -------
-        Context
+        PastData
             Copies of the rows kept, so that the host's frame is not held in memory.
         """
         kept: dict[int, pd.Index] = {}
@@ -99,17 +85,17 @@ class Context:
             instances.append(Instance(values, kept[key], item.freq))
         return replace(self, instances=tuple(instances))
 
-    def updated(self, new: "Context") -> "Context":
+    def updated(self, new: "PastData") -> "PastData":
         """Continue every instance with its new rows; instances not seen before are added.
 
         Parameters
         ----------
-        new : Context
+        new : PastData
             Same number of variables.
 
         Returns
         -------
-        Context
+        PastData
             With the keys of both.
 
         Raises
@@ -138,17 +124,17 @@ class Context:
         instances += [new.instances[i] for i in unseen]
         return replace(self, instances=tuple(instances), keys=self.keys.append(new.keys[unseen]))
 
-    def following(self, old: "Context") -> "Context":
+    def following(self, old: "PastData") -> "PastData":
         """Number rows that have no time index of their own onwards from those of ``old``.
 
         Parameters
         ----------
-        old : Context
+        old : PastData
             With integer time indices and the same instances.
 
         Returns
         -------
-        Context
+        PastData
             The same values, each instance starting where its old rows end.
         """
         instances = tuple(
@@ -178,19 +164,12 @@ class Context:
                     "more than once, expected one row per time stamp; aggregate or drop rows"
                 )
             for k, values in enumerate(item.values.T):
-                if np.isnan(values).all():
-                    raise ValueError(
-                        f"{self.describe(i, k)}: got no observed value in the last {len(values)} "
-                        "rows, expected at least one; drop this series, or give more of its history"
-                    )
-                if np.isinf(values).any():
-                    raise ValueError(
-                        f"{self.describe(i, k)}: got an infinite value at "
-                        f"{item.times[np.isinf(values)][0]}, expected finite or missing (NaN) "
-                        "values; replace it before forecasting"
-                    )
+                try:
+                    check_target(values, item.times)
+                except SeriesError as error:
+                    raise ValueError(f"{self.describe(i, k)}: {error.reason}") from error
 
-    def with_frequency(self, freq: str | None) -> "Context":
+    def with_frequency(self, freq: str | None) -> "PastData":
         """Give instances whose time stamps do not tell their frequency the one of the horizon.
 
         Parameters
@@ -200,7 +179,7 @@ class Context:
 
         Returns
         -------
-        Context
+        PastData
             The same data.
 
         Raises
@@ -244,18 +223,19 @@ class Context:
             parts.append(f"column {_plain(self.variables[variable])!r}")
         return ", ".join(parts) or "the series"
 
-    def histories(self, length: int) -> Histories:
+    def panel(self, length: int | None = None) -> Panel:
         """Evenly spaced values of every series, missing steps filled with NaN.
 
         Parameters
         ----------
-        length : int
-            Number of steps that matter; what lies further back is left out.
+        length : int, optional
+            Number of steps that matter; what lies further back is left out. None: all.
 
         Returns
         -------
-        Histories
-            Each from its first observed value on.
+        Panel
+            One series per instance and variable, instances outermost, each from its first observed
+            value on.
 
         Raises
         ------
@@ -263,7 +243,7 @@ class Context:
             If the time stamps of an instance are not evenly spaced, gaps aside, or a series has no
             observed value in the last ``length`` steps.
         """
-        histories = Histories([], [], [])
+        series = []
         positions: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
         for i, item in enumerate(self.instances):
             key = (id(item.times), id(item.freq))
@@ -272,21 +252,14 @@ class Context:
                     positions[key] = row_positions(item.times, item.freq)
             except ValueError as error:
                 raise ValueError(f"{self.describe(i)}: {error}") from error
-            for k, values in enumerate(item.values.T):
-                recent = positions[key] > positions[key][-1] - length
-                observed = np.flatnonzero(recent & ~np.isnan(values))
-                if len(observed) == 0:
-                    raise ValueError(
-                        f"{self.describe(i, k)}: got no observed value in the last {length} steps, "
-                        "expected at least one; drop this series"
-                    )
-                steps = positions[key][observed[0] :] - positions[key][observed[0]]
-                history = np.full(steps[-1] + 1, np.nan, dtype=values.dtype)
-                history[steps] = values[observed[0] :]
-                histories.values.append(history)
-                histories.starts.append(_start(item, observed[0]))
-                histories.freqs.append(item.freq)
-        return histories
+            steps = positions[key]
+            recent = 0 if length is None else int(np.searchsorted(steps, steps[-1] - length + 1))
+            for k in range(item.values.shape[1]):
+                try:
+                    series.append(_series(item, k, steps, recent))
+                except SeriesError as error:
+                    raise ValueError(f"{self.describe(i, k)}: {error.reason}") from error
+        return Panel(tuple(series))
 
     def horizons(self, fh: ForecastingHorizon) -> list[Horizon]:
         """Locate a horizon for every instance, counted from its own last point.
@@ -332,6 +305,16 @@ class Context:
         """Return the frequency of all instances, None where they have none or several."""
         frequencies = {item.freq for item in self.instances}
         return frequencies.pop() if len(frequencies) == 1 else None
+
+
+def _series(item: Instance, variable: int, steps: npt.NDArray[np.int64], first: int) -> Series:
+    """One variable from its first observed row at ``first`` or after it."""
+    values = item.values[first:, variable]
+    first += int(np.isnan(values).argmin())
+    values, own = item.values[first:, variable], steps[first:] - steps[first]
+    target = np.full(own[-1] + 1, np.nan, dtype=values.dtype)
+    target[own] = values
+    return Series(target, _start(item, first), item.freq)
 
 
 def _start(item: Instance, row: int) -> pd.Timestamp | None:

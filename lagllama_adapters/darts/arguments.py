@@ -1,15 +1,15 @@
 """Arguments of the Darts model: what it takes, and why it refuses the rest."""
 
-import operator
 from typing import Any
 
+from lagllama_adapters.inference.arguments import as_integer, positive_integer
+from lagllama_adapters.inference.options import resolve_dtype
 from lagllama_adapters.model.config import LagLlamaConfig
 
 __all__ = [
-    "as_integer",
     "check_finetuning",
     "check_shift",
-    "checked_context_length",
+    "checked_dtype",
     "checked_output_length",
     "refuse_unsupported",
 ]
@@ -41,37 +41,6 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
             raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
 
 
-def checked_context_length(context_length: int | None, config: LagLlamaConfig) -> int | None:
-    """Tokens of context as a plain integer, or None.
-
-    Parameters
-    ----------
-    context_length : int or None
-        As the user gave it.
-    config : LagLlamaConfig
-        Of the weights.
-
-    Returns
-    -------
-    int or None
-        None: what the weights recommend.
-
-    Raises
-    ------
-    ValueError
-        If they are not an integer from 1 to the limit of the weights.
-    """
-    if context_length is None:
-        return None
-    length, limit = as_integer(context_length), config.max_context_length
-    if length is None or not 1 <= length <= limit:
-        raise ValueError(
-            f"context_length: got {context_length!r}, expected 1 to {limit} tokens, the limit of "
-            f"this checkpoint, or None for the {config.context_length} that it was trained with"
-        )
-    return length
-
-
 def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
     """Steps of a training target as a plain integer.
 
@@ -94,13 +63,25 @@ def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfi
     """
     if output_chunk_length is None:
         return config.block_length
-    length = as_integer(output_chunk_length)
-    if length is None or length < 1:
-        raise ValueError(
-            f"output_chunk_length: got {output_chunk_length!r}, expected a positive integer, or "
-            f"None for the {config.block_length} that one token of this checkpoint emits"
-        )
-    return length
+    otherwise = f", or None for the {config.block_length} that one token of this checkpoint emits"
+    return positive_integer("output_chunk_length", output_chunk_length, otherwise)
+
+
+def checked_dtype(dtype: Any) -> str | None:
+    """Type of the network in forecasts as a word, which saved models hold.
+
+    Parameters
+    ----------
+    dtype : any
+        As the user gave it.
+
+    Raises
+    ------
+    ValueError
+        If it is neither None nor one of those that `resolve_dtype` takes.
+    """
+    resolved = resolve_dtype(dtype)
+    return None if resolved is None else str(resolved).removeprefix("torch.")
 
 
 def check_finetuning(enable_finetuning: Any) -> None:
@@ -141,11 +122,3 @@ def check_shift(output_chunk_shift: Any) -> None:
         raise ValueError(
             f"output_chunk_shift: got {output_chunk_shift!r}, expected an integer, 0 or more"
         )
-
-
-def as_integer(value: Any) -> int | None:
-    """``value`` as a plain integer, None if it is none (a bool is none)."""
-    try:
-        return None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return None

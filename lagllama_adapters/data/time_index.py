@@ -1,6 +1,5 @@
-"""Time indices of the host: their frequency, their gaps, and the steps of a horizon on them."""
+"""Time indices: their frequency, their gaps, and the labels of steps on them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,16 +7,14 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Day, Tick
-from sktime.forecasting.base import ForecastingHorizon
 
 __all__ = [
-    "Horizon",
     "describe_kind",
-    "horizon_like",
     "infer_frequency",
-    "locate_horizon",
-    "reaches_back",
+    "labels_after",
+    "positions_on_grid",
     "row_positions",
+    "steps_in_unit",
 ]
 
 # A grid on which fewer stamps than this share fall says nothing about a series with gaps.
@@ -28,22 +25,6 @@ MIN_BUSINESS_STAMPS = 6
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """What a forecasting horizon means for a series that ends at a given point.
-
-    Attributes
-    ----------
-    steps : array of int
-        [horizon], the steps after the last one, 1 for the next; 0 is the last one itself.
-    labels : pd.Index
-        [horizon], the index of the forecast.
-    """
-
-    steps: npt.NDArray[np.int64]
-    labels: pd.Index
 
 
 def infer_frequency(times: pd.Index) -> BaseOffset | None:
@@ -95,7 +76,7 @@ def row_positions(times: pd.Index, freq: BaseOffset | None) -> npt.NDArray[np.in
     if len(times) == 1:
         return np.zeros(1, dtype=np.int64)
     if isinstance(times, pd.DatetimeIndex):
-        return _positions_on_grid(times, times[0], freq)
+        return positions_on_grid(times, times[0], freq)
     ordinals = np.asarray(times.asi8 if isinstance(times, pd.PeriodIndex) else times, np.int64)
     gaps = np.diff(ordinals)
     unit = times.freq.n if isinstance(times, pd.PeriodIndex) else np.gcd.reduce(gaps)
@@ -122,126 +103,26 @@ def describe_kind(times: pd.Index) -> str:
     return "integers" if pd.api.types.is_integer_dtype(times) else type(times).__name__
 
 
-def horizon_like(
-    fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | None
-) -> ForecastingHorizon:
-    """Express an absolute horizon by time stamps or periods, whichever a series has.
+def steps_in_unit(steps: npt.NDArray[np.int64], times: pd.Index) -> npt.NDArray[np.int64]:
+    """Differences on an integer index as steps, of which a row is one.
 
     Parameters
     ----------
-    fh : ForecastingHorizon
-        Relative (returned as it is) or absolute.
-    last : pd.Index
-        Of length 1, the last point of the series.
-    freq : BaseOffset or None
-        Frequency of the series.
-
-    Returns
-    -------
-    ForecastingHorizon
-        The same points: periods of time stamps, and the first or last day of periods, whichever
-        lies on the frequency.
-
-    Raises
-    ------
-    ValueError
-        If the horizon counts something else than the series.
-    """
-    if fh.is_relative:
-        return fh
-    given = values = fh.to_pandas()
-    if isinstance(last, pd.PeriodIndex) and isinstance(values, pd.DatetimeIndex):
-        values = values.tz_localize(None).to_period(last.freq)
-    elif isinstance(last, pd.DatetimeIndex) and isinstance(values, pd.PeriodIndex):
-        stamps = values.to_timestamp()
-        if freq is not None and not freq.is_on_offset(stamps[0]):
-            stamps = values.to_timestamp(how="end").normalize()
-        values = stamps.tz_localize(last.tz).as_unit(last.unit)
-    if describe_kind(values) != describe_kind(last):
-        raise ValueError(
-            f"got an absolute horizon of {describe_kind(values)}, expected "
-            f"{describe_kind(last)} as in the series; or pass steps ahead, such as [1, 2, 3]"
-        )
-    return fh if values is given else ForecastingHorizon(values, is_relative=False)
-
-
-def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | None) -> Horizon:
-    """Find the steps and labels of a horizon for a series.
-
-    Parameters
-    ----------
-    fh : ForecastingHorizon
-        Relative or absolute, gaps allowed.
+    steps : array of int
+        [step], differences of index values.
     times : pd.Index
-        Rows of the series, as far back as the horizon may reach; the last one at least.
-    freq : BaseOffset or None
-        Frequency of the series; None only for an integer index.
+        Integer index of a series.
 
     Returns
     -------
-    Horizon
-        In the order of ``fh``.
+    array of int
+        [step].
 
     Raises
     ------
     ValueError
-        If a point of the horizon does not lie on the frequency.
-    NotImplementedError
-        If a point of the horizon lies before ``times``.
+        If a difference is no multiple of the spacing of ``times``.
     """
-    values, last = fh.to_pandas(), times[-1:]
-    if fh.is_relative and pd.api.types.is_integer_dtype(values):
-        steps = np.asarray(values, np.int64)
-        if steps[0] >= 1:  # the host sorts horizons
-            return Horizon(steps, _labels_after(steps, last, freq))
-        back = int(row_positions(times, freq)[-1])
-        if isinstance(times, pd.DatetimeIndex):
-            _check_kept(bool(steps[0] >= -back), times)
-            return Horizon(steps, _labels_after(steps + back, times[:1], freq))
-        labels = _labels_after(steps, last, freq)
-    else:
-        labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
-    _check_kept(bool(labels[0] >= times[0]), times)
-    if isinstance(last, pd.DatetimeIndex):
-        if labels[0] > last[0]:
-            return Horizon(_positions_on_grid(labels, last[0], freq), labels)
-        back = int(row_positions(times, freq)[-1])
-        return Horizon(_positions_on_grid(labels, times[0], freq) - back, labels)
-    if isinstance(last, pd.PeriodIndex):
-        steps = (labels.asi8 - last.asi8[0]) // last.freq.n
-    else:
-        steps = np.array(labels, np.int64) - int(last[0])
-        steps[steps < 0] = _in_unit(steps[steps < 0], times)
-    return Horizon(np.asarray(steps, np.int64), labels)
-
-
-def reaches_back(fh: ForecastingHorizon, last: pd.Index) -> bool:
-    """Whether a horizon has points that are not after the end of a series.
-
-    Parameters
-    ----------
-    fh : ForecastingHorizon
-        Relative or absolute.
-    last : pd.Index
-        Of length 1, the last point of the series.
-    """
-    first = fh.to_pandas()[0]
-    if not fh.is_relative:
-        return bool(first <= last[0])
-    return bool(first <= (pd.Timedelta(0) if isinstance(first, pd.Timedelta) else 0))
-
-
-def _check_kept(is_kept: bool, times: pd.Index) -> None:
-    if not is_kept:
-        raise NotImplementedError(
-            "LagLlamaForecaster can not perform in-sample prediction that far back: got a horizon "
-            f"that starts before {times[0]}, the first row that it keeps of a series, expected "
-            "later points only"
-        )
-
-
-def _in_unit(steps: npt.NDArray[np.int64], times: pd.Index) -> npt.NDArray[np.int64]:
-    """Steps back on an integer index in the unit of its rows."""
     n_steps = max(int(row_positions(times, None)[-1]), 1)
     unit = max((int(times[-1]) - int(times[0])) // n_steps, 1)
     between = steps[steps % unit != 0]
@@ -253,9 +134,28 @@ def _in_unit(steps: npt.NDArray[np.int64], times: pd.Index) -> npt.NDArray[np.in
     return np.asarray(steps // unit)
 
 
-def _labels_after(
-    steps: npt.NDArray[np.int64], last: pd.Index, freq: BaseOffset | None
-) -> pd.Index:
+def labels_after(steps: npt.NDArray[np.int64], last: pd.Index, freq: BaseOffset | None) -> pd.Index:
+    """Labels of steps after the end of a series.
+
+    Parameters
+    ----------
+    steps : array of int
+        [step], ascending; 1 is the step after the last one, and none lies before it.
+    last : pd.Index
+        Of length 1, the last point of the series.
+    freq : BaseOffset or None
+        Frequency of the series; None only for an integer index.
+
+    Returns
+    -------
+    pd.Index
+        [step], of the kind of ``last``.
+
+    Raises
+    ------
+    ValueError
+        If ``last`` does not lie on the frequency.
+    """
     if isinstance(last, pd.PeriodIndex):
         return last.take(np.zeros(len(steps), int)) + steps
     if not isinstance(last, pd.DatetimeIndex):
@@ -266,9 +166,30 @@ def _labels_after(
     return grid[steps[0] : steps[-1] + 1] if contiguous else grid[steps]
 
 
-def _positions_on_grid(
+def positions_on_grid(
     times: pd.DatetimeIndex, origin: pd.Timestamp, freq: BaseOffset | None
 ) -> npt.NDArray[np.int64]:
+    """Steps from an origin to time stamps.
+
+    Parameters
+    ----------
+    times : pd.DatetimeIndex
+        [time], none before ``origin``.
+    origin : pd.Timestamp
+        Step 0.
+    freq : BaseOffset or None
+        Length of a step.
+
+    Returns
+    -------
+    array of int
+        [time].
+
+    Raises
+    ------
+    ValueError
+        If a time stamp is no step of the frequency.
+    """
     if isinstance(freq, Tick) and not isinstance(freq, Day):
         # A grid of seconds may be huge where a series has a leap of years.
         since = (times - origin).to_numpy("timedelta64[ns]").astype(np.int64)

@@ -1,0 +1,75 @@
+"""How many series and paths are computed at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.sampler import fed_back
+from lagllama_adapters.model import LagLlama
+
+__all__ = ["SERIES_AT_ONCE", "batches", "chunks", "paths_at_once"]
+
+# Bounds of memory: of contexts where no paths are drawn, and of samples in float64.
+SERIES_AT_ONCE = 256
+_VALUES_AT_ONCE = 4_000_000
+
+
+class _Cap(NamedTuple):
+    """What decoding takes at a time."""
+
+    drawn: int  # paths that one block serves
+    tokens: int
+    cached: int  # numbers in the caches of paths
+
+
+# Larger temporaries fall out of a processor's cache, and cost more than larger products save.
+_ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
+_ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most ``size`` that cover ``count`` rows."""
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def batches(
+    horizons: Sequence[int], block_length: int, options: ForecastOptions
+) -> Iterator[list[int]]:
+    """Rows of series that are forecast together.
+
+    Series whose last steps fall into the same block take the same number of decoding steps: they
+    share batches, and none of them waits for a longer one.
+
+    Parameters
+    ----------
+    horizons : sequence of int
+        Steps ahead of each series.
+    block_length : int
+        Steps that a token emits.
+    options : ForecastOptions
+        ``batch_size`` and ``num_samples``.
+
+    Yields
+    ------
+    list of int
+        Each row is in one of them.
+    """
+    groups: dict[int, list[int]] = {}
+    for row, horizon in enumerate(horizons):
+        groups.setdefault((horizon - 1) // block_length, []).append(row)
+    for rows in groups.values():
+        longest = max(horizons[row] for row in rows)
+        fitting = max(1, _VALUES_AT_ONCE // (options.num_samples * longest))
+        for part in chunks(len(rows), min(fitting, options.batch_size)):
+            yield rows[part]
+
+
+def paths_at_once(model: LagLlama, horizon: int) -> int:
+    """How many paths of a horizon the network decodes at a time unless told otherwise."""
+    config = model.config
+    cap = _ON_CPU if model.device.type == "cpu" else _ON_ACCELERATOR
+    if horizon <= config.block_length:
+        return cap.drawn
+    tokens = len(fed_back(0, config.block_length, config.path_stride))
+    cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
+    return max(1, min(cap.tokens // tokens, cap.cached // cached))

@@ -1,0 +1,143 @@
+"""One-step forecasts of known steps: a decoder gives many in one pass."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lagllama_adapters.data.panel import Panel
+from lagllama_adapters.data.windows import calendar_windows, left_pad
+from lagllama_adapters.inference.noise import draw_scores
+from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.transforms import apply_all, branches, undo_all
+from lagllama_adapters.model import LagLlama
+
+__all__ = ["one_step_samples"]
+
+Floats = npt.NDArray[np.floating[Any]]
+
+# Most steps of a pass. Loc and scale are those before its first step: the network has been trained
+# to go on from ones that are as old as this.
+_STEPS = 32
+
+
+class _Pass(NamedTuple):
+    """Steps ``first .. stop - 1`` of a series, forecast from what lies before each."""
+
+    row: int
+    first: int
+    stop: int
+
+
+def one_step_samples(
+    model: LagLlama,
+    panel: Panel,
+    steps: list[int],
+    options: ForecastOptions,
+    *,
+    seed: int,
+    keys: list[bytes],
+) -> Floats:
+    """Forecast the last steps of each series, each from the values before it alone.
+
+    A decoder emits the distribution of the next step at every token, so that one pass serves many
+    steps. Loc and scale are estimated before the first step of a pass. Passes begin at the steps 1,
+    2, 4, 8, 16, 32, 64, 96, ... of a series.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Network on the device to compute on.
+    panel : Panel
+        Series, each from its first observed value on.
+    steps : list of int
+        How many of the last steps of each series to forecast.
+    options : ForecastOptions
+        ``batch_size`` bounds the passes at a time; ``max_paths`` and ``rescale_each_step`` do not
+        matter.
+    seed : int
+        Of the noise.
+    keys : list of bytes
+        Of the noise of each series.
+
+    Returns
+    -------
+    ndarray
+        ``[series, sample, longest]`` in data units, the last step of a series at the end. NaN where
+        nothing was observed before, and before the steps of a series that has fewer than others.
+    """
+    longest = max(steps)
+    samples = np.full((len(panel), options.num_samples, longest), np.nan, panel.dtype)
+    context = options.context_tokens(model.config)
+    passes = [
+        _Pass(row, first, min(stop, len(series)))
+        for row, series in enumerate(panel)
+        for first, stop in _passes(len(series))
+        if stop > len(series) - steps[row]
+    ]
+    for branch in branches(options, panel.dtype):
+        size = branch.size(options.num_samples)
+        scores = [
+            draw_scores(
+                model.head, seed, [key + branch.key_suffix], size, len(series), options.sampling
+            )[0]
+            for key, series in zip(keys, panel, strict=True)
+        ]
+        for start in range(0, len(passes), options.batch_size):
+            batch = passes[start : start + options.batch_size]
+            noise = [scores[row][:, first:stop] for row, first, stop in batch]
+            read, states = apply_all(branch.steps, panel.take([row for row, _, _ in batch]))
+            drawn = undo_all(branch.steps, _forecast(model, read, batch, noise, context), states)
+            for (row, first, stop), values in zip(batch, drawn, strict=True):
+                begin = first - (len(panel[row]) - longest)  # position in the result
+                left = max(begin, longest - steps[row])
+                end = begin + stop - first
+                samples[row, branch.paths, left:end] = values[:, left - begin : stop - first]
+    return samples
+
+
+def _passes(length: int) -> Iterator[tuple[int, int]]:
+    """First step of each pass, and the one after its last."""
+    first = 1
+    while first < length:
+        stop = 2 * first if first < _STEPS else first + _STEPS
+        yield first, stop
+        first = stop
+
+
+@torch.inference_mode()
+def _forecast(
+    model: LagLlama, panel: Panel, batch: list[_Pass], noise: list[Tensor], context: int
+) -> Floats:
+    """Samples ``[pass, sample, _STEPS]``; those beyond the end of a pass mean nothing.
+
+    ``panel`` has the series of each pass.
+    """
+    config, device = model.config, model.device
+    known = np.full((len(batch), _STEPS), np.nan)
+    joined = torch.zeros(len(batch), noise[0].shape[0], _STEPS, dtype=torch.float64)
+    past = []
+    for place, (series, (_, first, stop), own) in enumerate(zip(panel, batch, noise, strict=True)):
+        past.append(series.target[:first])
+        known[place, : stop - first] = series.target[first:stop]
+        joined[place, :, : stop - first] = own
+    padded = left_pad(past, config.past_length(context))
+    past_target, observed = (torch.from_numpy(array).to(device) for array in padded)
+    past_time_feat = future_time_feat = None
+    if config.time_feat:
+        calendars, lengths = [series.calendar for series in panel], [len(one) for one in past]
+        features = torch.from_numpy(calendar_windows(calendars, lengths, context, _STEPS))
+        features = features.to(device)
+        past_time_feat = torch.nn.functional.pad(features[:, :context], (0, 0, config.max_lag, 0))
+        future_time_feat = features[:, context:]
+    future_target = torch.from_numpy(known).to(device)
+    output = model(past_target, observed, past_time_feat, future_time_feat, future_target)
+    # The token before a step emits it, first of its block: [pass * step, 1, ...].
+    params = tuple(p[:, context - 1 :].flatten(0, 1).unsqueeze(1) for p in output.params)
+    flat = joined.transpose(1, 2).flatten(0, 1)[..., None].to(params[0])
+    drawn = model.head.sample_from(params, flat)[..., 0].unflatten(0, (len(batch), _STEPS))
+    facts = model.series_facts(past_target, observed)
+    return np.asarray(model.unstandardise(drawn.transpose(1, 2), facts).cpu())

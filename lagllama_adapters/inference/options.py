@@ -1,0 +1,134 @@
+"""Options of a forecast: one set of names, defaults and checks for every caller."""
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.noise import check_sampling
+from lagllama_adapters.model import LagLlamaConfig
+
+__all__ = ["ForecastOptions", "resolve_dtype"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions:
+    """How to forecast.
+
+    Parameters
+    ----------
+    num_samples : int, default 100
+        Paths per series.
+    sampling : {"auto", "plain", "stratified"}, default "auto"
+        How the paths of a series relate. "plain": independent of each other. "stratified": at each
+        step they are spread evenly over the distribution that the network emits, so that fewer
+        paths give the same quantiles. Each path by itself is as random as a plain one. "auto":
+        stratified where the network emits blocks of steps, else plain.
+    sign_flip : bool, default False
+        Draw half of the paths (the last ``num_samples // 2``) from the negated history and negate
+        them, so that the forecast is the mixture, in equal parts, of the forecasts of a series and
+        of its mirror image. The history is encoded twice; paths cost the same. "stratified" spreads
+        each half by itself, over half as many strata.
+    context_length : int, optional
+        Tokens of context; None: what the checkpoint was trained with.
+    max_paths : int, optional
+        Most paths computed at a time; bounds the working memory of the network. None: on a CPU as
+        many as decode 500 tokens at a time and cache 256 MB; fifty times the tokens elsewhere.
+    batch_size : int, default 256
+        Most series, or passes of one-step forecasts, whose histories and paths are prepared at a
+        time; fewer where their paths hold more than four million numbers (32 MB). The network
+        itself takes no more than ``max_paths`` at a time.
+    seed : int, optional
+        Seed of the paths; None: a fresh one each time.
+    rescale_each_step : bool, optional
+        True: the published procedure, which re-encodes each path with loc and scale re-estimated
+        at every step (slow; for comparison). None: as the checkpoint says.
+
+    Raises
+    ------
+    ValueError
+        For a count that is not a positive integer, an unknown ``sampling``, a seed that is not an
+        integer, or a switch that is not a bool.
+    """
+
+    num_samples: int = 100
+    sampling: str = "auto"
+    sign_flip: bool = False
+    context_length: int | None = None
+    max_paths: int | None = None
+    batch_size: int = 256
+    seed: int | None = None
+    rescale_each_step: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_sampling(self.sampling)
+        for name in ("num_samples", "context_length", "max_paths", "batch_size"):
+            value = getattr(self, name)
+            if value is None and name in ("context_length", "max_paths"):
+                continue
+            object.__setattr__(self, name, positive_integer(name, value))
+        if self.seed is not None:
+            object.__setattr__(self, "seed", _checked_seed(self.seed))
+        if not isinstance(self.sign_flip, bool):
+            raise ValueError(f"sign_flip: got {self.sign_flip!r}, expected True or False")
+        if not isinstance(self.rescale_each_step, bool | None):
+            raise ValueError(
+                f"rescale_each_step: got {self.rescale_each_step!r}, expected True, False or None"
+            )
+
+    def context_tokens(self, config: LagLlamaConfig) -> int:
+        """Tokens of context for the weights of a configuration.
+
+        Raises
+        ------
+        ValueError
+            If ``context_length`` is beyond the limit of the weights.
+        """
+        if self.context_length is None:
+            return config.context_length
+        if self.context_length > config.max_context_length:
+            raise ValueError(
+                f"context_length: got {self.context_length}, expected at most "
+                f"{config.max_context_length} tokens, the limit of this checkpoint, or None for "
+                f"the {config.context_length} that it was trained with"
+            )
+        return self.context_length
+
+
+def _checked_seed(seed: Any) -> int:
+    try:
+        return operator.index(seed)
+    except TypeError as error:
+        raise ValueError(f"seed: got {seed!r}, expected an integer or None") from error
+
+
+def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """Type of a network's weights and products in forecasts.
+
+    Parameters
+    ----------
+    dtype : {"float32", "bfloat16"}, torch.dtype or None
+        As the user gave it.
+
+    Returns
+    -------
+    torch.dtype or None
+        None for None: the network's own.
+
+    Raises
+    ------
+    ValueError
+        For another word.
+    """
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in _DTYPES:
+        raise ValueError(
+            f"dtype: got {dtype!r}, expected {' or '.join(map(repr, _DTYPES))}, or None for the "
+            "network's own"
+        )
+    return _DTYPES[dtype]

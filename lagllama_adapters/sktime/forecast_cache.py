@@ -1,0 +1,130 @@
+"""Forecasts of a fitted forecaster, drawn when they are asked for and kept until its past moves."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sktime.forecasting.base import ForecastingHorizon
+
+from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.sktime.frames import forecast_index
+from lagllama_adapters.sktime.instances import Floats
+from lagllama_adapters.sktime.past_data import PastData
+
+__all__ = ["ForecastCache"]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A result, and what it is the result of."""
+
+    key: Hashable
+    value: Any
+
+
+class ForecastCache:
+    """The predictor of a forecaster, and its forecasts of the latest horizon.
+
+    Pickles and copies are empty: network and paths come back when they are needed.
+
+    Attributes
+    ----------
+    predictor : LagLlamaPredictor or None
+        None until it is needed.
+    """
+
+    def __init__(self) -> None:
+        self.predictor: LagLlamaPredictor | None = None
+        self.forget_forecasts()
+
+    def __reduce__(self) -> tuple[type["ForecastCache"], tuple[()]]:
+        return type(self), ()
+
+    def forget_forecasts(self) -> None:
+        """Forget forecasts, but not the predictor: the past has moved."""
+        self._forecast: _Kept | None = None
+        self._paths: _Kept | None = None
+        self._one_step: _Kept | None = None
+
+    def forecast(
+        self,
+        fh: ForecastingHorizon,
+        past: PastData,
+        predictor: LagLlamaPredictor,
+        options: ForecastOptions,
+    ) -> tuple[SampleForecast, pd.Index]:
+        """Sample paths at the points of a horizon, and the row index that belongs to them.
+
+        Parameters
+        ----------
+        fh : ForecastingHorizon
+            Steps ahead and known ones.
+        past : PastData
+            The same since `forget_forecasts`.
+        predictor : LagLlamaPredictor
+            Forecaster.
+        options : ForecastOptions
+            With a seed.
+
+        Returns
+        -------
+        SampleForecast
+            One row per instance and variable, instances outermost.
+        pd.Index
+            [instance * horizon].
+        """
+        key = (fh.is_relative, fh.freq, tuple(fh.to_pandas()))
+        if self._forecast is None or self._forecast.key != key:
+            self._forecast = _Kept(key, self._forecast_at(fh, past, predictor, options))
+        forecast, index = self._forecast.value
+        return forecast, index
+
+    def _forecast_at(
+        self,
+        fh: ForecastingHorizon,
+        past: PastData,
+        predictor: LagLlamaPredictor,
+        options: ForecastOptions,
+    ) -> tuple[SampleForecast, pd.Index]:
+        past = past.with_frequency(fh.freq)
+        horizons = past.horizons(fh)
+        n_variables = len(past.variables)
+        lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
+        steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
+        n_known = max(0, 1 - int(steps.min()))  # of the last steps of each series
+        parts = [self._known(past, n_known, predictor, options)] if n_known else []
+        if lengths.max() >= 1:
+            parts.append(self._ahead(past, lengths.clip(min=1), predictor, options))
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        # A strictly ascending horizon that has as many points as there are steps has them all.
+        if steps.shape[1] != samples.shape[2]:
+            samples = np.take_along_axis(samples, steps[:, None] - 1 + n_known, axis=2)
+        return SampleForecast(samples), forecast_index(past, horizons)
+
+    def _known(
+        self, past: PastData, count: int, predictor: LagLlamaPredictor, options: ForecastOptions
+    ) -> Floats:
+        """One-step forecasts of the last steps of every series, [series, sample, count]."""
+        if self._one_step is None or self._one_step.key != count:
+            forecast = predictor.one_step(past.panel(), count, options)
+            self._one_step = _Kept(count, forecast.samples)
+        return np.asarray(self._one_step.value)
+
+    def _ahead(
+        self,
+        past: PastData,
+        lengths: npt.NDArray[np.int64],
+        predictor: LagLlamaPredictor,
+        options: ForecastOptions,
+    ) -> Floats:
+        """Sample paths of every series up to its own last step, [series, sample, longest]."""
+        key = tuple(lengths.tolist())
+        if self._paths is None or self._paths.key != key:
+            panel = past.panel(predictor.past_length(options.context_length))
+            self._paths = _Kept(key, predictor.forecast(panel, key, options).samples)
+        return np.asarray(self._paths.value)

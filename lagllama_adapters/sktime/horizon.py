@@ -1,0 +1,153 @@
+"""The host's forecasting horizons on the time index of a series."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.tseries.offsets import BaseOffset
+from sktime.forecasting.base import ForecastingHorizon
+
+from lagllama_adapters.data.time_index import (
+    describe_kind,
+    labels_after,
+    positions_on_grid,
+    row_positions,
+    steps_in_unit,
+)
+
+__all__ = ["Horizon", "horizon_like", "locate_horizon", "reaches_back"]
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a forecasting horizon means for a series that ends at a given point.
+
+    Attributes
+    ----------
+    steps : array of int
+        [horizon], the steps after the last one, 1 for the next; 0 is the last one itself.
+    labels : pd.Index
+        [horizon], the index of the forecast.
+    """
+
+    steps: npt.NDArray[np.int64]
+    labels: pd.Index
+
+
+def horizon_like(
+    fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | None
+) -> ForecastingHorizon:
+    """Express an absolute horizon by time stamps or periods, whichever a series has.
+
+    Parameters
+    ----------
+    fh : ForecastingHorizon
+        Relative (returned as it is) or absolute.
+    last : pd.Index
+        Of length 1, the last point of the series.
+    freq : BaseOffset or None
+        Frequency of the series.
+
+    Returns
+    -------
+    ForecastingHorizon
+        The same points: periods of time stamps, and the first or last day of periods, whichever
+        lies on the frequency.
+
+    Raises
+    ------
+    ValueError
+        If the horizon counts something else than the series.
+    """
+    if fh.is_relative:
+        return fh
+    given = values = fh.to_pandas()
+    if isinstance(last, pd.PeriodIndex) and isinstance(values, pd.DatetimeIndex):
+        values = values.tz_localize(None).to_period(last.freq)
+    elif isinstance(last, pd.DatetimeIndex) and isinstance(values, pd.PeriodIndex):
+        stamps = values.to_timestamp()
+        if freq is not None and not freq.is_on_offset(stamps[0]):
+            stamps = values.to_timestamp(how="end").normalize()
+        values = stamps.tz_localize(last.tz).as_unit(last.unit)
+    if describe_kind(values) != describe_kind(last):
+        raise ValueError(
+            f"got an absolute horizon of {describe_kind(values)}, expected "
+            f"{describe_kind(last)} as in the series; or pass steps ahead, such as [1, 2, 3]"
+        )
+    return fh if values is given else ForecastingHorizon(values, is_relative=False)
+
+
+def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | None) -> Horizon:
+    """Find the steps and labels of a horizon for a series.
+
+    Parameters
+    ----------
+    fh : ForecastingHorizon
+        Relative or absolute, gaps allowed.
+    times : pd.Index
+        Rows of the series, as far back as the horizon may reach; the last one at least.
+    freq : BaseOffset or None
+        Frequency of the series; None only for an integer index.
+
+    Returns
+    -------
+    Horizon
+        In the order of ``fh``.
+
+    Raises
+    ------
+    ValueError
+        If a point of the horizon does not lie on the frequency.
+    NotImplementedError
+        If a point of the horizon lies before ``times``.
+    """
+    values, last = fh.to_pandas(), times[-1:]
+    if fh.is_relative and pd.api.types.is_integer_dtype(values):
+        steps = np.asarray(values, np.int64)
+        if steps[0] >= 1:  # the host sorts horizons
+            return Horizon(steps, labels_after(steps, last, freq))
+        back = int(row_positions(times, freq)[-1])
+        if isinstance(times, pd.DatetimeIndex):
+            _check_kept(bool(steps[0] >= -back), times)
+            return Horizon(steps, labels_after(steps + back, times[:1], freq))
+        labels = labels_after(steps, last, freq)
+    else:
+        labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
+    _check_kept(bool(labels[0] >= times[0]), times)
+    if isinstance(last, pd.DatetimeIndex):
+        if labels[0] > last[0]:
+            return Horizon(positions_on_grid(labels, last[0], freq), labels)
+        back = int(row_positions(times, freq)[-1])
+        return Horizon(positions_on_grid(labels, times[0], freq) - back, labels)
+    if isinstance(last, pd.PeriodIndex):
+        steps = (labels.asi8 - last.asi8[0]) // last.freq.n
+    else:
+        steps = np.array(labels, np.int64) - int(last[0])
+        steps[steps < 0] = steps_in_unit(steps[steps < 0], times)
+    return Horizon(np.asarray(steps, np.int64), labels)
+
+
+def reaches_back(fh: ForecastingHorizon, last: pd.Index) -> bool:
+    """Whether a horizon has points that are not after the end of a series.
+
+    Parameters
+    ----------
+    fh : ForecastingHorizon
+        Relative or absolute.
+    last : pd.Index
+        Of length 1, the last point of the series.
+    """
+    first = fh.to_pandas()[0]
+    if not fh.is_relative:
+        return bool(first <= last[0])
+    return bool(first <= (pd.Timedelta(0) if isinstance(first, pd.Timedelta) else 0))
+
+
+def _check_kept(is_kept: bool, times: pd.Index) -> None:
+    if not is_kept:
+        raise NotImplementedError(
+            "LagLlamaForecaster can not perform in-sample prediction that far back: got a horizon "
+            f"that starts before {times[0]}, the first row that it keeps of a series, expected "
+            "later points only"
+        )
