@@ -30,6 +30,7 @@ from lagllama_adapters.evaluation import (
     build_tasks,
     weighted_quantile_loss,
 )
+from lagllama_adapters.inference import ForecastOptions
 from lagllama_adapters.model import LagLlama
 
 
@@ -56,16 +57,9 @@ def draw(
     predictor: LagLlamaPredictor, task: ForecastTask, num_samples: int, seed: int
 ) -> np.ndarray:
     """Paths ``[window, path, step]``."""
-    return predictor.predict(
-        task.past,
-        task.horizon,
-        num_samples,
-        start=task.start,
-        freq=list(task.freq),
-        seed=seed,
-        sampling="plain",  # independent paths, which the test of the marginals takes for granted
-        item_id=task.item_id,
-    ).samples
+    # Independent paths, which the test of the marginals takes for granted.
+    options = ForecastOptions(num_samples=num_samples, seed=seed, sampling="plain")
+    return predictor.forecast(task.panel, task.horizon, options).samples
 
 
 def deal(paths: np.ndarray, seed: int) -> np.ndarray:

@@ -30,10 +30,10 @@ def benchmark():
 def test_windows_end_where_their_truths_begin(benchmark):
     for task in benchmark.shipped_tasks():
         for window in range(3):
-            following = task.past[window + 1][-task.horizon :]
+            following = task.panel[window + 1].target[-task.horizon :]
             np.testing.assert_array_equal(task.future[window], following)
         few = benchmark.some_windows(task, 2)
-        assert few.item_id == [task.item_id[0], task.item_id[-1]]
+        assert few.panel.item_id == (task.panel[0].item_id, task.panel[-1].item_id)
         np.testing.assert_array_equal(few.future, task.future[[0, -1]])
 
 

@@ -30,7 +30,7 @@ from lagllama_adapters.training.hold_out import panel_corpus
 def before_the_test(corpus: Corpus, task: ForecastTask) -> Corpus:
     """The series of a data set up to the first window by which they are tested."""
     windows: dict[str, int] = {}
-    for window in task.item_id:
+    for window in task.panel.item_id or ():
         name, number = window.rsplit("/", 1)
         windows[name] = max(windows.get(name, 0), int(number))
     members = [
@@ -59,7 +59,7 @@ def run(
     return {
         "set": task.name,
         "series": len(panel),
-        "test_windows": len(task.past),
+        "test_windows": len(task),
         "validation_windows": report.windows,
         "kept_step": report.best_step,
         "validation_ratio": report.loss_after / report.loss_before,

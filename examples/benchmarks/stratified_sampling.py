@@ -28,12 +28,14 @@ from measure import published_size_network
 from statsmodels.datasets import co2, elnino, nile, sunspots
 
 from lagllama_adapters import LagLlamaPredictor
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.evaluation import (
     QUANTILE_LEVELS,
     ForecastTask,
     build_tasks,
     weighted_quantile_loss,
 )
+from lagllama_adapters.inference import ForecastOptions
 
 PATHS = (20, 25, 50, 75, 100)
 REFERENCE_SEED = 10**6
@@ -67,22 +69,15 @@ def shipped_tasks(windows: int = 4) -> list[ForecastTask]:
         past = [values[:end].astype(np.float64) for end in ends]
         future = np.stack([values[end : end + horizon].astype(np.float64) for end in ends])
         names = [f"{name}/{end}" for end in ends]
-        tasks.append(
-            ForecastTask(
-                name, horizon, season, past, future, names, [start] * windows, [freq] * windows
-            )
-        )
+        panel = Panel.from_arrays(past, start, freq, names)
+        tasks.append(ForecastTask(name, horizon, season, panel, future))
     return tasks
 
 
 def some_windows(task: ForecastTask, count: int) -> ForecastTask:
     """The task with ``count`` of its windows, evenly spaced."""
-    keep = np.unique(np.linspace(0, len(task.past) - 1, count).round().astype(int))
-    columns = {
-        name: [getattr(task, name)[i] for i in keep]
-        for name in ("past", "item_id", "start", "freq")
-    }
-    return replace(task, future=task.future[keep], **columns)
+    keep = np.unique(np.linspace(0, len(task) - 1, count).round().astype(int))
+    return replace(task, panel=task.panel.take(keep), future=task.future[keep])
 
 
 def forecast_quantiles(
@@ -94,16 +89,8 @@ def forecast_quantiles(
     sampling: str,
 ) -> np.ndarray:
     """Quantiles ``[window, 9, step]``, of ``steps`` or, if more, the task's own horizon."""
-    forecast = predictor.predict(
-        task.past,
-        max(steps, task.horizon),
-        num_samples,
-        start=task.start,
-        freq=task.freq,
-        seed=seed,
-        item_id=task.item_id,
-        sampling=sampling,
-    )
+    options = ForecastOptions(num_samples=num_samples, seed=seed, sampling=sampling)
+    forecast = predictor.forecast(task.panel, max(steps, task.horizon), options)
     return forecast.quantile(QUANTILE_LEVELS)
 
 

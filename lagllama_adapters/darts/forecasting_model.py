@@ -289,8 +289,8 @@ class LagLlamaModel(SavedModel):
         series : TimeSeries or sequence of TimeSeries
             Series of at least two steps.
         start : pandas.Timestamp, int or float, optional
-            First step to forecast, as Darts' ``historical_forecasts`` takes it: a time stamp, a
-            position, or a share of the series. None: the second step.
+            First step to forecast, as Darts' ``historical_forecasts`` takes it: a value of the
+            index, a position on a DatetimeIndex, or a share of the series. None: the second step.
         num_samples : int, default 100
             Samples per step; those of different steps do not belong together. A model with
             ``point_forecast`` returns medians instead.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from darts import TimeSeries
+from darts import TimeSeries, concatenate
 from darts.metrics import mcrps
 from darts.utils.data import SequentialTorchTrainingDataset
 from pytorch_lightning import Callback, Trainer
@@ -35,13 +35,13 @@ def model(make, monthly):
 def calls(monkeypatch):
     """Arguments of every call of the predictor, which still does its work."""
     recorded = []
-    predict = LagLlamaPredictor.predict
+    forecast = LagLlamaPredictor.forecast
 
-    def spy(self, **kwargs):
-        recorded.append(kwargs)
-        return predict(self, **kwargs)
+    def spy(self, panel, prediction_length, options):
+        recorded.append({"panel": panel, "options": options})
+        return forecast(self, panel, prediction_length, options)
 
-    monkeypatch.setattr(LagLlamaPredictor, "predict", spy)
+    monkeypatch.setattr(LagLlamaPredictor, "forecast", spy)
     return recorded
 
 
@@ -74,7 +74,7 @@ def test_samples_equal_those_of_the_predictor_with_the_same_seed(model, block_ch
 def test_sampling_reaches_the_predictor(make, monthly, calls):
     plain, stratified = (make(sampling=s).fit(monthly) for s in ("plain", "stratified"))
     got = [values_of(m.predict(15, num_samples=20, random_state=7)) for m in (plain, stratified)]
-    assert [call["sampling"] for call in calls] == ["plain", "stratified"]
+    assert [call["options"].sampling for call in calls] == ["plain", "stratified"]
     assert not np.allclose(*got)
     copied = stratified.untrained_model()
     assert copied.model_params["sampling"] == "stratified"
@@ -92,12 +92,12 @@ def test_forecast_of_a_series_does_not_depend_on_its_neighbours(model, monthly):
 def test_one_seed_serves_all_batches_of_a_call(model, monthly, calls):
     model.predict(2, [monthly[: 30 + i] for i in range(5)], num_samples=2, batch_size=2)
     assert len(calls) == 3
-    assert len({call["seed"] for call in calls}) == 1
+    assert len({call["options"].seed for call in calls}) == 1
 
 
 def test_all_series_and_components_of_a_batch_go_through_one_call(make, multivariate, calls):
     make().fit(multivariate).predict(4, [multivariate, multivariate[:20]], num_samples=2)
-    assert [len(h) for h in calls[0]["past_target"]] == [48, 48, 48, 20, 20, 20]
+    assert [len(h) for h in calls[0]["panel"]] == [48, 48, 48, 20, 20, 20]
     assert len(calls) == 1
 
 
@@ -158,15 +158,15 @@ def test_missing_values_inside_a_series_are_forecast_over(make, monthly):
 
 def test_series_without_calendar_get_none(make, yearly, calls):
     make().fit(yearly).predict(3, num_samples=2)
-    assert calls[0]["start"] == [None]
-    assert calls[0]["freq"] == [None]
+    assert calls[0]["panel"][0].start is None
+    assert calls[0]["panel"][0].freq is None
 
 
 def test_series_with_and_without_calendar_share_a_batch(make, yearly, monthly, calls):
     model = make().fit([yearly, monthly])
     model.predict(3, [yearly, monthly], num_samples=2)
-    assert calls[0]["start"][0] is None
-    assert calls[0]["start"][1] is not None
+    assert calls[0]["panel"][0].start is None
+    assert calls[0]["panel"][1].start is not None
 
 
 @pytest.mark.parametrize("freq", ["h", "MS", "W-WED", "B"])
@@ -174,7 +174,8 @@ def test_calendar_given_to_the_predictor_is_that_of_the_series(make, freq, calls
     index = pd.date_range("2019-12-20", periods=200, freq=freq)
     series = TimeSeries(times=index, values=np.sin(np.arange(200.0)))
     make().fit(series).predict(3, num_samples=2)
-    (history,), (start,), (freq_given,) = (calls[0][k] for k in ("past_target", "start", "freq"))
+    (read,) = calls[0]["panel"]
+    history, start, freq_given = read.target, read.start, read.freq
     assert start == index[-len(history)]
     np.testing.assert_array_equal(
         calendar_features(start, freq_given, len(history) + 3),
@@ -184,13 +185,13 @@ def test_calendar_given_to_the_predictor_is_that_of_the_series(make, freq, calls
 
 def test_context_length_reaches_the_predictor(make, monthly, calls):
     make(context_length=10).fit(monthly).predict(3, num_samples=2)
-    assert calls[0]["context_length"] == 10
-    assert len(calls[0]["past_target"][0]) == 10 + 24
+    assert calls[0]["options"].context_length == 10
+    assert len(calls[0]["panel"][0]) == 10 + 24
 
 
 def test_input_chunk_length_bounds_the_history(make, monthly, calls):
     make(input_chunk_length=20).fit(monthly).predict(3, num_samples=2)
-    assert len(calls[0]["past_target"][0]) == 20
+    assert len(calls[0]["panel"][0]) == 20
 
 
 def test_static_covariates_are_carried_over(make, monthly):
@@ -355,7 +356,7 @@ def test_historical_forecasts_are_batched(model, monthly, calls):
         monthly[-60:], start=-32, start_format="position", retrain=False, num_samples=2
     )
     assert len(calls) == 1
-    assert len(calls[0]["past_target"]) == 32
+    assert len(calls[0]["panel"]) == 32
 
 
 @pytest.mark.parametrize("retrain", [False, True])
@@ -451,7 +452,7 @@ def test_forecasts_share_a_trainer_until_its_arguments_change(model):
 
 def test_forecast_that_fails_does_not_harm_the_next(model, monthly):
     expected = values_of(model.predict(3, num_samples=2, random_state=0))
-    with pytest.raises(ValueError, match="only missing values"):
+    with pytest.raises(ValueError, match="no observed value"):
         model.predict(3, monthly * np.nan)
     actual = values_of(model.predict(3, num_samples=2, random_state=0))
     np.testing.assert_array_equal(actual, expected)
@@ -693,12 +694,44 @@ def test_plain_dataset_of_darts_trains_without_calendar(make, monthly):
     assert len(model.predict(3, monthly, num_samples=2)) == 3
 
 
+OPTIONS = {"sign_flip": True, "max_paths": 7, "dtype": "bfloat16"}
+
+
+def test_options_of_forecasts_reach_the_predictor(make, monthly, calls):
+    make(**OPTIONS).fit(monthly).predict(3, num_samples=4)
+    options = calls[0]["options"]
+    assert (options.sign_flip, options.max_paths, options.num_samples) == (True, 7, 4)
+
+
+def test_forecasts_with_options_are_the_predictors(make, monthly, block_checkpoint):
+    forecast = make(**OPTIONS).fit(monthly).predict(8, num_samples=30, random_state=2)
+    predictor = LagLlamaPredictor(block_checkpoint, dtype="bfloat16")
+    read = monthly[-predictor.past_length() :]
+    expected = predictor.predict(
+        read.values()[:, 0], 8, 30, read.start_time(), read.freq, seed=2, sign_flip=True
+    )
+    np.testing.assert_array_equal(values_of(forecast)[:, 0].T, expected.samples[0])
+
+
+def test_options_of_forecasts_are_saved_and_copied(make, monthly, tmp_path):
+    model = make(**OPTIONS).fit(monthly)
+    expected = model.predict(3, num_samples=4, random_state=1)
+    model.save(str(tmp_path / "model.pt"))
+    loaded = LagLlamaModel.load(str(tmp_path / "model.pt"))
+    for other in (loaded, copy.deepcopy(model), model.untrained_model().fit(monthly)):
+        assert {name: other.model_params[name] for name in OPTIONS} == OPTIONS
+        assert other.predict(3, monthly, num_samples=4, random_state=1) == expected
+    plain = make().fit(monthly)
+    plain.load_weights(str(tmp_path / "model.pt"))  # options are choices per run
+    assert not plain.model.sign_flip
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("context_length", [0, -1, 49, 2.5, True, "16"])
 def test_impossible_context_is_refused(make, context_length):
-    with pytest.raises(ValueError, match=r"context_length: got .* expected 1 to 48 tokens"):
+    with pytest.raises(ValueError, match=r"context_length: got .*, expected (a pos|at most 48)"):
         make(context_length=context_length)
 
 
@@ -718,7 +751,7 @@ def test_impossible_output_length_is_refused(make, output_chunk_length):
 def test_integers_of_numpy_are_lengths(make, monthly, calls):
     model = make(context_length=np.int64(16), output_chunk_length=np.int64(3)).fit(monthly)
     model.predict(3, num_samples=2)
-    assert calls[0]["context_length"] == 16
+    assert calls[0]["options"].context_length == 16
     assert type(model.model_params["context_length"]) is int
 
 
@@ -782,6 +815,30 @@ def test_covariates_inside_a_dataset_are_refused(make, monthly):
         make(enable_finetuning=True).fit_from_dataset(dataset)
 
 
+def test_covariates_that_look_like_a_calendar_are_refused(make, monthly):
+    """There are six calendar features; six covariates of a user's are still covariates."""
+    six = concatenate([monthly.with_columns_renamed("co2", f"x{i}") for i in range(6)], axis=1)
+    sizes = {"input_chunk_length": 48, "output_chunk_length": 6, "max_samples_per_ts": 64}
+    plain = SequentialTorchTrainingDataset(monthly, **sizes)
+    covered = SequentialTorchTrainingDataset(monthly, future_covariates=six, **sizes)
+    model = make(enable_finetuning=True, n_epochs=1, batch_size=64)
+    with pytest.raises(ValueError, match=r"train_dataset: got covariates \(.*future_covariates\)"):
+        model.fit_from_dataset(covered)
+    with pytest.raises(ValueError, match="val_dataset: got covariates"):
+        model.fit_from_dataset(plain, covered)
+    model.fit(monthly, max_samples_per_ts=64)  # a model whose calendar has the same width
+    with pytest.raises(ValueError, match="train_dataset: got covariates"):
+        model.fit_from_dataset(covered)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("sign_flip", 1), ("max_paths", 0), ("dtype", "half"), ("dtype", 16)]
+)
+def test_impossible_options_of_forecasts_are_refused(make, name, value):
+    with pytest.raises(ValueError, match=f"{name}: got {value!r}, expected"):
+        make(**{name: value})
+
+
 def test_pattern_without_a_parameter_is_refused(make, monthly):
     model = make(enable_finetuning={"unfreeze": ["heads*"]})
     with pytest.raises(ValueError, match=r"'heads\*', which fits none"):
@@ -790,7 +847,7 @@ def test_pattern_without_a_parameter_is_refused(make, monthly):
 
 def test_all_missing_series_is_refused(make, monthly):
     empty = monthly[:5] * np.nan
-    with pytest.raises(ValueError, match=r"'co2'.*only missing values"):
+    with pytest.raises(ValueError, match=r"'co2'.*no observed value.*input_chunk_length"):
         make().fit(empty).predict(3)
 
 

@@ -8,7 +8,7 @@ from darts.utils.timeseries_generation import linear_timeseries
 
 from lagllama_adapters.darts.timeseries import (
     CalendarTrainingDataset,
-    histories,
+    batch_panel,
     unfold_components,
 )
 from lagllama_adapters.data.calendar import calendar_features
@@ -29,20 +29,20 @@ def batch_of(values, freq=None, pred_time=None, columns=("x",)):
 def test_components_become_neighbouring_histories_without_padding():
     values = np.array([[NAN, NAN], [NAN, 5.0], [2.0, NAN], [3.0, 7.0]])
     batch = batch_of(values, 1, 4, ("a", "b"))
-    folded = histories(batch, shift=0).values
+    folded = batch_panel(batch, shift=0).targets
     np.testing.assert_array_equal(folded[0], [2.0, 3.0])
     np.testing.assert_array_equal(folded[1], [5.0, NAN, 7.0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_histories_keep_the_type_of_the_series(dtype):
-    (folded,) = histories(batch_of(np.ones((3, 1), dtype)), shift=0).values
+    (folded,) = batch_panel(batch_of(np.ones((3, 1), dtype)), shift=0).targets
     assert folded.dtype == dtype
 
 
 def test_half_precision_histories_become_float32():
     batch = TorchInferenceBatch(past_target=torch.ones(1, 3, 1, dtype=torch.bfloat16))
-    assert histories(batch, shift=0).values[0].dtype == np.float32
+    assert batch_panel(batch, shift=0).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -56,31 +56,31 @@ def test_histories_start_at_their_first_observed_timestamp(freq, shift):
     values = np.arange(30.0)[:, None]
     values[:4] = NAN
     batch = batch_of(values, index.freq, forecast_start)
-    _, starts, freqs = histories(batch, shift)
-    assert starts == [history[4]]
+    (series,) = batch_panel(batch, shift)
+    assert series.start == history[4]
     expected = calendar_features(history[4], index.freq, 26)
-    np.testing.assert_array_equal(calendar_features(starts[0], freqs[0], 26), expected)
+    np.testing.assert_array_equal(calendar_features(series.start, series.freq, 26), expected)
 
 
 def test_integer_index_has_no_calendar():
-    assert histories(batch_of([[1.0], [2.0]], 1, 2), shift=0)[1:] == ([None], [None])
+    assert batch_panel(batch_of([[1.0], [2.0]], 1, 2), shift=0)[0].calendar is None
 
 
 def test_batch_without_prediction_times_has_no_calendar():
     batch = TorchInferenceBatch(past_target=torch.ones(1, 3, 1))
-    assert histories(batch, shift=0)[1:] == ([None], [None])
+    assert batch_panel(batch, shift=0)[0].calendar is None
 
 
 def test_all_missing_history_is_refused_by_name():
     batch = batch_of([[1.0, NAN], [2.0, NAN]], 1, 2, ("a", "b"))
     with pytest.raises(ValueError, match=r"'b' of the series to forecast from 2.*input_chunk_len"):
-        histories(batch, shift=0)
+        batch_panel(batch, shift=0)
 
 
 def test_infinite_history_is_refused_by_name():
     batch = batch_of([[1.0], [np.inf]], 1, 2)
     with pytest.raises(ValueError, match=r"'x'.*infinite values.*replace them"):
-        histories(batch, shift=0)
+        batch_panel(batch, shift=0)
 
 
 def test_unfolding_undoes_the_fold():

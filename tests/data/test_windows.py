@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 
 from lagllama_adapters.data.calendar import Calendar
-from lagllama_adapters.data.windows import calendar_windows, check_series, left_pad
+from lagllama_adapters.data.windows import calendar_windows, left_pad
 
 
 def test_short_series_are_padded_on_the_left_and_long_ones_cut():
@@ -17,27 +16,3 @@ def test_calendars_are_zero_in_the_padding_and_aligned_with_the_end():
     np.testing.assert_array_equal(got[0, :2], 0)
     np.testing.assert_array_equal(got[0, 2:], calendar.features(np.arange(5)))
     np.testing.assert_array_equal(got[1], 0)
-
-
-@pytest.mark.parametrize("dtype", [np.int32, bool, np.float16])
-def test_other_numbers_become_float64(dtype):
-    assert check_series(np.array([1, 0], dtype=dtype), "x").dtype == np.float64
-
-
-def test_float32_stays():
-    assert check_series(np.float32([1, 2]), "x").dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("series", "message"),
-    [
-        ([], "empty series"),
-        ([np.nan, np.nan], "2 steps that are all NaN"),
-        ([1.0, np.inf, -np.inf], "2 infinite values, the first at step 1"),
-        ([[1.0, 2.0]], r"shape \(1, 2\), expected one dimension"),
-        (["a", "b"], "expected numbers"),
-    ],
-)
-def test_bad_series_are_refused_by_name(series, message):
-    with pytest.raises(ValueError, match=f"series 'x': got .*{message}"):
-        check_series(np.array(series), "series 'x'")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.evaluation import LEVELS, ForecastTask, score_quantiles
 
 
@@ -27,8 +28,9 @@ def make_task():
         ]
         future = 10 + 3 * rng.normal(size=(len(past), horizon))
         future[1, 2] = future[4, 0] = future[4, 3] = np.nan
-        names, n = [f"{name}{i}" for i in range(len(past))], len(past)
-        return ForecastTask(name, horizon, season, past, future, names, [None] * n, [freq] * n)
+        names = [f"{name}{i}" for i in range(len(past))]
+        panel = Panel.from_arrays(past, freq=freq, item_id=names)
+        return ForecastTask(name, horizon, season, panel, future)
 
     return make
 
@@ -40,7 +42,7 @@ def make_score(make_task):
     def make(name="monthly", freq="MS", seed=0, **task):
         task = make_task(name, freq, seed=seed, **task)
         rng = np.random.default_rng(100 + seed)
-        shape = (len(task.past), len(LEVELS), task.horizon)
+        shape = (len(task), len(LEVELS), task.horizon)
         return score_quantiles(task, np.sort(10 + 3 * rng.normal(size=shape), axis=1))
 
     return make

@@ -9,6 +9,7 @@ from lagllama_adapters.evaluation import (
     seasonal_scale,
     weighted_quantile_loss,
 )
+from lagllama_adapters.evaluation.metrics import sample_crps
 
 
 def test_weighted_quantile_loss_is_its_definition():
@@ -53,3 +54,18 @@ def test_scaled_errors_leave_out_windows_without_a_scale():
     got = mean_absolute_scaled_error(median, future, np.array([0.5, 2.0, 0.0]))
     assert got == (1 / 0.5 + 4 / 2) / 2
     assert np.isnan(mean_absolute_scaled_error(median, future, np.zeros(3)))
+
+
+def test_crps_is_its_definition():
+    rng = np.random.default_rng(0)
+    samples, truth = rng.normal(size=(9, 4)), rng.normal(size=4)
+    spread = np.abs(samples[:, None] - samples[None]).mean((0, 1))
+    expected = np.abs(samples - truth).mean(0) - spread / 2
+    np.testing.assert_allclose(sample_crps(samples, truth), expected)
+
+
+def test_crps_of_large_numbers_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    samples, truth = rng.normal(size=(9, 4)), rng.normal(size=4)
+    far = sample_crps(1e9 + samples, 1e9 + truth)
+    np.testing.assert_allclose(far, sample_crps(samples, truth), rtol=1e-5)

@@ -1,8 +1,11 @@
 """Scores of tasks against plain loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.evaluation import (
     INTERVALS,
     LEVELS,
@@ -13,7 +16,7 @@ from lagllama_adapters.evaluation import (
     seasonal_naive_quantiles,
     weighted_quantile_loss,
 )
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 
 NINE = [1, 2, 4, 5, 6, 7, 8, 10, 11]  # of LEVELS: 0.1, 0.2, ..., 0.9
 
@@ -28,7 +31,7 @@ def test_levels_are_the_nine_and_the_ends_of_the_intervals():
 def _scaled_error(task, median):
     """Mean absolute scaled error by its definition, number by number."""
     errors = []
-    for past, future, forecast in zip(task.past, task.future, median, strict=True):
+    for past, future, forecast in zip(task.panel.targets, task.future, median, strict=True):
         season = task.season if len(past) > task.season else 1
         changes = [abs(past[i] - past[i - season]) for i in range(season, len(past))]
         known = [change for change in changes if change == change]
@@ -43,10 +46,10 @@ def _scaled_error(task, median):
 def test_scores_are_their_definitions(season, make_task):
     task = make_task(season=season)
     rng = np.random.default_rng(1)
-    quantiles = np.sort(10 + 3 * rng.normal(size=(len(task.past), 13, 5)), axis=1)
+    quantiles = np.sort(10 + 3 * rng.normal(size=(len(task), 13, 5)), axis=1)
     score = score_quantiles(task, quantiles)
 
-    naive = np.stack([seasonal_naive_quantiles(p, season, 5) for p in task.past])
+    naive = np.stack([seasonal_naive_quantiles(p, season, 5) for p in task.panel.targets])
     assert score.wql == weighted_quantile_loss(quantiles[:, NINE], task.future)
     assert score.naive_wql == weighted_quantile_loss(naive, task.future)
     assert score.relative_wql == score.wql / score.naive_wql
@@ -95,8 +98,7 @@ def test_the_true_distribution_is_covered_as_its_levels_say(make_task):
 
 def test_a_task_of_constant_histories_has_no_scaled_error(make_task):
     task = make_task()
-    for past in task.past:
-        past[:] = 4.0
+    task = replace(task, panel=Panel.from_arrays([np.full(9, 4.0)] * len(task), freq="MS"))
     score = score_quantiles(task, np.zeros((7, 13, 5)))
     assert np.isnan([score.mase, score.naive_mase, score.relative_mase]).all()
 
@@ -118,12 +120,18 @@ def test_quantiles_that_are_not_finite_are_refused(make_task):
 
 def test_score_task_scores_the_forecasts_that_it_returns(corpus_folder):
     task, predictor = build_tasks(corpus_folder)[0], LagLlamaPredictor("base")
-    score, quantiles = score_task(predictor, task, num_samples=30, seed=3)
-    assert quantiles.shape == (len(task.past), 9, 48)
+    score, quantiles = score_task(predictor, task, ForecastOptions(num_samples=30, seed=3))
+    assert quantiles.shape == (len(task), 9, 48)
     assert score.wql == weighted_quantile_loss(quantiles, task.future)
     assert 0 < score.relative_wql < 1.5
     forecast = predictor.predict(
-        task.past, 48, 30, task.start, list(task.freq), seed=3, item_id=task.item_id
+        task.panel.targets,
+        48,
+        30,
+        [past.start for past in task.panel],
+        "h",
+        seed=3,
+        item_id=[past.item_id for past in task.panel],
     )
     np.testing.assert_array_equal(quantiles[:, 4], forecast.median)
     assert geometric_mean([score, score]) == pytest.approx(score.relative_wql)

@@ -44,7 +44,7 @@ def _plain_loops(past, season, horizon):
 
 @pytest.mark.parametrize("season", [1, 4, 12])
 def test_seasonal_naive_is_its_definition_on_awkward_histories(season, make_task):
-    for past in make_task(season=12).past:
+    for past in make_task(season=12).panel.targets:
         got = seasonal_naive_quantiles(past, season, 30)
         expected = _plain_loops(past.tolist(), season, 30)
         # The normal quantiles have seven digits, the values are of order 10.

@@ -23,20 +23,20 @@ def test_seasons_follow_the_frequency(freq, season):
 def test_tasks_take_the_last_horizons_and_the_rest_as_history(corpus_folder):
     hourly, monthly = build_tasks(corpus_folder)
     assert (hourly.name, hourly.horizon, hourly.season) == ("hourly", 48, 24)
-    lengths = [len(past) for past in hourly.past[:5]]
+    lengths = [len(past) for past in hourly.panel[:5]]
     assert lengths == [12, 60, 108, 156, 204]  # windows that leave 8 observations, of ten
-    assert hourly.item_id[:2] == ["hourly0/6", "hourly0/5"]
+    assert hourly.panel.item_id[:2] == ("hourly0/6", "hourly0/5")
     assert monthly.horizon == 12
-    assert all(np.isfinite(past).sum() >= 8 for past in monthly.past)
+    assert all(np.isfinite(past).sum() >= 8 for past in monthly.panel.targets)
     # A series' windows follow each other without a gap.
-    np.testing.assert_array_equal(hourly.past[1][-48:], hourly.future[0])
+    np.testing.assert_array_equal(hourly.panel[1].target[-48:], hourly.future[0])
 
 
 def test_the_horizon_can_be_chosen(corpus_folder):
     hourly, monthly = build_tasks(corpus_folder, prediction_length=100)
     assert hourly.horizon == monthly.horizon == 100
     assert hourly.future.shape == (24, 100)  # two windows of each series leave 8 observations
-    with pytest.raises(ValueError, match="prediction_length: got 0"):
+    with pytest.raises(ValueError, match="prediction_length: got 0, expected a positive integer"):
         build_tasks(corpus_folder, prediction_length=0)
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.data.panel import Panel, Series, SeriesError
+from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
+from lagllama_adapters.inference.batching import batches, paths_at_once
 from lagllama_adapters.inference.noise import draw_scores
-from lagllama_adapters.inference.predictor import _content_key
+from lagllama_adapters.inference.noise_keys import content_key
 from lagllama_adapters.inference.sampler import sample_paths_uncached
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.mixture import StudentTMixture
@@ -61,10 +63,41 @@ def test_a_series_does_not_depend_on_neighbours_order_or_batching(predictor, ser
         _assert_same(other, together)
 
 
-def test_a_chunk_boundary_changes_nothing(predictor, series, monkeypatch):
-    whole = _predict(predictor, series)
-    monkeypatch.setattr("lagllama_adapters.inference.predictor._SERIES_AT_ONCE", 3)
-    _assert_same(_predict(predictor, series), whole)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_batch_boundary_changes_nothing(predictor, series, batch_size):
+    options = ForecastOptions(num_samples=PATHS, seed=1, batch_size=batch_size)
+    batched = predictor.forecast(Panel.from_arrays(series), HORIZON, options)
+    _assert_same(batched.samples, _predict(predictor, series))
+
+
+def test_batches_are_as_large_as_asked_for_or_memory_allows():
+    horizons = [24] * 700
+    sizes = {
+        size: [len(rows) for rows in batches(horizons, 48, ForecastOptions(batch_size=size))]
+        for size in (256, 500, 1000)
+    }
+    assert sizes == {256: [256, 256, 188], 500: [500, 200], 1000: [700]}
+    many = ForecastOptions(num_samples=1000)
+    assert [len(rows) for rows in batches(horizons[:400], 48, many)] == [166, 166, 68]
+    assert [*batches([10**7, 10**7], 48, many)] == [[0], [1]]
+
+
+def test_each_series_may_have_a_horizon_of_its_own(predictor, series):
+    lengths, options = [12, 1, 7, 9], ForecastOptions(num_samples=PATHS, seed=1)
+    ragged = predictor.forecast(Panel.from_arrays(series), lengths, options).samples
+    assert ragged.shape == (4, PATHS, 12)
+    for row, length in enumerate(lengths):
+        _assert_same(
+            ragged[row, :, :length], _predict(predictor, [series[row]], prediction_length=length)[0]
+        )
+        assert np.isnan(ragged[row, :, length:]).all()
+
+
+def test_series_share_a_batch_if_their_steps_end_in_the_same_block():
+    options = ForecastOptions(batch_size=2)
+    found = [*batches([5, 6, 1, 12, 2, 7], 6, options)]
+    assert found == [[0, 1], [2, 4], [3, 5]]
+    assert [*batches([2, 1, 2], 1, options)] == [[0, 2], [1]]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +109,7 @@ def test_the_default_cap_counts_the_tokens_that_are_decoded(horizon, expected, b
     config = block_predictor.config
     assert (config.block_length, config.path_stride) == (5, 1)
     assert (config.n_layer, config.d_model) == (1, 16)
-    assert block_predictor._paths_at_once(horizon) == expected
+    assert paths_at_once(block_predictor.model, horizon) == expected
 
 
 def test_names_key_the_paths(predictor):
@@ -131,11 +164,29 @@ def test_a_given_network_is_not_moved(block_predictor):
     assert moved.model.device.type == "meta"
 
 
-def test_another_dtype_is_a_copy_of_its_own(predictor, series):
-    half = LagLlamaPredictor(predictor.model, dtype=torch.bfloat16)
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "auto", torch.device("cuda")])
+def test_a_network_is_not_copied_to_the_device_where_it_is(block_predictor, device, monkeypatch):
+    """Words for the same device differ: torch.device("cuda") != torch.device("cuda:0")."""
+    network = block_predictor.model
+    monkeypatch.setattr(LagLlama, "device", torch.device("cuda:0"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert LagLlamaPredictor(network, device=device).model is network
+
+
+def test_unknown_devices_and_types_are_refused(block_predictor):
+    with pytest.raises(ValueError, match="device: got 'abacus', expected None, 'auto'"):
+        LagLlamaPredictor(block_predictor.model, device="abacus")
+    with pytest.raises(ValueError, match="dtype: got 'half', expected 'float32' or 'bfloat16'"):
+        LagLlamaPredictor(block_predictor.model, dtype="half")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
+def test_another_dtype_is_a_copy_of_its_own(predictor, series, dtype):
+    half = LagLlamaPredictor(predictor.model, dtype=dtype)
     assert half.model.dtype == torch.bfloat16
     assert predictor.model.dtype == torch.float32
-    assert LagLlamaPredictor(predictor.model, dtype=torch.float32).model is predictor.model
+    assert LagLlamaPredictor(predictor.model, dtype="float32").model is predictor.model
     samples = _predict(half, series)
     assert samples.dtype == _predict(predictor, series).dtype
     assert np.isfinite(samples).all()
@@ -206,8 +257,8 @@ def test_flipped_paths_are_the_negated_ones_of_the_negated_history(
             if count == 0:
                 assert len(part) == 0
                 continue
-            history = predictor._history([sign * one], [None], context, HORIZON)
-            key = _content_key(one[-predictor.past_length() :]) + suffix
+            history = predictor._history(Panel.from_arrays([sign * one]), context, None)
+            key = content_key(one[-predictor.past_length() :]) + suffix
             scores = draw_scores(model.head, 1, [key], count, HORIZON, sampling)
             with torch.inference_mode():
                 slow = sample_paths_uncached(model, history, scores)[0].numpy()
@@ -364,6 +415,9 @@ BAD = [
     ({"num_samples": -1}, "num_samples: got -1, expected a positive integer"),
     ({"num_samples": True}, "num_samples: got True"),
     ({"max_paths": 0}, "max_paths: got 0"),
+    ({"seed": 0.5}, "seed: got 0.5, expected an integer or None"),
+    ({"sign_flip": "yes"}, "sign_flip: got 'yes', expected True or False"),
+    ({"rescale_each_step": 1}, "rescale_each_step: got 1, expected True, False or None"),
     ({"sampling": "sobol"}, r"sampling: got 'sobol', expected 'auto' or 'plain' or 'stratified'"),
     ({"sampling": None}, r"sampling: got None, expected 'auto' or 'plain' or 'stratified'"),
     ({"context_length": 0}, "context_length: got 0"),
@@ -385,8 +439,8 @@ def test_bad_arguments_are_refused_with_a_remedy(kwargs, message, predictor):
     ("bad", "message"),
     [
         (np.array([]), "empty series"),
-        (np.full(4, np.nan), "all NaN"),
-        (np.array([1.0, np.inf]), "infinite values, the first at step 1"),
+        (np.full(4, np.nan), r"no observed value in 4 steps \(all NaN\).*drop"),
+        (np.array([1.0, np.inf]), "infinite values, the first at step 1.*replace"),
         (np.ones((2, 3)), "expected one dimension"),
         (np.array(["2020-01-01"], dtype="M8[ns]"), "expected numbers"),
         (np.array([1 + 2j]), "expected numbers"),
@@ -405,6 +459,45 @@ def test_no_series_and_equal_names_are_refused(predictor):
         _predict(predictor, [])
     with pytest.raises(ValueError, match="1 distinct"):
         _predict(predictor, [np.arange(9.0)] * 2, item_id=["a", "a"])
+
+
+def test_parameters_of_huge_numbers_are_those_of_small_ones(predictor, series):
+    """Squares of 1e300 overflow in float64; a power of two changes no digit."""
+    block, unit = predictor.config.block_length, 2.0**996
+    small = predictor.predict_parameters(series, block)
+    huge = predictor.predict_parameters([unit * one for one in series], block)
+    for name, values in small.items():
+        assert np.isfinite(huge[name]).all()
+        factor = unit if name.startswith(("q", "loc", "scale")) else 1
+        if predictor.config.scale_features == "relative":  # or the network reads the unit
+            np.testing.assert_allclose(huge[name], factor * values, rtol=1e-5)
+
+
+def test_covariates_are_refused_until_a_network_reads_them(predictor):
+    plain = Series(np.arange(9.0))
+    calm = Series(np.arange(9.0), item_id="pike", past_covariates={"depth": np.zeros(9)})
+    for door in (predictor.forecast, predictor.one_step):
+        with pytest.raises(SeriesError, match=r"'pike': got the covariates \['depth'\]") as caught:
+            door(Panel((plain, calm)), 3)
+        assert caught.value.position == 1
+
+
+def test_a_panel_may_be_given_in_place_of_arrays(predictor, series):
+    panel = Panel.from_arrays(series, "2024-03-05", "D", ["a", "b", "c", "d"])
+    arguments = {"start": "2024-03-05", "freq": "D", "item_id": ["a", "b", "c", "d"]}
+    np.testing.assert_array_equal(
+        _predict(predictor, panel), _predict(predictor, series, **arguments)
+    )
+    with pytest.raises(ValueError, match="beside a panel"):
+        _predict(predictor, panel, freq="D")
+
+
+def test_a_forecast_knows_its_series_and_their_time(predictor):
+    panel = Panel.from_arrays([np.arange(5.0)], "2024-01", "MS")
+    forecast = predictor.forecast(panel, 2)
+    (series,) = forecast.panel
+    stamps = series.time_stamps(len(series), len(series) + forecast.prediction_length)
+    assert [str(stamp.date()) for stamp in stamps] == ["2024-06-01", "2024-07-01"]
 
 
 def test_parameters_beyond_what_a_token_emits_are_refused(predictor, series):

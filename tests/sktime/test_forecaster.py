@@ -22,6 +22,7 @@ from sktime.split import ExpandingWindowSplitter, SingleWindowSplitter
 from sktime.transformations.series.boxcox import LogTransformer
 from sktime.transformations.series.detrend import Detrender
 
+from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.sktime import LagLlamaForecaster
 from lagllama_adapters.sktime import forecaster as forecaster_module
@@ -37,9 +38,9 @@ def calls(monkeypatch):
     record = []
 
     class Recorder(LagLlamaPredictor):
-        def predict(self, past_target, **kwargs):
-            record.append({"past_target": past_target, **kwargs})
-            return super().predict(past_target, **kwargs)
+        def forecast(self, panel, prediction_length, options):
+            record.append({"panel": panel, "length": prediction_length, "options": options})
+            return super().forecast(panel, prediction_length, options)
 
     monkeypatch.setattr(forecaster_module, "LagLlamaPredictor", Recorder)
     return record
@@ -101,15 +102,23 @@ class TestTranslation:
             random_state=5,
             device="cpu",
             sampling="plain",
+            sign_flip=True,
+            max_paths=7,
+            batch_size=3,
         )
         forecaster.fit(make_series(DAYS)).predict(FH)
         (call,) = calls
-        assert call["context_length"] == 10
-        assert call["num_samples"] == 3
-        assert call["seed"] == 5
-        assert call["sampling"] == "plain"
-        assert call["prediction_length"] == 9
-        assert len(call["past_target"][0]) == 10 + 24
+        assert call["options"] == ForecastOptions(
+            context_length=10,
+            num_samples=3,
+            seed=5,
+            sampling="plain",
+            sign_flip=True,
+            max_paths=7,
+            batch_size=3,
+        )
+        assert call["length"] == (9,)
+        assert len(call["panel"][0]) == 10 + 24
 
     def test_student_t_weights_work_as_well(self, student_t_checkpoint, y):
         forecaster = LagLlamaForecaster(student_t_checkpoint, num_samples=4, random_state=0)
@@ -118,18 +127,42 @@ class TestTranslation:
     def test_one_call_serves_a_whole_panel(self, calls, forecaster, make_panel):
         panel = make_panel(dict.fromkeys(range(30), DAYS))
         forecaster.fit(panel).predict(FH)
-        assert [len(call["past_target"]) for call in calls] == [30]
+        assert [len(call["panel"]) for call in calls] == [30]
 
-    def test_batch_size_splits_the_panel(self, calls, checkpoint, make_panel):
+    def test_batch_size_splits_the_panel(self, checkpoint, make_panel, monkeypatch):
+        sizes, original = [], LagLlamaPredictor._draw
+
+        def draw(self, panel, *args):
+            sizes.append(len(panel))
+            return original(self, panel, *args)
+
+        monkeypatch.setattr(LagLlamaPredictor, "_draw", draw)
         panel = make_panel(dict.fromkeys(range(7), DAYS))
         LagLlamaForecaster(checkpoint, num_samples=2, batch_size=3).fit(panel).predict(FH)
-        assert [len(call["past_target"]) for call in calls] == [3, 3, 1]
+        assert sizes == [3, 3, 1]
+
+    def test_network_forecasts_in_the_type_that_is_asked_for(self, checkpoint, make_series):
+        y = make_series(DAYS)
+        half = LagLlamaForecaster(checkpoint, random_state=3, dtype="bfloat16").fit(y)
+        expected = LagLlamaPredictor(checkpoint, dtype="bfloat16").predict(
+            y.to_numpy()[-48:], 14, start=DAYS[-48], freq="D", seed=3
+        )
+        np.testing.assert_array_equal(paths_of(half, range(1, 15))[:, :, 0], expected.samples[0])
+        assert pickle.loads(pickle.dumps(half)).get_params()["dtype"] == "bfloat16"
+
+    def test_flipped_paths_are_the_predictors(self, checkpoint, make_series):
+        y = make_series(DAYS)
+        flipped = LagLlamaForecaster(checkpoint, random_state=3, sign_flip=True).fit(y)
+        expected = LagLlamaPredictor(checkpoint).predict(
+            y.to_numpy()[-48:], 14, start=DAYS[-48], freq="D", seed=3, sign_flip=True
+        )
+        np.testing.assert_array_equal(paths_of(flipped, range(1, 15))[:, :, 0], expected.samples[0])
 
     @pytest.mark.parametrize("index", [pd.RangeIndex(60), pd.Index(np.arange(100, 160))])
     def test_integer_index_gets_no_calendar(self, calls, forecaster, make_series, index):
         forecaster.fit(make_series(index)).predict(FH)
-        assert calls[0]["start"] == [None]
-        assert calls[0]["freq"] == [None]
+        assert calls[0]["panel"][0].start is None
+        assert calls[0]["panel"][0].freq is None
 
 
 class TestAgreement:
@@ -541,7 +574,7 @@ class TestIndices:
     ):
         panel = make_panel({"a": DAYS, "b": DAYS})
         forecaster.fit(panel, X=panel.rename(columns={"y": "x"})).predict(FH, X=panel)
-        assert [len(call["past_target"]) for call in calls] == [2]
+        assert [len(call["panel"]) for call in calls] == [2]
 
 
 class TestMissingValues:
@@ -567,7 +600,7 @@ class TestMissingValues:
         y.iloc[-3:] = np.nan
         found = forecaster.fit(y).predict([1])
         assert list(found.index) == [DAYS[-1] + pd.Timedelta("1D")]
-        assert np.isnan(calls[0]["past_target"][0][-3:]).all()
+        assert np.isnan(calls[0]["panel"][0].target[-3:]).all()
 
     def test_leading_missing_values_change_nothing(self, forecaster, make_series):
         y = make_series(DAYS)[-20:]
@@ -592,6 +625,10 @@ class TestErrors:
                 {"sampling": "sobol"},
                 "sampling: got 'sobol', expected 'auto' or 'plain'",
             ),
+            ({"sign_flip": 1}, "sign_flip: got 1, expected True or False"),
+            ({"max_paths": 0}, "max_paths: got 0, expected a positive integer"),
+            ({"dtype": "half"}, "dtype: got 'half', expected 'float32' or 'bfloat16'"),
+            ({"device": "abacus"}, "device: got 'abacus'"),
             ({"checkpoint": "bass"}, "'bass'.*'base'"),
             ({"random_state": "x"}, "random_state: got 'x', expected an integer"),
         ],
@@ -613,12 +650,12 @@ class TestErrors:
         y = make_series(DAYS)
         y.iloc[-2] = np.inf
         with pytest.raises(
-            ValueError, match=r"column 'y': got an infinite value at 2020-02-28.*NaN"
+            ValueError, match=r"column 'y': got infinite values, the first at 2020-02-28.*NaN"
         ):
             forecaster.fit(y)
 
     def test_empty_series_is_refused(self, forecaster, make_series):
-        with pytest.raises(ValueError, match="no observed value"):
+        with pytest.raises(ValueError, match="got an empty series"):
             forecaster.fit(make_series(DAYS)[:0])
 
     def test_paths_need_fit(self, forecaster):
@@ -667,8 +704,8 @@ class TestState:
 
     def test_paths_of_a_whole_horizon_are_kept_once(self, forecaster, y):
         forecaster.fit(y).predict([1, 2, 3])
-        read = forecaster._live["forecast"][1].samples
-        assert np.shares_memory(read, forecaster._live["paths"][1])
+        read = forecaster._cache._forecast.value[0].samples
+        assert np.shares_memory(read, forecaster._cache._paths.value)
         whole = forecaster.predict_samples([1, 2, 3])
         steps = np.arange(len(whole)) % 3
         for fh, kept in (([1, 3], steps != 1), ([2, 3], steps != 0), ([3], steps == 2)):

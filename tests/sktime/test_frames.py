@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.sktime.context import Context
 from lagllama_adapters.sktime.frames import forecast_index, sample_frame, value_frame
+from lagllama_adapters.sktime.past_data import PastData
 
 DAYS = pd.date_range("2020-01-01", periods=5, freq="D")
 FH = ForecastingHorizon([1, 3])
@@ -14,7 +14,7 @@ FH = ForecastingHorizon([1, 3])
 
 @pytest.fixture
 def panel(make_panel):
-    return Context.from_frame(make_panel({7: DAYS, 3: DAYS[:3]}).assign(z=1.0))
+    return PastData.from_frame(make_panel({7: DAYS, 3: DAYS[:3]}).assign(z=1.0))
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def samples():
 
 
 def test_index_of_a_single_series_is_the_horizon_with_its_name(make_series):
-    context = Context.from_frame(make_series(DAYS.rename("when")).to_frame())
-    index = forecast_index(context, context.horizons(FH))
+    past = PastData.from_frame(make_series(DAYS.rename("when")).to_frame())
+    index = forecast_index(past, past.horizons(FH))
     assert index.equals(pd.DatetimeIndex(["2020-01-06", "2020-01-08"]))
     assert index.name == "when"
 

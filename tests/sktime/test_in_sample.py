@@ -6,8 +6,8 @@ import pytest
 import torch
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.inference import LagLlamaPredictor
-from lagllama_adapters.sktime import LagLlamaForecaster, in_sample
+from lagllama_adapters.inference import LagLlamaPredictor, one_step
+from lagllama_adapters.sktime import LagLlamaForecaster
 
 DAYS = pd.date_range("2020-01-01", periods=60, freq="D")
 
@@ -25,7 +25,7 @@ def fixed_noise(monkeypatch):
         levels = torch.linspace(-2, 2, num_samples, dtype=torch.float64)
         return levels[None, :, None].expand(len(keys), num_samples, steps)
 
-    monkeypatch.setattr("lagllama_adapters.sktime.in_sample.draw_scores", scores)
+    monkeypatch.setattr("lagllama_adapters.inference.one_step.draw_scores", scores)
     monkeypatch.setattr("lagllama_adapters.inference.predictor.draw_scores", scores)
 
 
@@ -40,7 +40,7 @@ def known(forecaster, back):
 def test_first_step_of_a_pass_is_the_forecast_of_what_was_known_before(
     weights, make_series, monkeypatch, steps_of_a_pass
 ):
-    monkeypatch.setattr(in_sample, "_STEPS", steps_of_a_pass)
+    monkeypatch.setattr(one_step, "_STEPS", steps_of_a_pass)
     y = make_series(DAYS)[-48:]
     y.iloc[[5, 20, 21]] = np.nan
     found = known(LagLlamaForecaster(weights, num_samples=5, random_state=0).fit(y), 48)
@@ -81,7 +81,7 @@ def test_forecasts_know_nothing_of_their_own_step_or_later_ones(weights, make_se
     with pytest.MonkeyPatch.context() as patch:
         # Noise depends on the values of a series; here the forecasts alone are of interest.
         patch.setattr(
-            in_sample,
+            one_step,
             "draw_scores",
             lambda head, seed, keys, n, steps, sampling: torch.zeros(1, n, steps).double(),
         )
@@ -168,8 +168,8 @@ def test_left_out_rows_are_forecast_as_well(forecaster, make_series):
 
 
 def test_one_call_per_reach(forecaster, make_series, monkeypatch):
-    calls, original = [], in_sample._forecast
-    monkeypatch.setattr(in_sample, "_forecast", lambda *args: calls.append(1) or original(*args))
+    calls, original = [], one_step._forecast
+    monkeypatch.setattr(one_step, "_forecast", lambda *args: calls.append(1) or original(*args))
     forecaster.fit(make_series(DAYS)[-40:])
     forecaster.predict(range(-39, 1))
     forecaster.predict_quantiles(range(-39, 1))

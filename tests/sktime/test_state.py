@@ -1,5 +1,7 @@
 """What forecasters keep between calls, and what they leave alone."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,18 +13,13 @@ DAYS = pd.date_range("2020-01-01", periods=60, freq="D")
 
 
 def n_paths(forecaster):
-    """Sample values that the forecaster holds, however deep."""
-    held = [forecaster._live]
-    count = 0
-    while held:
-        value = held.pop()
-        if isinstance(value, np.ndarray):
-            count += value.size
-        elif isinstance(value, dict):
-            held.extend(value.values())
-        elif isinstance(value, tuple):
-            held.extend(value)
-    return count
+    """Sample values that the forecaster holds, those that share memory counted once."""
+    cache = forecaster._cache
+    kept = [cache._paths, cache._one_step, cache._forecast]
+    values = [result.value for result in kept if result is not None]
+    arrays = [value[0].samples if isinstance(value, tuple) else value for value in values]
+    owners = {id(np.asarray(a).base): a.size for a in arrays}
+    return sum(owners.values())
 
 
 def test_network_is_read_once_whatever_the_horizon_and_sizes(checkpoint, make_series, monkeypatch):
@@ -67,4 +64,5 @@ def test_pickle_names_no_device_but_the_parameter(checkpoint, make_series, devic
     state = forecaster.__getstate__()
     assert state.pop("device") is device
     assert not any("device" in name for name in state)
-    assert state["_live"] == {}
+    copied = pickle.loads(pickle.dumps(state["_cache"]))
+    assert copied.predictor is copied._forecast is copied._paths is None

@@ -62,7 +62,7 @@ def test_losses_are_those_of_forecasts_of_the_held_out_steps(make_model, panel):
     _, task = hold_out(panel, QUICK.horizon, QUICK.validation_windows)
     for network, expected in ((model, report.loss_before), (tuned, report.loss_after)):
         forecast = LagLlamaPredictor(network).predict(
-            task.past, task.horizon, seed=0, item_id=task.item_id, sampling="stratified"
+            task.panel, task.horizon, seed=0, sampling="stratified"
         )
         quantiles = forecast.quantile(QUANTILE_LEVELS)
         assert weighted_quantile_loss(quantiles, task.future) == pytest.approx(expected)

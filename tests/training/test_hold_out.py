@@ -29,31 +29,31 @@ def test_windows_are_the_end_of_every_series_with_all_their_history():
     assert task.horizon == 6
     np.testing.assert_array_equal(task.future[0], np.arange(88, 94))
     np.testing.assert_array_equal(task.future[1], np.arange(94, 100))
-    np.testing.assert_array_equal(task.past[1], np.arange(94))
-    np.testing.assert_array_equal(task.past[2], 500 + np.arange(68))
+    np.testing.assert_array_equal(task.panel[1].target, np.arange(94))
+    np.testing.assert_array_equal(task.panel[2].target, 500 + np.arange(68))
 
 
 def test_nothing_held_out_is_trained_on():
     series = [ramp(60, 1000 * i) for i in range(7)]
     training, task = hold_out(panel_corpus(series), 5, max_windows=3)
-    assert len(task.past) == 3
+    assert len(task) == 3
     assert not np.isin(task.future, training.values).any()
     assert training.lengths.tolist() == [55] * 7  # the unjudged ones as well
 
 
 def test_windows_share_at_most_a_fifth_of_a_series():
     training, task = hold_out(panel_corpus([ramp(100)]), 6, max_windows=200)
-    assert len(task.past) == 3
+    assert len(task) == 3
     assert training.lengths.tolist() == [82]
     _, many = hold_out(panel_corpus([ramp(5000)]), 6, max_windows=50)
-    assert len(many.past) == 50
+    assert len(many) == 50
 
 
 def test_windows_of_a_series_share_its_values():
     """Else 200 windows of a series would take 200 times its memory."""
     _, task = hold_out(panel_corpus([ramp(100), ramp(100)]), 6, max_windows=4)
-    assert np.shares_memory(task.past[0], task.past[1])
-    assert not np.shares_memory(task.past[1], task.past[2])
+    assert np.shares_memory(task.panel[0].target, task.panel[1].target)
+    assert not np.shares_memory(task.panel[1].target, task.panel[2].target)
 
 
 def test_horizon_is_at_most_a_quarter_of_the_median_length():
@@ -65,21 +65,21 @@ def test_horizon_is_at_most_a_quarter_of_the_median_length():
 def test_series_too_short_for_a_window_are_trained_on_whole():
     training, task = hold_out(panel_corpus([ramp(40), ramp(40), ramp(4)]), 10, max_windows=10)
     assert training.lengths.tolist() == [30, 30, 4]
-    assert len(task.past) == 2
+    assert len(task) == 2
 
 
 def test_windows_without_observations_are_left_out():
     blank = ramp(40)
     blank[-10:] = np.nan
     _, task = hold_out(panel_corpus([ramp(40), blank]), 10, max_windows=10)
-    assert len(task.past) == 1
+    assert len(task) == 1
 
 
 def test_calendars_go_with_the_windows():
     panel = panel_corpus([ramp(40), ramp(40)], ["2020-01-01", None], ["D", None])
     training, task = hold_out(panel, 10, max_windows=2)
-    assert task.start == ["2020-01-01", None]
-    assert task.freq[0] == "D"
+    assert [past.start for past in task.panel] == ["2020-01-01", None]
+    assert task.panel[0].freq == "D"
     assert training.start == ("2020-01-01", None)
 
 

@@ -6,24 +6,24 @@ import pytest
 from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.sktime.context import Context
+from lagllama_adapters.sktime.past_data import PastData
 
 DAYS = pd.date_range("2020-01-01", periods=30, freq="D")
 
 
 def test_single_series_is_one_instance_without_a_key(make_series):
     y = make_series(DAYS)
-    context = Context.from_frame(y.to_frame())
-    assert context.keys is None
-    assert len(context.instances) == 1
-    np.testing.assert_array_equal(context.instances[0].values[:, 0], y)
+    past = PastData.from_frame(y.to_frame())
+    assert past.keys is None
+    assert len(past.instances) == 1
+    np.testing.assert_array_equal(past.instances[0].values[:, 0], y)
 
 
 def test_instances_keep_the_order_in_which_they_first_appear(make_panel):
     y = make_panel({"b": DAYS, "c": DAYS, "a": DAYS})
-    context = Context.from_frame(y)
-    assert list(context.keys) == ["b", "c", "a"]
-    for key, item in zip(context.keys, context.instances, strict=True):
+    past = PastData.from_frame(y)
+    assert list(past.keys) == ["b", "c", "a"]
+    for key, item in zip(past.keys, past.instances, strict=True):
         np.testing.assert_array_equal(item.values[:, 0], y.loc[key, "y"])
 
 
@@ -31,8 +31,8 @@ def test_mixed_rows_are_sorted_to_their_instances(make_panel):
     y = make_panel({"b": DAYS, "a": DAYS[5:]})
     mixed = y.sort_index(level="time", kind="stable")
     assert mixed.index[5:8].get_level_values("id").nunique() == 2
-    context = Context.from_frame(mixed)
-    for key, item in zip(context.keys, context.instances, strict=True):
+    past = PastData.from_frame(mixed)
+    for key, item in zip(past.keys, past.instances, strict=True):
         assert item.times.equals(y.loc[key].index)
         np.testing.assert_array_equal(item.values[:, 0], y.loc[key, "y"])
 
@@ -43,46 +43,46 @@ def test_mixed_rows_are_sorted_to_their_instances(make_panel):
 )
 def test_keys_keep_their_values_and_type(make_panel, keys):
     y = make_panel(dict.fromkeys(keys, DAYS))
-    context = Context.from_frame(y)
-    assert list(context.keys) == keys
-    assert context.keys.dtype == y.index.levels[0].dtype
+    past = PastData.from_frame(y)
+    assert list(past.keys) == keys
+    assert past.keys.dtype == y.index.levels[0].dtype
 
 
 def test_hierarchical_keys_are_tuples(make_panel):
     y = make_panel({("x", 1): DAYS, ("x", 0): DAYS, ("w", 1): DAYS}, names=("h", "id", "time"))
-    context = Context.from_frame(y)
-    assert list(context.keys) == [("x", 1), ("x", 0), ("w", 1)]
-    assert context.index_names == ("h", "id", "time")
+    past = PastData.from_frame(y)
+    assert list(past.keys) == [("x", 1), ("x", 0), ("w", 1)]
+    assert past.index_names == ("h", "id", "time")
 
 
 def test_panel_without_frequency_attribute_gets_one_per_instance(make_panel):
     y = make_panel({"a": DAYS, "b": pd.date_range("2019-01-01", periods=9, freq="MS")})
     assert getattr(y.index.levels[-1], "freq", None) is None
-    context = Context.from_frame(y)
-    assert [item.freq for item in context.instances] == [to_offset("D"), to_offset("MS")]
-    assert context.shared_frequency() is None
+    past = PastData.from_frame(y)
+    assert [item.freq for item in past.instances] == [to_offset("D"), to_offset("MS")]
+    assert past.shared_frequency() is None
 
 
 def test_instance_with_one_row_adopts_the_frequency_of_the_panel(make_panel):
     months = pd.date_range("2020-01-01", periods=12, freq="MS")
-    context = Context.from_frame(make_panel({"a": months, "b": months[3:4]}))
-    assert context.shared_frequency() == to_offset("MS")
+    past = PastData.from_frame(make_panel({"a": months, "b": months[3:4]}))
+    assert past.shared_frequency() == to_offset("MS")
 
 
 def test_float32_is_kept_and_other_numbers_become_float64():
     frame = pd.DataFrame({"x": [1.5, 2.5], "y": [3.0, 4.0]}, index=DAYS[:2])
-    assert Context.from_frame(frame.astype("float32")).instances[0].values.dtype == np.float32
+    assert PastData.from_frame(frame.astype("float32")).instances[0].values.dtype == np.float32
     mixed = frame.astype({"x": "float32", "y": "int64"})
-    assert Context.from_frame(mixed).instances[0].values.dtype == np.float64
+    assert PastData.from_frame(mixed).instances[0].values.dtype == np.float64
     nullable = pd.DataFrame({"x": pd.array([1, None], dtype="Int64")}, index=DAYS[:2])
     np.testing.assert_array_equal(
-        Context.from_frame(nullable).instances[0].values[:, 0], [1, np.nan]
+        PastData.from_frame(nullable).instances[0].values[:, 0], [1, np.nan]
     )
 
 
 def test_tail_holds_no_reference_to_the_frame(make_series):
     y = make_series(DAYS).to_frame()
-    item = Context.from_frame(y).tail(5).instances[0]
+    item = PastData.from_frame(y).tail(5).instances[0]
     assert item.times.equals(DAYS[-5:])
     assert not np.shares_memory(item.values, y.to_numpy())
 
@@ -91,45 +91,45 @@ def test_histories_start_at_the_first_observation_and_fill_left_out_rows(make_se
     y = make_series(DAYS[[0, 1, 2, 5, 6, 7, 10, 11]])
     y.iloc[:2] = np.nan
     y.iloc[-1] = np.nan
-    histories = Context.from_frame(y.to_frame()).histories(100)
+    panel = PastData.from_frame(y.to_frame()).panel(100)
     observed = [y.iloc[2], np.nan, np.nan, *y.iloc[3:6], np.nan, np.nan, *y.iloc[6:]]
-    np.testing.assert_array_equal(histories.values[0], observed)
-    assert histories.starts == [DAYS[2]]
-    assert histories.freqs == [to_offset("D")]
+    np.testing.assert_array_equal(panel[0].target, observed)
+    assert [one.start for one in panel] == [DAYS[2]]
+    assert [one.freq for one in panel] == [to_offset("D")]
 
 
 def test_histories_reach_no_further_back_than_asked(make_series):
     y = make_series(DAYS[[0, 1, 2, 3, 10, 11]])
-    histories = Context.from_frame(y.to_frame()).histories(9)
-    assert len(histories.values[0]) == 9
-    assert histories.starts == [DAYS[3]]
+    panel = PastData.from_frame(y.to_frame()).panel(9)
+    assert len(panel[0].target) == 9
+    assert [one.start for one in panel] == [DAYS[3]]
 
 
 def test_periods_start_with_their_first_day(make_series):
     index = pd.period_range("2020-03", periods=9, freq="M")
-    histories = Context.from_frame(make_series(index).to_frame()).histories(100)
-    assert histories.starts == [pd.Timestamp("2020-03-01")]
-    assert histories.freqs == [to_offset("ME")]
+    panel = PastData.from_frame(make_series(index).to_frame()).panel(100)
+    assert [one.start for one in panel] == [pd.Timestamp("2020-03-01")]
+    assert [one.freq for one in panel] == [to_offset("ME")]
 
 
 @pytest.mark.parametrize("index", [pd.RangeIndex(9), pd.Index(np.arange(5, 14))])
 def test_integer_index_gets_no_calendar(make_series, index):
-    histories = Context.from_frame(make_series(index).to_frame()).histories(100)
-    assert histories.starts == [None]
-    assert histories.freqs == [None]
+    panel = PastData.from_frame(make_series(index).to_frame()).panel(100)
+    assert [one.start for one in panel] == [None]
+    assert [one.freq for one in panel] == [None]
 
 
 def test_every_column_is_a_series_of_its_own():
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [np.nan, 5.0, 6.0]}, index=DAYS[:3])
-    histories = Context.from_frame(frame).histories(100)
-    np.testing.assert_array_equal(histories.values[0], [1, 2, 3])
-    np.testing.assert_array_equal(histories.values[1], [5, 6])
-    assert histories.starts == [DAYS[0], DAYS[1]]
+    panel = PastData.from_frame(frame).panel(100)
+    np.testing.assert_array_equal(panel[0].target, [1, 2, 3])
+    np.testing.assert_array_equal(panel[1].target, [5, 6])
+    assert [one.start for one in panel] == [DAYS[0], DAYS[1]]
 
 
 def updated(old, new):
-    context = Context.from_frame(old.to_frame()).updated(Context.from_frame(new.to_frame()))
-    return pd.Series(context.instances[0].values[:, 0], context.instances[0].times, name="y")
+    past = PastData.from_frame(old.to_frame()).updated(PastData.from_frame(new.to_frame()))
+    return pd.Series(past.instances[0].values[:, 0], past.instances[0].times, name="y")
 
 
 def test_update_appends_new_rows(make_series):
@@ -155,15 +155,15 @@ def test_update_continues_instances_by_key_and_adds_unseen_ones(make_panel):
     y = make_panel({"b": DAYS, "a": DAYS, "c": DAYS})
     old = pd.concat([y.loc[["b"]].iloc[:20], y.loc[["a"]].iloc[:10]])
     new = pd.concat([y.loc[["c"]], y.loc[["a"]].iloc[10:]])
-    context = Context.from_frame(old).updated(Context.from_frame(new))
-    assert list(context.keys) == ["b", "a", "c"]
-    assert [len(item.times) for item in context.instances] == [20, 30, 30]
-    assert context.shared_frequency() == to_offset("D")
+    past = PastData.from_frame(old).updated(PastData.from_frame(new))
+    assert list(past.keys) == ["b", "a", "c"]
+    assert [len(item.times) for item in past.instances] == [20, 30, 30]
+    assert past.shared_frequency() == to_offset("D")
 
 
 def test_update_corrects_a_frequency_guessed_from_two_rows(make_series):
     y = make_series(pd.DatetimeIndex(["2020-01-01", "2020-02-01", "2020-02-02", "2020-02-03"]))
-    old, new = Context.from_frame(y[:2].to_frame()), Context.from_frame(y[2:].to_frame())
+    old, new = PastData.from_frame(y[:2].to_frame()), PastData.from_frame(y[2:].to_frame())
     assert old.instances[0].freq == to_offset("MS")
     merged = old.updated(new)
     assert merged.instances[0].freq != to_offset("MS")
@@ -173,7 +173,7 @@ def test_update_with_other_columns_is_refused(make_series):
     one = make_series(DAYS).to_frame()
     two = one.assign(z=1.0)
     with pytest.raises(ValueError, match="got 2 columns in update, expected 1"):
-        Context.from_frame(one).updated(Context.from_frame(two))
+        PastData.from_frame(one).updated(PastData.from_frame(two))
 
 
 def test_check_names_the_series_without_observations(make_panel):
@@ -182,40 +182,40 @@ def test_check_names_the_series_without_observations(make_panel):
     with pytest.raises(
         ValueError, match=r"instance \('s', 8\), column 'z': got no observed value.*drop"
     ):
-        Context.from_frame(y).check()
+        PastData.from_frame(y).check()
 
 
 def test_check_names_the_place_of_infinite_values(make_series):
     y = make_series(DAYS)
     y.iloc[3] = -np.inf
-    with pytest.raises(ValueError, match=r"column 'y': got an infinite value at 2020-01-04"):
-        Context.from_frame(y.to_frame()).check()
+    with pytest.raises(ValueError, match=r"column 'y': got infinite .* at 2020-01-04"):
+        PastData.from_frame(y.to_frame()).check()
 
 
 def test_check_refuses_time_stamps_that_occur_twice(make_series):
     y = make_series(DAYS[[0, 1, 1, 2]])
     with pytest.raises(ValueError, match="2020-01-02 00:00:00 more than once"):
-        Context.from_frame(y.to_frame()).check()
+        PastData.from_frame(y.to_frame()).check()
 
 
 def test_unknown_frequency_asks_for_one(make_panel):
-    context = Context.from_frame(make_panel({"a": pd.DatetimeIndex(["2020-01-01"])}))
+    past = PastData.from_frame(make_panel({"a": pd.DatetimeIndex(["2020-01-01"])}))
     with pytest.raises(ValueError, match=r"instance 'a'.*no frequency.*freq=\.\.\."):
-        context.with_frequency(None)
-    assert context.with_frequency("W-WED").instances[0].freq == to_offset("W-WED")
+        past.with_frequency(None)
+    assert past.with_frequency("W-WED").instances[0].freq == to_offset("W-WED")
 
 
 def test_check_refuses_time_differences_as_an_index(make_series):
-    context = Context.from_frame(make_series(pd.timedelta_range("1D", periods=9)).to_frame())
+    past = PastData.from_frame(make_series(pd.timedelta_range("1D", periods=9)).to_frame())
     with pytest.raises(ValueError, match="got an index of TimedeltaIndex, expected time stamps"):
-        context.check()
+        past.check()
 
 
 def test_periods_of_a_horizon_meet_the_stamps_of_each_instance(make_panel):
     starts, ends = (pd.date_range("2020-01-01", periods=9, freq=freq) for freq in ("MS", "ME"))
-    context = Context.from_frame(make_panel({"starts": starts[:6], "ends": ends[:7]}))
+    past = PastData.from_frame(make_panel({"starts": starts[:6], "ends": ends[:7]}))
     fh = ForecastingHorizon(ends[[7, 8]].to_period("M"), is_relative=False)
-    first, second = context.horizons(fh)
+    first, second = past.horizons(fh)
     assert first.labels.equals(starts[[7, 8]])
     assert second.labels.equals(ends[[7, 8]])
     assert [h.steps.tolist() for h in (first, second)] == [[2, 3], [1, 2]]
