@@ -35,14 +35,10 @@ from lagllama_adapters.darts.likelihood import (
     StudentTMixtureLikelihood,
     head_likelihood,
 )
+from lagllama_adapters.darts.one_step import one_step_forecasts
 from lagllama_adapters.darts.quiet import quiet
 from lagllama_adapters.darts.saved_model import SavedModel
-from lagllama_adapters.darts.timeseries import (
-    CalendarTrainingDataset,
-    check_training_dataset,
-    one_step_series,
-    series_panel,
-)
+from lagllama_adapters.darts.timeseries import CalendarTrainingDataset, check_training_dataset
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
 
@@ -311,25 +307,11 @@ class LagLlamaModel(SavedModel):
         """
         if self.model is None:
             raise ValueError("got a model without weights, expected one that is fit; call fit()")
-        many = [series] if isinstance(series, TimeSeries) else list(series)
-        firsts = [1 if start is None else int(one.get_index_at_point(start)) for one in many]
-        for one, first in zip(many, firsts, strict=True):
-            if not 1 <= first < len(one):
-                raise ValueError(
-                    f"start: got step {first} of a series of {len(one)} steps, expected one from "
-                    "step 1 on, before which there is a value, to its last step"
-                )
-        seed = self.model_params["random_state"] if random_state is None else random_state
         trainer = self._forecasting_trainer(self.model, verbose=False)
-        predictor = self.model.predictor(trainer.strategy.root_device)
-        steps = [len(one) - first for one, first in zip(many, firsts, strict=True)]
-        forecast = predictor.one_step(
-            series_panel(many),
-            [count for one, count in zip(many, steps, strict=True) for _ in range(one.width)],
-            self.model.forecast_options(num_samples, seed),
-        )
-        samples = forecast.median[:, None] if self.point_forecast else forecast.samples
-        forecasts = one_step_series(many, firsts, samples)
+        seed = self.model_params["random_state"] if random_state is None else random_state
+        many = [series] if isinstance(series, TimeSeries) else list(series)
+        device = trainer.strategy.root_device
+        forecasts = one_step_forecasts(self.model, device, many, start, num_samples, seed)
         return forecasts[0] if isinstance(series, TimeSeries) else forecasts
 
     def fit_from_dataset(

@@ -18,7 +18,6 @@ __all__ = [
     "CalendarTrainingDataset",
     "batch_panel",
     "check_training_dataset",
-    "one_step_series",
     "series_panel",
     "unfold_components",
 ]
@@ -81,33 +80,6 @@ def series_panel(series: Sequence[TimeSeries]) -> Panel:
             where = f"component {name!r} of series {position}"
             members.append(_member(values, start, freq, where))
     return Panel(tuple(members))
-
-
-def one_step_series(
-    series: Sequence[TimeSeries], firsts: Sequence[int], samples: npt.NDArray[np.floating[Any]]
-) -> list[TimeSeries]:
-    """One-step forecasts as series.
-
-    Parameters
-    ----------
-    series : sequence of TimeSeries
-        Those that were forecast.
-    firsts : sequence of int
-        Of each the first step that was forecast.
-    samples : array
-        [series * component, sample, step], the last step of a series at the end.
-
-    Returns
-    -------
-    list of TimeSeries
-        With the time index of the steps, components, static covariates and type of the series.
-    """
-    forecasts, row = [], 0
-    for one, first in zip(series, firsts, strict=True):
-        own = samples[row : row + one.width, :, samples.shape[2] - (len(one) - first) :]
-        row += one.width
-        forecasts.append(one[first:].with_values(own.transpose(2, 0, 1).astype(one.dtype)))
-    return forecasts
 
 
 def unfold_components(

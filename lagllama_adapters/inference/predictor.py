@@ -157,7 +157,8 @@ class LagLlamaPredictor:
             for paths, part in drawn:
                 samples[rows, paths, :longest] = part
         for row, horizon in enumerate(horizons):
-            samples[row, :, horizon:] = np.nan
+            if horizon < samples.shape[2]:
+                samples[row, :, horizon:] = np.nan
         return SampleForecast(samples, panel.item_id, panel)
 
     def one_step(

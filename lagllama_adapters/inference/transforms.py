@@ -12,7 +12,7 @@ the order around (`Negation`) may not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,7 +88,7 @@ class SafeUnits:
         if (units == 1).all():
             return panel, units
         scaled = tuple(
-            one if unit == 1 else replace(one, target=one.target.astype(np.float64) / unit)
+            one if unit == 1 else one.with_target(one.target.astype(np.float64) / unit)
             for one, unit in zip(panel, units, strict=True)
         )
         return Panel(scaled), units
@@ -105,7 +105,7 @@ class Negation:
 
     def apply(self, panel: Panel) -> tuple[Panel, None]:
         """Negate the targets."""
-        return Panel(tuple(replace(one, target=-one.target) for one in panel)), None
+        return Panel(tuple(one.with_target(-one.target) for one in panel)), None
 
     def undo(self, samples: Floats, state: None) -> Floats:
         """Negate the samples."""

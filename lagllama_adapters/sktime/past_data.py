@@ -10,7 +10,8 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
 from sktime.forecasting.base import ForecastingHorizon
 
-from lagllama_adapters.data.panel import Panel, Series, SeriesError, check_target
+from lagllama_adapters.data.panel import Panel
+from lagllama_adapters.data.series import Series, SeriesError, check_target
 from lagllama_adapters.data.time_index import describe_kind, row_positions
 from lagllama_adapters.sktime.horizon import (
     Horizon,

@@ -7,7 +7,8 @@ import pytest
 
 from lagllama_adapters.data.calendar import calendar_features
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.data.panel import Panel, Series, SeriesError, check_target
+from lagllama_adapters.data.panel import Panel, Series, SeriesError
+from lagllama_adapters.data.series import check_target
 
 NAN = np.nan
 
