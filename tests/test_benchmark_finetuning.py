@@ -47,8 +47,8 @@ def test_the_test_windows_are_not_trained_on(benchmark, folder):
     corpus, tasks = Corpus.read(folder), {task.name: task for task in build_tasks(folder)}
     panel = benchmark.before_the_test(corpus, tasks["panel"])
     assert [*panel.lengths] == [20 - HORIZON] + [LENGTH - 10 * HORIZON] * (N_SERIES - 1)
-    first = next(i for i, name in enumerate(tasks["panel"].item_id) if name.startswith("a/1/"))
-    np.testing.assert_array_equal(panel[1], tasks["panel"].past[first].astype(np.float32))
+    first = next(past for past in tasks["panel"].panel if past.item_id.startswith("a/1/"))
+    np.testing.assert_array_equal(panel[1], first.target.astype(np.float32))
     assert [*benchmark.before_the_test(corpus, tasks["noise"]).lengths] == [LENGTH - 10 * HORIZON]
 
 

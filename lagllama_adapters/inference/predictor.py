@@ -145,9 +145,8 @@ class LagLlamaPredictor:
         """
         options = ForecastOptions() if options is None else options
         horizons = _per_series("prediction_length", prediction_length, len(panel))
-        past_length = self.past_length(options.context_length)
         refuse_covariates(panel)
-        keys = noise_keys(panel, past_length)
+        keys = noise_keys(panel, self.config.past_length(options.context_tokens(self.config)))
         seed = secrets.randbits(63) if options.seed is None else options.seed
         samples = np.empty((len(panel), options.num_samples, max(horizons)), panel.dtype)
         for rows in batches(horizons, self.config.block_length, options):
