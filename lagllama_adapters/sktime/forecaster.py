@@ -272,7 +272,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None
     ) -> "LagLlamaForecaster":
         self._cache = ForecastCache()
-        self._options(), resolve_dtype(self.dtype)  # refuse before the network is loaded
+        self._options()  # refuses what is out of range before the network is loaded
+        resolve_dtype(self.dtype)
         tuning_settings(self.finetune, self.finetune_settings)
         self.seed_ = _seed(self.random_state)
         past = PastData.from_frame(y)
@@ -429,6 +430,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "batch_size": 2,
                 "sampling": "plain",
                 "finetune_settings": tuning,
+                "sign_flip": True,
+                "max_paths": 4,
             },
         ]
 

@@ -37,6 +37,15 @@ def test_network_is_read_once_whatever_the_horizon_and_sizes(checkpoint, make_se
     assert len(read) == len(registry._shared) == 1
 
 
+@pytest.mark.parametrize("device", [None, "auto", "cpu", "meta"])
+def test_forecasters_on_a_device_share_the_network(checkpoint, make_series, device):
+    first, second = (
+        LagLlamaForecaster(checkpoint, device=device).fit(make_series(DAYS)) for _ in range(2)
+    )
+    assert first._predictor().model is second._predictor().model
+    assert first._predictor().model is registry.load_pretrained(checkpoint, device)
+
+
 def test_paths_of_one_horizon_at_a_time_are_held(forecaster, make_series):
     forecaster.fit(make_series(DAYS))
     for horizon in (12, 2, 7):
