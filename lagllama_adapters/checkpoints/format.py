@@ -176,10 +176,16 @@ def _read_config(path: Path) -> LagLlamaConfig:
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {_renamed(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, (file.metadata() or {}).get(_HEADER_KEY)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
+
+
+def _renamed(key: str) -> str:
+    head, dot, rest = key.partition("head.")
+    is_old = dot and not head and not rest.startswith("projection.")
+    return f"head.projection.{rest}" if is_old else key
 
 
 def _check_pair(config: dict[str, Any], header: str | None, folder: Path) -> None:

@@ -32,8 +32,8 @@ _BLOCK: dict[str, dict[str, int]] = {
     "mlp.down_proj.weight": {"mlp.c_proj.weight": 1},
 }
 _HEAD: dict[str, str] = {
-    "head.proj.weight": "param_proj.proj.{}.weight",
-    "head.proj.bias": "param_proj.proj.{}.bias",
+    "head.projection.proj.weight": "param_proj.proj.{}.weight",
+    "head.projection.proj.bias": "param_proj.proj.{}.bias",
 }
 # Tables of angles that some versions of the original stored; they follow from the configuration.
 _DERIVED = re.compile(r"model\.transformer\.h\.\d+\.attn\.rotary_emb\.\w+")
@@ -130,7 +130,7 @@ def to_published_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     key_map = _key_map(
         n_layer=_count(state, r"decoder\.blocks\.(\d+)\."),
-        n_params=len(state["head.proj.bias"]) if "head.proj.bias" in state else 0,
+        n_params=len(state.get("head.projection.proj.bias", ())),
     )
     check_keys(state, key_map, "weights without a published form")
     return {

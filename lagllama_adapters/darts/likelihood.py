@@ -9,7 +9,7 @@ from darts.utils.likelihood_models.torch import (
 from torch.nn.functional import softplus
 
 from lagllama_adapters.model.config import LagLlamaConfig
-from lagllama_adapters.model.mixture import StudentTMixture
+from lagllama_adapters.model.distributions import StudentTMixture
 
 __all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lagllama_adapters.inference.options import ForecastOptions
-from lagllama_adapters.inference.sampler import fed_back
+from lagllama_adapters.inference.sampler import read_back_steps
 from lagllama_adapters.model import LagLlama
 
 __all__ = ["SERIES_AT_ONCE", "batches", "chunks", "paths_at_once"]
@@ -70,6 +70,6 @@ def paths_at_once(model: LagLlama, horizon: int) -> int:
     cap = _ON_CPU if model.device.type == "cpu" else _ON_ACCELERATOR
     if horizon <= config.block_length:
         return cap.drawn
-    tokens = len(fed_back(0, config.block_length, config.path_stride))
+    tokens = len(read_back_steps(0, config.block_length, config.path_stride))
     cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
     return max(1, min(cap.tokens // tokens, cap.cached // cached))

@@ -71,12 +71,12 @@ def draw_scores(
     """
     auto = sampling == "auto"
     stratified = head.block_length > 1 if auto else sampling == "stratified"
-    size = (steps, num_samples, head.n_shocks + stratified)
+    size = (steps, num_samples, head.dependence.n_shocks + stratified)
     uniform = torch.empty(len(keys), *size, dtype=torch.float64)
     for row, key in zip(uniform, keys, strict=True):
         torch.rand(size, generator=_generator(seed, key), dtype=torch.float64, out=row)
-    shocks = _score_of(uniform[..., : head.n_shocks])
-    scores = head.join_steps(shocks.transpose(1, 2))
+    shocks = _score_of(uniform[..., : head.dependence.n_shocks])
+    scores = head.dependence.join(shocks.transpose(1, 2))
     if not stratified:
         return scores
     order, ranks = scores.argsort(dim=1), torch.arange(num_samples)

@@ -13,7 +13,7 @@ from lagllama_adapters.data.windows import calendar_windows, left_pad
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.transforms import apply_all, branches, undo_all
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, Window
 
 __all__ = ["one_step_samples"]
 
@@ -124,20 +124,26 @@ def _forecast(
         past.append(series.target[:first])
         known[place, : stop - first] = series.target[first:stop]
         joined[place, :, : stop - first] = own
-    padded = left_pad(past, config.past_length(context))
-    past_target, observed = (torch.from_numpy(array).to(device) for array in padded)
-    past_time_feat = future_time_feat = None
+    values, observed = left_pad(past, config.past_length(context))
+    known_steps = known[:, : _STEPS - 1]
+    values = np.concatenate((values, known_steps), axis=1)
+    observed = np.concatenate((observed, ~np.isnan(known_steps)), axis=1)
+    calendar = None
     if config.time_feat:
         calendars, lengths = [series.calendar for series in panel], [len(one) for one in past]
-        features = torch.from_numpy(calendar_windows(calendars, lengths, context, _STEPS))
-        features = features.to(device)
-        past_time_feat = torch.nn.functional.pad(features[:, :context], (0, 0, config.max_lag, 0))
-        future_time_feat = features[:, context:]
-    future_target = torch.from_numpy(known).to(device)
-    output = model(past_target, observed, past_time_feat, future_time_feat, future_target)
+        features = torch.from_numpy(calendar_windows(calendars, lengths, context, _STEPS - 1))
+        calendar = features.to(device)
+    window = Window(
+        torch.from_numpy(values).to(device),
+        torch.from_numpy(observed).to(device),
+        calendar,
+        steps=context + _STEPS - 1,
+        forecast_start=config.past_length(context),
+    )
+    facts, tokens = model.read(window)
+    raw, marginal = model.decode(tokens), model.head.marginal
     # The token before a step emits it, first of its block: [pass * step, 1, ...].
-    params = tuple(p[:, context - 1 :].flatten(0, 1).unsqueeze(1) for p in output.params)
+    params = marginal.params(raw[:, context - 1 :].flatten(0, 1).unsqueeze(1))
     flat = joined.transpose(1, 2).flatten(0, 1)[..., None].to(params[0])
-    drawn = model.head.sample_from(params, flat)[..., 0].unflatten(0, (len(batch), _STEPS))
-    facts = model.series_facts(past_target, observed)
-    return np.asarray(model.unstandardise(drawn.transpose(1, 2), facts).cpu())
+    drawn = marginal.quantile(params, flat)[..., 0].unflatten(0, (len(batch), _STEPS))
+    return np.asarray(facts.unstandardise(drawn.transpose(1, 2)).cpu())

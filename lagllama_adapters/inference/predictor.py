@@ -35,9 +35,6 @@ __all__ = ["LagLlamaPredictor"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-# What of a distribution's parameters is in the unit of the data.
-_IN_DATA_UNITS = ("q", "loc", "scale")
-
 
 class LagLlamaPredictor:
     """Zero-shot forecaster over arrays and panels.
@@ -302,56 +299,23 @@ class LagLlamaPredictor:
                 f"{self.config.block_length}, the steps whose distribution one token of this "
                 "checkpoint emits; use predict for longer horizons"
             )
-        is_quantile = self.config.head == "quantile_block"
-        if not is_quantile and self.config.input_transform != "none":
-            raise ValueError(
-                f"this checkpoint's {self.config.head} head works on "
-                f"{self.config.input_transform} inputs: its parameters have no meaning in data "
-                "units; use predict"
-            )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
         context = ForecastOptions(context_length=context_length).context_tokens(self.config)
+        marginal = self.model.head.marginal
         parts = []
         for rows in chunks(len(panel), SERIES_AT_ONCE):
             units = (SafeUnits(np.dtype(np.float64)),)
             read, states = apply_all(units, panel[rows])
             history = self._history(read, context, self._calendar(read, context, horizon))
             with torch.inference_mode():
-                named = self._parameters(history, horizon, is_quantile)
-            parts.append(
-                {
-                    name: undo_all(units, value[:, None], states)[:, 0]
-                    if name.startswith(_IN_DATA_UNITS)
-                    else value
-                    for name, value in named.items()
-                }
-            )
+                encoded = EncodedHistory(self.model, history, horizon)
+                named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
+            part = {n: p[:, :horizon].double().cpu().numpy() for n, p in named.items()}
+            for name, value in part.items():
+                if marginal.is_in_data_units(name):
+                    part[name] = undo_all(units, value[:, None], states)[:, 0]
+            parts.append(part)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _parameters(self, history: History, horizon: int, is_quantile: bool) -> dict[str, Floats]:
-        model, encoded = self.model, EncodedHistory(self.model, history, horizon)
-        facts = encoded.facts
-        params = dict(
-            zip(model.head.param_names, model.head.constrain(encoded.first_raw), strict=True)
-        )
-        if is_quantile:
-            quantiles = model.unstandardise(params["quantiles"][:, :horizon], facts)
-            levels = self.config.quantile_levels
-            named = {f"q{q:.3f}": quantiles[..., i] for i, q in enumerate(levels)}
-        elif self.config.head == "student_t_mixture":
-            named = {
-                f"{name}{i}": value[:, :horizon, i]
-                for name, value in params.items()
-                for i in range(self.config.mixture_components)
-            }
-        else:
-            named = {name: value[:, None] for name, value in params.items()}
-        for name, value in named.items():
-            if name.startswith("loc"):
-                named[name] = facts.loc + facts.scale * value
-            elif name.startswith("scale"):
-                named[name] = facts.scale * value
-        return {name: value.double().cpu().numpy() for name, value in named.items()}
 
     def _draw(
         self,

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, Tokens, Window
 from lagllama_adapters.model.kv_cache import KVCache, Scratch
 from lagllama_adapters.model.lag_tokens import lag_positions
 
-__all__ = ["EncodedHistory", "History", "fed_back", "sample_paths", "sample_paths_uncached"]
+__all__ = [
+    "EncodedHistory",
+    "History",
+    "read_back_steps",
+    "sample_paths",
+    "sample_paths_uncached",
+]
 
 
 @dataclass(frozen=True)
@@ -76,17 +82,17 @@ def sample_paths(
         encoded = EncodedHistory(model, history[rows], scores.shape[2], scratch)
         for first in range(0, paths, max_paths):
             chunk = slice(first, first + max_paths)
-            out[rows, chunk] = encoded.extend(scores[rows, chunk]).cpu()
+            out[rows, chunk] = encoded.draw(scores[rows, chunk]).cpu()
     return out
 
 
-def fed_back(start: int, stop: int, stride: int) -> list[int]:
+def read_back_steps(start: int, stop: int, stride: int) -> list[int]:
     """Which sampled steps of a block ``start .. stop - 1`` become tokens: each ``stride``-th."""
     return list(range(stop - 1, start - 1, -stride))[::-1]
 
 
 class EncodedHistory:
-    """Context of some series, encoded once; `extend` draws any number of paths from it.
+    """Context of some series, encoded once; `draw` draws any number of paths from it.
 
     Parameters
     ----------
@@ -95,9 +101,9 @@ class EncodedHistory:
     history : History
         Of the series; may live on another device.
     horizon : int
-        Most steps ahead that `extend` may be asked for.
+        Most steps ahead that `draw` may be asked for.
     scratch : Scratch, optional
-        Memory to share with others, of which one at a time may be extended.
+        Buffers to reuse; of the objects that share them one may draw at a time.
 
     Attributes
     ----------
@@ -116,32 +122,31 @@ class EncodedHistory:
         observed = history.observed.to(model.device)
         calendar = None if history.time_feat is None else history.time_feat.to(model.device)
         context = values.shape[1] - config.max_lag
-        self.facts = model.series_facts(values, observed)
-        scaled = model.standardise(values, observed, self.facts)
+        past_calendar = None if calendar is None else calendar[:, :context]
+        self.facts, tokens = model.read(Window(values, observed, past_calendar, context))
         # The steps of the last block are never read again.
-        self._fed = [
-            fed_back(stop - block, stop, config.path_stride)
+        self._read_back = [
+            read_back_steps(stop - block, stop, config.path_stride)
             for stop in range(block, horizon, block)
         ]
-        steps = [step for fed in self._fed for step in fed]
+        steps = [step for fed in self._read_back for step in fed]
         # The length of the whole sequence, which dynamic rotary scaling reads.
         cos, sin = model.rotary(context + (horizon - 1) // block * block)
         positions = [context + step for step in steps]
         self._rotary = cos[positions], sin[positions]
         self.cache = KVCache(config.n_layer, len(steps), scratch or Scratch())
-        past_calendar = None if calendar is None else calendar[:, :context]
-        tokens = model.tokens(scaled, observed, self.facts, past_calendar, context)
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
-        self._known_tokens = self._tokens_without_path(
+        scaled = self.facts.standardise(values, observed)
+        self._shared_tokens = self._tokens_without_path(
             scaled, observed, None if calendar is None else calendar[:, positions], steps
         )
 
     def _tokens_without_path(
-        self, scaled: Tensor, observed: Tensor, time_feat: Tensor | None, steps: list[int]
+        self, scaled: Tensor, observed: Tensor, calendar: Tensor | None, steps: list[int]
     ) -> Tensor:
-        """What all paths of a series share of the tokens that they will feed back.
+        """What all paths of a series share of the tokens that they will read back.
 
-        ``[token, series, feature_size]``, with 0 for lags that reach into the path.
+        Features ``[token, series, feature_size]``, with 0 for lags that reach into the path.
         """
         model, known = self.model, scaled.shape[1]
         positions = known + torch.tensor(steps, dtype=torch.long, device=scaled.device)
@@ -151,12 +156,13 @@ class EncodedHistory:
         if model.config.observed_indicators:
             indicators = (observed[:, in_past] | ~is_past).to(scaled.dtype)
         lagged = scaled[:, in_past] * is_past
-        tokens = model.assemble_tokens(lagged, indicators, self.facts.features[:, None], time_feat)
-        return tokens.transpose(0, 1).contiguous()
+        tokens = model.assemble_tokens(lagged, indicators, self.facts, calendar)
+        return tokens.features.transpose(0, 1).contiguous()
 
-    def extend(self, scores: Tensor) -> Tensor:
+    def draw(self, scores: Tensor) -> Tensor:
         """Paths for ``scores`` ``[series, path, step]``; data units, in the history's dtype."""
         model, block = self.model, self.model.head.block_length
+        marginal = model.head.marginal
         series, paths, horizon = scores.shape
         scores = scores.to(device=model.device, dtype=_sample_dtype(model))
         cache = self.cache.without_suffix()
@@ -164,27 +170,28 @@ class EncodedHistory:
         raw, done = self.first_raw[:, None], 0  # done: tokens decoded
         for start in range(0, horizon, block):
             stop = min(start + block, horizon)
-            params = model.head.constrain(raw)
-            drawn = model.head.sample_from(params, scores[:, :, start:stop])
+            params = marginal.params(raw)
+            drawn = marginal.quantile(params, scores[:, :, start:stop])
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
-                fed = self._fed[start // block]
-                rows = slice(done, done + len(fed))
+                own = self._read_back[start // block]
+                rows = slice(done, done + len(own))
                 rotary = self._rotary[0][rows], self._rotary[1][rows]
-                tokens = self._tokens(sampled, fed, self._known_tokens[rows])
-                raw = model.extend(tokens, rotary, cache)
-                done += len(fed)
-        return model.unstandardise(sampled.permute(1, 2, 0), self.facts)
+                tokens = self._tokens(sampled, own, self._shared_tokens[rows])
+                raw = model.decode_paths(tokens, rotary, cache)
+                done += len(own)
+        return self.facts.unstandardise(sampled.permute(1, 2, 0))
 
-    def _tokens(self, sampled: Tensor, fed: list[int], known: Tensor) -> Tensor:
-        """Tokens of the sampled steps ``fed``: ``[token, series, path, feature_size]``."""
+    def _tokens(self, sampled: Tensor, steps: list[int], shared: Tensor) -> Tokens:
+        """Tokens of sampled steps: ``[token, series, path, ...]``."""
         lags_seq = self.model.config.lags_seq
-        tokens = known[:, :, None].repeat(1, 1, sampled.shape[2], 1)
-        for token, step in zip(tokens, fed, strict=True):
+        features = shared[:, :, None].repeat(1, 1, sampled.shape[2], 1)
+        lag_values = features[..., : len(lags_seq)]
+        for token, step in zip(lag_values, steps, strict=True):
             within = bisect_right(lags_seq, step)  # lags ascend: the first ones reach into the path
             sources = [step - lag for lag in lags_seq[:within]]
             token[..., :within] = sampled[sources].permute(1, 2, 0)
-        return tokens
+        return Tokens(features, lag_values)
 
 
 def _sample_dtype(model: LagLlama) -> torch.dtype:
@@ -211,6 +218,7 @@ def sample_paths_uncached(
     """
     series, paths, horizon = scores.shape
     max_lag, block = model.config.max_lag, model.head.block_length
+    marginal = model.head.marginal
     context = history.values.shape[1] - max_lag
     device = model.device
 
@@ -228,18 +236,15 @@ def sample_paths_uncached(
         steps = context + start
         if rescale_each_step:
             facts = model.series_facts(values, observed)
-        tokens = model.tokens(
-            model.standardise(values, observed, facts),
-            observed,
-            facts,
-            None if calendar is None else calendar[:, :steps],
-            steps,
-        )
+        known = None if calendar is None else calendar[:, :steps]
+        tokens = model.tokens(Window(values, observed, known, steps), facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)
         raw = model.decode(tokens[:, positions], (cos[positions], sin[positions]))[:, -1]
-        positions += [context + step for step in fed_back(start, stop, model.config.path_stride)]
-        drawn = model.head.sample_from(model.head.constrain(raw[:, None]), scores[:, :, start:stop])
-        new = model.unstandardise(drawn[:, 0], facts)
+        own = read_back_steps(start, stop, model.config.path_stride)
+        positions += [context + step for step in own]
+        params = marginal.params(raw[:, None])
+        drawn = marginal.quantile(params, scores[:, :, start:stop])
+        new = facts.unstandardise(drawn[:, 0])
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)
     sampled = values[:, history.values.shape[1] :]

@@ -89,7 +89,7 @@ class CausalSelfAttention(nn.Module):
             )
         return self.out_proj(out.transpose(1, 2).reshape(batch, steps, width))  # type: ignore[no-any-return]
 
-    def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
+    def attend_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
         """Attend from new steps of every path to the shared prefix and the path's own steps.
 
         The prefix enters as one matrix product over all paths of a series. The suffix is short and

@@ -49,9 +49,9 @@ class DecoderBlock(nn.Module):
         x = x + self.attention(self.attention_norm(x), rotary, cache)
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
-    def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
-        """Map ``[step, series, path, d_model]`` likewise; see `CausalSelfAttention.extend`."""
-        x = x + self.attention.extend(self.attention_norm(x), rotary, cache)
+    def decode_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
+        """Map ``[step, series, path, d_model]``; see `CausalSelfAttention.attend_paths`."""
+        x = x + self.attention.attend_paths(self.attention_norm(x), rotary, cache)
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
 
@@ -98,9 +98,9 @@ class Decoder(nn.Module):
             x = block(x, rotary, None if cache is None else cache.layers[i])
         return self.final_norm(x)  # type: ignore[no-any-return]
 
-    def extend(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
+    def decode_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
         """Decode new steps ``[step, series, path, d_model]`` of all paths over a shared prefix."""
         for block, layer in zip(self.blocks, cache.layers, strict=True):
             assert isinstance(block, DecoderBlock)
-            x = block.extend(x, rotary, layer)
+            x = block.decode_paths(x, rotary, layer)
         return self.final_norm(x)  # type: ignore[no-any-return]

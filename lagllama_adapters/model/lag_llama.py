@@ -2,13 +2,14 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.decoder import Decoder
+from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads import make_head
 from lagllama_adapters.model.kv_cache import KVCache
 from lagllama_adapters.model.lag_tokens import gather_lags
@@ -16,22 +17,11 @@ from lagllama_adapters.model.linear import Linear
 from lagllama_adapters.model.rotary import rotary_table
 from lagllama_adapters.model.scaler import location_and_scale
 from lagllama_adapters.model.series_features import relative_features, seasonal_features
+from lagllama_adapters.model.window import Tokens, Window
 
-__all__ = ["LagLlama", "LagLlamaOutput", "SeriesFacts"]
+__all__ = ["LagLlama", "LagLlamaOutput"]
 
 N_TIME_FEATURES = 6
-
-
-class SeriesFacts(NamedTuple):
-    """What is estimated once per series at forecast start and then held.
-
-    ``loc`` and ``scale`` are ``[batch, 1]`` in the dtype of the history; ``features`` is
-    ``[batch, n_scale_features]`` in the dtype of the model.
-    """
-
-    loc: Tensor
-    scale: Tensor
-    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class LagLlamaOutput:
         ``[batch, 1]``: a value is ``loc + scale * x`` (``x`` through ``sinh`` first where the
         weights use ``asinh`` inputs).
     raw : Tensor
-        The head's output before its constraints, for losses.
+        ``[batch, steps, block_length, outputs]``: the head's output before its constraints.
     """
 
     params: tuple[Tensor, ...]
@@ -137,21 +127,37 @@ class LagLlama(nn.Module):
         """
         max_lag = self.config.max_lag
         self._check_past(past_target, past_observed_values, past_time_feat)
-        facts = self.series_facts(past_target, past_observed_values)
         values, observed = past_target, past_observed_values.bool()
-        time_feat = None if past_time_feat is None else past_time_feat[:, max_lag:]
+        calendar = None if past_time_feat is None else past_time_feat[:, max_lag:]
         if future_target is not None and future_target.shape[1] > 1:
             inputs = future_target.shape[1] - 1
             if future_observed_values is None:
                 future_observed_values = ~future_target.isnan()
             values = torch.cat((values, future_target[:, :inputs].to(values)), dim=1)
             observed = torch.cat((observed, future_observed_values[:, :inputs].bool()), dim=1)
-            if time_feat is not None:
-                time_feat = _join_calendar(time_feat, future_time_feat, inputs)
-        scaled = self.standardise(values, observed, facts)
-        tokens = self.tokens(scaled, observed, facts, time_feat, values.shape[1] - max_lag)
+            if calendar is not None:
+                calendar = _join_calendar(calendar, future_time_feat, inputs)
+        steps = values.shape[1] - max_lag
+        facts, tokens = self.read(
+            Window(values, observed, calendar, steps, forecast_start=past_target.shape[1])
+        )
         raw = self.decode(tokens)
-        return LagLlamaOutput(self.head.constrain(raw), facts.loc, facts.scale, raw)
+        params = self.head.marginal.params(raw)
+        if self.head.block_length == 1:
+            params = tuple(p.squeeze(2) for p in params)
+        return LagLlamaOutput(params, facts.loc, facts.scale, raw)
+
+    def read(self, window: Window) -> tuple[SeriesFacts, Tokens]:
+        """Facts of the series of a window, and its tokens.
+
+        Parameters
+        ----------
+        window : Window
+            Of at least ``steps + max_lag`` values. Nothing after forecast start takes part in the
+            facts.
+        """
+        facts = self.series_facts(*window.history)
+        return facts, self.tokens(window, facts)
 
     def series_facts(self, values: Tensor, observed: Tensor) -> SeriesFacts:
         """Loc, scale and the features derived from them.
@@ -159,99 +165,75 @@ class LagLlama(nn.Module):
         Parameters
         ----------
         values, observed : Tensor
-            ``[batch, time]``: the history; nothing after forecast start may be marked observed.
+            ``[batch, time]``: the history; bool, True where a value was observed.
         """
-        config, mask = self.config, observed.bool()
-        loc, scale = location_and_scale(values, mask, config.scaling, config.scale_floor)
+        config = self.config
+        loc, scale = location_and_scale(values, observed, config.scaling, config.scale_floor)
         if config.scale_features == "log":
             features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
         else:
-            features = relative_features(values, mask, loc, scale)
+            features = relative_features(values, observed, loc, scale)
         if config.season_features:
-            seasonal = seasonal_features(values, mask, scale, config.season_features)
+            seasonal = seasonal_features(values, observed, scale, config.season_features)
             features = torch.cat((features, seasonal), dim=1)
-        return SeriesFacts(loc, scale, features.to(self.dtype))
+        return SeriesFacts(
+            loc, scale, features.to(self.dtype), config.imputation, config.input_transform
+        )
 
-    def standardise(self, values: Tensor, observed: Tensor, facts: SeriesFacts) -> Tensor:
-        """Data units to the space that the network works in.
+    def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
+        """Tokens of the last ``steps`` positions of a window.
 
         Parameters
         ----------
-        values : Tensor
-            ``[batch, ...]`` in data units; unobserved ones are ignored.
-        observed : Tensor
-            Same shape, bool.
+        window : Window
+            Of at least ``steps + max_lag`` values.
         facts : SeriesFacts
             Of the same rows.
 
         Returns
         -------
-        Tensor
-            In the model's dtype; the arithmetic is done in the dtype of ``values``.
+        Tokens
+            ``[batch, steps, ...]``; features are the lags in ascending order, their indicators if
+            the weights use them, scale features, calendar.
         """
-        loc, scale = (_align(x, values) for x in (facts.loc, facts.scale))
-        zeros = torch.zeros_like(values)
-        if self.config.imputation == "zero":
-            scaled = (torch.where(observed, values, zeros) - loc) / scale
-        else:
-            scaled = torch.where(observed, (values - loc) / scale, zeros)
-        if self.config.input_transform == "asinh":
-            scaled = scaled.asinh()
-        return scaled.to(self.dtype)
-
-    def unstandardise(self, scaled: Tensor, facts: SeriesFacts) -> Tensor:
-        """Inverse of `standardise`, in the dtype of the history."""
-        loc, scale = (_align(x, scaled) for x in (facts.loc, facts.scale))
-        x = scaled.to(loc.dtype)
-        return loc + scale * (x.sinh() if self.config.input_transform == "asinh" else x)
-
-    def tokens(
-        self,
-        scaled: Tensor,
-        observed: Tensor,
-        facts: SeriesFacts,
-        time_feat: Tensor | None,
-        steps: int,
-    ) -> Tensor:
-        """Tokens of the last ``steps`` positions.
-
-        Parameters
-        ----------
-        scaled, observed : Tensor
-            ``[batch, time]`` with ``time >= steps + max_lag``.
-        time_feat : Tensor or None
-            ``[batch, steps, 6]``.
-
-        Returns
-        -------
-        Tensor
-            ``[batch, steps, feature_size]``: lags in ascending order, their indicators if the
-            weights use them, scale features, calendar.
-        """
-        lags = self.config.lags_seq
-        lagged = gather_lags(scaled, lags, steps)
+        lags, observed = self.config.lags_seq, window.observed
+        scaled = facts.standardise(window.values, observed)
+        lagged = gather_lags(scaled, lags, window.steps)
         indicators = (
-            gather_lags(observed.to(scaled.dtype), lags, steps)
+            gather_lags(observed.to(scaled.dtype), lags, window.steps)
             if self.config.observed_indicators
             else None
         )
-        return self.assemble_tokens(lagged, indicators, facts.features[:, None], time_feat)
+        return self.assemble_tokens(lagged, indicators, facts, window.calendar)
 
     def assemble_tokens(
         self,
         lagged: Tensor,
         indicators: Tensor | None,
-        scale_features: Tensor,
-        time_feat: Tensor | None,
-    ) -> Tensor:
-        """Join the parts of tokens; leading dimensions broadcast to those of ``lagged``."""
+        facts: SeriesFacts,
+        calendar: Tensor | None,
+    ) -> Tokens:
+        """Join the parts of tokens.
+
+        Parameters
+        ----------
+        lagged : Tensor
+            ``[batch, steps, n_lags]``, scaled.
+        indicators : Tensor or None
+            Same shape, 1 where the value was observed; None: the weights use none.
+        facts : SeriesFacts
+            Of the ``batch``.
+        calendar : Tensor or None
+            ``[batch, steps, 6]``.
+        """
         shape = lagged.shape[:-1]
         parts = [lagged] if indicators is None else [lagged, indicators]
-        parts.append(scale_features.expand(*shape, -1))
+        parts.append(facts.features[:, None].expand(*shape, -1))
         if self.config.time_feat:
-            calendar = lagged.new_zeros(N_TIME_FEATURES) if time_feat is None else time_feat
-            parts.append(calendar.to(lagged).expand(*shape, N_TIME_FEATURES))
-        return torch.cat(parts, dim=-1)
+            known = lagged.new_zeros(N_TIME_FEATURES) if calendar is None else calendar
+            parts.append(known.to(lagged).expand(*shape, N_TIME_FEATURES))
+        features = torch.cat(parts, dim=-1)
+        return Tokens(features, features[..., : lagged.shape[-1]])
 
     def rotary(self, length: int) -> tuple[Tensor, Tensor]:
         """Rotary table for a sequence of ``length`` positions (context and horizon together)."""
@@ -265,25 +247,27 @@ class LagLlama(nn.Module):
             dtype=self.dtype,
         )
 
-    def hidden_states(self, tokens: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Normed states of tokens ``[batch, steps, feature_size]`` at positions from 0."""
-        rotary = self.rotary(tokens.shape[1]) if rotary is None else rotary
+    def embed_tokens(self, tokens: Tokens) -> Tensor:
+        """Tokens as the decoder's input, ``[..., d_model]``."""
         # Under autocast the products are rounded, the residual stream is not.
-        embedded = self.token_embedding(tokens).to(tokens)
-        return self.decoder(embedded, rotary)  # type: ignore[no-any-return]
+        return self.token_embedding(tokens.features).to(tokens.features)  # type: ignore[no-any-return]
 
-    def decode(self, tokens: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Raw head output at every token; see `hidden_states`."""
-        lag_values = tokens[..., : len(self.config.lags_seq)]
-        return self.head(self.hidden_states(tokens, rotary), lag_values)  # type: ignore[no-any-return]
+    def states(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Normed states ``[batch, steps, d_model]`` of tokens at positions from 0."""
+        rotary = self.rotary(tokens.features.shape[1]) if rotary is None else rotary
+        return self.decoder(self.embed_tokens(tokens), rotary)  # type: ignore[no-any-return]
 
-    def prefill(self, tokens: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
+    def decode(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Raw head output at every token; see `states`."""
+        return self.head(self.states(tokens, rotary), tokens)  # type: ignore[no-any-return]
+
+    def prefill(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
         """Encode the context once, keep its keys and values, return the last token's raw output.
 
         Parameters
         ----------
-        tokens : Tensor
-            ``[series, context, feature_size]``.
+        tokens : Tokens
+            ``[series, context, ...]``.
         rotary : tuple of Tensor
             Table for context and horizon together.
         cache : KVCache
@@ -292,20 +276,20 @@ class LagLlama(nn.Module):
         Returns
         -------
         Tensor
-            ``[series, ...]``.
+            ``[series, block, outputs]``.
         """
-        context = tokens.shape[1]
+        context = tokens.features.shape[1]
         cos, sin = rotary[0][:context], rotary[1][:context]
-        hidden = self.decoder(self.token_embedding(tokens), (cos, sin), cache)[:, -1]
-        return self.head(hidden, tokens[:, -1, : len(self.config.lags_seq)])  # type: ignore[no-any-return]
+        states = self.decoder(self.embed_tokens(tokens), (cos, sin), cache)
+        return self.head(states[:, -1], tokens[:, -1])  # type: ignore[no-any-return]
 
-    def extend(self, tokens: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
+    def decode_paths(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
         """Decode new tokens of every path over the shared prefix; return the last one's raw output.
 
         Parameters
         ----------
-        tokens : Tensor
-            ``[step, series, path, feature_size]``.
+        tokens : Tokens
+            ``[step, series, path, ...]``.
         rotary : tuple of Tensor
             Rows of the rotary table at the tokens' positions.
         cache : KVCache
@@ -314,10 +298,10 @@ class LagLlama(nn.Module):
         Returns
         -------
         Tensor
-            ``[series, path, ...]``.
+            ``[series, path, block, outputs]``.
         """
-        hidden = self.decoder.extend(self.token_embedding(tokens), rotary, cache)[-1]
-        return self.head(hidden, tokens[-1, ..., : len(self.config.lags_seq)])  # type: ignore[no-any-return]
+        states = self.decoder.decode_paths(self.embed_tokens(tokens), rotary, cache)
+        return self.head(states[-1], tokens[-1])  # type: ignore[no-any-return]
 
     def _check_past(
         self, past_target: Tensor, past_observed: Tensor, past_time_feat: Tensor | None
@@ -343,11 +327,6 @@ class LagLlama(nn.Module):
                 f"past_time_feat: got shape {tuple(past_time_feat.shape)}, expected "
                 f"{(*past_target.shape, N_TIME_FEATURES)}"
             )
-
-
-def _align(facts: Tensor, values: Tensor) -> Tensor:
-    """View ``[batch, 1]`` as ``[batch, 1, ...]`` to broadcast over ``values``."""
-    return facts.view(-1, *([1] * (values.ndim - 1)))
 
 
 def _join_calendar(past: Tensor, future: Tensor | None, steps: int) -> Tensor:

@@ -1,14 +1,13 @@
-"""How the errors of a block's steps hang together."""
+"""Calibration of the dependence between forecast errors within a block."""
 
-from copy import copy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lagllama_adapters.inference.sampler import EncodedHistory, History
-from lagllama_adapters.model import LagLlama
-from lagllama_adapters.model.lag_llama import SeriesFacts
+from lagllama_adapters.model import LagLlama, SeriesFacts
+from lagllama_adapters.model.heads import BlockCopula
 from lagllama_adapters.training.window_sampling import WindowBatches
 
 __all__ = ["estimate_block_copula", "fit_autocorrelation"]
@@ -103,9 +102,9 @@ def _forecast(model: LagLlama, batch: dict[str, Tensor]) -> _Forecast:
     history = History(values[:, :end], inputs[:, :end], batch["time_feat"])
     encoded = EncodedHistory(model, history, horizon=model.config.block_length)
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
-    target = model.standardise(values[:, end:], batch["observed"][:, end:], encoded.facts)
-    level = model.head.distribution(model.head.constrain(encoded.first_raw)).cdf(target)
-    scores = torch.special.ndtri(level.double().clamp(1e-4, 1 - 1e-4))
+    target = encoded.facts.standardise(values[:, end:], batch["observed"][:, end:])
+    marginal = model.head.marginal
+    scores = marginal.normal_scores(marginal.params(encoded.first_raw), target)
     return _Forecast(encoded.first_raw, target, observed, scores)
 
 
@@ -121,20 +120,20 @@ def _sum_risks(model: LagLlama, forecast: _Forecast, slow: float, fast: float) -
     Each window counts in units of the spread that its sum has with independent steps. All shares
     have the same random numbers.
     """
-    head, rows = copy(model.head), len(forecast.target)
-    shape = (rows, _PATHS, head.block_length, head.n_shocks)
+    marginal, block, rows = model.head.marginal, model.head.block_length, len(forecast.target)
+    shape = (rows, _PATHS, block, BlockCopula.n_shocks)
     shocks = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    params = head.constrain(forecast.raw[:, None])
-    nothing = torch.zeros(rows, 1)
-    unit = SeriesFacts(nothing, nothing + 1, nothing)
-    truths = torch.where(forecast.observed, model.unstandardise(forecast.target, unit), 0.0)
-    horizons = sorted({min(steps, head.block_length) for steps in _HORIZONS})
+    params = marginal.params(forecast.raw[:, None])
+    nothing, config = torch.zeros(rows, 1), model.config
+    unit = SeriesFacts(nothing, nothing + 1, nothing, config.imputation, config.input_transform)
+    truths = torch.where(forecast.observed, unit.unstandardise(forecast.target), 0.0)
+    horizons = sorted({min(steps, block) for steps in _HORIZONS})
     risks = torch.zeros(len(_SHARES), len(horizons))
     spread: dict[int, Tensor] = {}
     for i, share in enumerate(_SHARES):
-        head.block_copula = (float(share), slow, fast)  # type: ignore[assignment]
-        samples = head.sample_from(params, head.join_steps(shocks))
-        paths = model.unstandardise(samples, unit) * forecast.observed[:, None]
+        copula = BlockCopula(float(share), slow, fast, block)
+        samples = marginal.quantile(params, copula.join(shocks))
+        paths = unit.unstandardise(samples) * forecast.observed[:, None]
         for j, horizon in enumerate(horizons):
             sums = paths[..., :horizon].sum(-1)
             quantiles = sums.quantile(_LEVELS, dim=1).T

@@ -126,11 +126,11 @@ class PretrainingModule(L.LightningModule):
             batch["values"],
             batch["observed"],
             inputs_observed=batch["inputs_observed"],
-            history=batch["history"],
+            forecast_start=batch["history"],
             steps=batch["time_feat"].shape[1],
             time_feat=batch["time_feat"],
             discount=self.discount,
-            products=self.products,
+            matmul_dtype=self.products,
         )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

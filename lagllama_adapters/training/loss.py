@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, Window
 
 __all__ = ["training_loss", "window_loss"]
 
@@ -51,13 +51,12 @@ def training_loss(
     if past_time_feat is not None and future_time_feat is not None:
         time_feat = torch.cat((past_time_feat, future_time_feat), dim=1)
         time_feat = time_feat[:, model.config.max_lag : -1]
-    history = past_target.shape[1]
     return window_loss(
         model,
         values,
         observed,
         inputs_observed=observed,
-        history=torch.full((len(values),), history, device=values.device),
+        forecast_start=torch.full((len(values),), past_target.shape[1], device=values.device),
         steps=values.shape[1] - 1 - model.config.max_lag,
         time_feat=time_feat,
         discount=0.0,
@@ -71,19 +70,19 @@ def window_loss(
     observed: Tensor,
     *,
     inputs_observed: Tensor,
-    history: Tensor,
+    forecast_start: Tensor,
     steps: int,
     time_feat: Tensor | None,
     discount: float = 2.0,
-    products: torch.dtype = torch.float32,
+    matmul_dtype: torch.dtype = torch.float32,
     horizon_only: bool = False,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
-    Loc and scale come from the first ``history`` values of each row. Positions before that point
-    would see, through them, a little of their own future, which matters for short series: their
-    weight is ``(observations so far / observations of the history) ** discount``. Rows without an
-    observation in their history have no loc and scale: their weight is 0.
+    Loc and scale come from the values of each row before its forecast start. Positions before that
+    point would see, through them, a little of their own future, which matters for short series:
+    their weight is ``(observations so far / observations of the history) ** discount``. Rows
+    without an observation in their history have no loc and scale: their weight is 0.
 
     Parameters
     ----------
@@ -95,15 +94,15 @@ def window_loss(
         Like ``values``: which may serve as targets.
     inputs_observed : Tensor
         Like ``values``: which may serve as inputs (augmentation may hide some).
-    history : Tensor
-        ``[batch]``, int64: forecast start as an index into the window.
+    forecast_start : Tensor
+        ``[batch]``, int64: where the history ends, as an index into the window.
     steps : int
         Tokens.
     time_feat : Tensor or None
         ``[batch, steps, 6]``.
     discount : float
         Exponent, 0: all positions weigh the same.
-    products : torch.dtype
+    matmul_dtype : torch.dtype
         Of the network's matrix products (`torch.autocast`), whose results have it too; weights,
         residual stream, attention on the CPU and loss stay in the dtype of the weights.
     horizon_only : bool
@@ -116,30 +115,28 @@ def window_loss(
         Scalar; 0 if no target with a history was observed.
     """
     max_lag, block = model.config.max_lag, model.head.block_length
-    index = torch.arange(values.shape[1], device=values.device)
-    in_history = inputs_observed & (index < history[:, None])
-    facts = model.series_facts(values, in_history)
     end = max_lag + steps
-    scaled = model.standardise(values[:, :end], inputs_observed[:, :end], facts)
-    tokens = model.tokens(scaled, inputs_observed[:, :end], facts, time_feat, steps)
-    mixed = products != torch.float32
-    with torch.autocast(values.device.type, products if mixed else None, enabled=mixed):
+    window = Window(values[:, :end], inputs_observed[:, :end], time_feat, steps, forecast_start)
+    facts, tokens = model.read(window)
+    mixed = matmul_dtype != torch.float32
+    with torch.autocast(values.device.type, matmul_dtype if mixed else None, enabled=mixed):
         raw = model.decode(tokens)
-    raw = raw.to(tokens)
+    raw = raw.to(tokens.features)
 
-    target = model.standardise(values, observed, facts)
+    target = facts.standardise(values, observed)
     windows = _blocks(target, max_lag + 1, steps, block)
     weight = _blocks(observed.to(raw.dtype), max_lag + 1, steps, block)
+    in_history = window.history[1]
     weight = weight * in_history.any(1)[:, None, None]
     if discount:
         seen = in_history.cumsum(1)
-        share = seen[:, max_lag:end] / seen[:, -1:].clamp_min(1)
+        share = seen[:, max_lag:] / seen[:, -1:].clamp_min(1)
         weight = weight * share.pow(discount).to(raw.dtype)[..., None]
     if horizon_only:
-        begun = index[max_lag:end] >= history[:, None] - 1
+        index = torch.arange(max_lag, end, device=values.device)
+        begun = index >= forecast_start[:, None] - 1
         weight = weight * begun[..., None]
-    log_scale = facts.scale.log().to(raw.dtype)[..., None]
-    loss = model.head.loss(raw, windows, log_scale)
+    loss = model.head.marginal.loss(raw, windows, facts)
     return (loss * weight).sum() / weight.sum().clamp_min(1e-6)
 
 

@@ -11,7 +11,7 @@ from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import content_key
 from lagllama_adapters.inference.sampler import sample_paths_uncached
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.model.mixture import StudentTMixture
+from lagllama_adapters.model.distributions import StudentTMixture
 
 HORIZON, PATHS = 8, 30
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lagllama_adapters.model import LagLlamaConfig
+from lagllama_adapters.model import LagLlamaConfig, SeriesFacts, Tokens
 from lagllama_adapters.model.distributions import StudentT
 from lagllama_adapters.model.heads import make_head
 
@@ -31,6 +31,16 @@ HEADS = {
 PATHS = 40_000
 
 
+def _facts(scale):
+    """Of series with that scale, ``[batch, 1]``."""
+    return SeriesFacts(torch.zeros_like(scale), scale, scale.double(), "zero", "none")
+
+
+def _zeros(lags):
+    """Tokens of series that have always been at their loc."""
+    return Tokens(torch.zeros_like(lags), torch.zeros_like(lags))
+
+
 @pytest.fixture(params=HEADS)
 def head(request):
     with torch.random.fork_rng(devices=[]):
@@ -44,7 +54,7 @@ def params(head):
     hidden = torch.randn(1, 1, 8, generator=generator, dtype=torch.float64)
     lags = torch.randn(1, 1, 13, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        return head.constrain(head(hidden, lags))
+        return head.marginal.params(head(hidden, Tokens(lags, lags)))
 
 
 def _shocks(steps, n_shocks, seed=5):
@@ -53,12 +63,12 @@ def _shocks(steps, n_shocks, seed=5):
 
 
 def _samples(head, params):
-    scores = head.join_steps(_shocks(head.block_length, head.n_shocks))
-    return head.sample_from(params, scores[None])[0]
+    scores = head.dependence.join(_shocks(head.block_length, head.dependence.n_shocks))
+    return head.marginal.quantile(params, scores[None])[0]
 
 
 def test_samples_follow_the_distribution_of_the_parameters(head, params):
-    samples, distribution = _samples(head, params), head.distribution(params)
+    samples, distribution = _samples(head, params), head.marginal.distribution(params)
     shape = distribution.batch_shape
     for level in (0.02, 0.1, 0.5, 0.9, 0.98):
         quantile = distribution.icdf(torch.full(shape, level, dtype=torch.float64))
@@ -67,7 +77,7 @@ def test_samples_follow_the_distribution_of_the_parameters(head, params):
 
 
 def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
-    samples, mean = _samples(head, params), head.distribution(params).mean.reshape(-1)
+    samples, mean = _samples(head, params), head.marginal.distribution(params).mean.reshape(-1)
     error = samples.std(0) / PATHS**0.5
     assert ((samples.mean(0) - mean).abs() < 5 * error).all()
 
@@ -75,30 +85,32 @@ def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
 def test_a_sample_is_the_quantile_at_the_level_of_its_score(head, params):
     scores = torch.linspace(-4, 4, 161, dtype=torch.float64)[None, :, None]
     scores = scores.expand(1, 161, head.block_length)
-    samples = head.sample_from(params, scores)
+    samples = head.marginal.quantile(params, scores)
     assert (samples.diff(dim=1) > 0).all()
     levels = torch.special.ndtr(scores)
-    expected = head.distribution(params).icdf(levels.squeeze(-1))
-    torch.testing.assert_close(samples, expected.view_as(samples), rtol=1e-6, atol=1e-9)
+    expected = head.marginal.distribution(params).icdf(levels)
+    torch.testing.assert_close(samples, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("score", [-8.0, -4.0, 4.0, 8.0])
 def test_float32_keeps_digits_in_both_tails(score, head, params):
     scores = torch.full((1, 1, head.block_length), score, dtype=torch.float64)
-    exact = head.sample_from(params, scores)
-    got = head.sample_from(tuple(p.float() for p in params), scores.float())
+    exact = head.marginal.quantile(params, scores)
+    got = head.marginal.quantile(tuple(p.float() for p in params), scores.float())
     torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
 
 
 def test_heads_of_one_step_leave_steps_independent():
     shocks = _shocks(5, 1)
     for name in ("student_t", "normal"):
-        assert torch.equal(make_head(HEADS[name]).join_steps(shocks), shocks[..., 0])
+        assert torch.equal(make_head(HEADS[name]).dependence.join(shocks), shocks[..., 0])
 
 
 def test_longer_horizons_extend_shorter_ones(head):
-    shocks = _shocks(14, head.n_shocks)[:9]
-    torch.testing.assert_close(head.join_steps(shocks)[:, :5], head.join_steps(shocks[:, :5]))
+    shocks = _shocks(14, head.dependence.n_shocks)[:9]
+    torch.testing.assert_close(
+        head.dependence.join(shocks)[:, :5], head.dependence.join(shocks[:, :5])
+    )
 
 
 def test_steps_of_a_block_are_two_autoregressive_processes_and_blocks_are_apart():
@@ -109,12 +121,12 @@ def test_steps_of_a_block_are_two_autoregressive_processes_and_blocks_are_apart(
         fresh = shocks[:, step]
         state = fresh if step % 6 == 0 else decay * state + (1 - decay**2).sqrt() * fresh
         expected.append((state * share.sqrt()).sum(-1))
-    got = make_head(BLOCK).join_steps(shocks)
+    got = make_head(BLOCK).dependence.join(shocks)
     torch.testing.assert_close(got, torch.stack(expected, dim=1))
 
 
 def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not():
-    scores = make_head(BLOCK).join_steps(_shocks(12, 2, seed=7))
+    scores = make_head(BLOCK).dependence.join(_shocks(12, 2, seed=7))
     step = np.arange(12)
     same_block = step[:, None] // 6 == step[None] // 6
     distance = np.abs(step[:, None] - step)
@@ -140,7 +152,7 @@ def test_the_variance_of_a_sum_is_that_of_jointly_normal_steps():
 def test_pinball_loss_is_twice_the_mean_over_levels():
     head = make_head(BLOCK).double()
     raw, target = torch.randn(2, 3, 6, 5).double(), torch.randn(2, 3, 6).double()
-    got = head.loss(raw, target, torch.zeros(2, 1, 1))
+    got = head.marginal.loss(raw, target, _facts(torch.ones(2, 1)))
     error = target.numpy()[..., None] - raw.numpy()
     q = np.array(BLOCK.quantile_levels)
     expected = 2 * np.where(error > 0, q * error, (q - 1) * error).mean(-1)
@@ -155,7 +167,7 @@ def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_i
     weight = torch.rand(2, 3, 6, dtype=torch.float64)
     error, q = target[..., None] - raw, torch.tensor(BLOCK.quantile_levels, dtype=torch.float64)
     plain = 2 * torch.maximum(q * error, (q - 1) * error).mean(-1)
-    got = head.loss(raw, target, torch.zeros(2, 1, 1))
+    got = head.marginal.loss(raw, target, _facts(torch.ones(2, 1)))
     torch.testing.assert_close(
         *(torch.autograd.grad((loss * weight).sum(), raw)[0] for loss in (got, plain)),
         rtol=1e-6,
@@ -166,29 +178,29 @@ def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_i
 @pytest.mark.parametrize("name", ["student_t", "normal", "student_t_mixture"])
 def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
     head = make_head(HEADS[name]).double()
-    raw = head(torch.randn(2, 3, 8).double(), torch.zeros(2, 3, 13).double())
+    raw = head(torch.randn(2, 3, 8).double(), _zeros(torch.zeros(2, 3, 13).double()))
     target = torch.randn(2, 3, head.block_length).double()
     scale = torch.tensor([2.0, 5.0]).double()[:, None, None]
-    scaled = head.distribution(head.constrain(raw))
-    # A head of one step has no dimension for the steps of a block.
-    per_target = scale.expand_as(target).reshape(scaled.batch_shape)
+    scaled = head.marginal.distribution(head.marginal.params(raw))
+    per_target = scale.expand_as(target)
     transformed = torch.distributions.TransformedDistribution(
         scaled, [torch.distributions.AffineTransform(1.0, per_target)]
     )
-    expected = -transformed.log_prob(1.0 + per_target * target.view_as(per_target))
-    got = head.loss(raw, target, scale.log())
-    torch.testing.assert_close(got, expected.view_as(target))
+    expected = -transformed.log_prob(1.0 + per_target * target)
+    got = head.marginal.loss(raw, target, _facts(scale[..., 0]))
+    torch.testing.assert_close(got, expected)
 
 
 def test_a_block_of_one_component_is_a_student_t_at_each_step():
     head = make_head(replace(MIXTURE, mixture_components=1)).double()
-    raw = head(torch.randn(1, 3, 8).double(), torch.randn(1, 3, 13).double())
-    weights, df, loc, scale = (p.squeeze(-1) for p in head.constrain(raw))
+    lags = torch.randn(1, 3, 13).double()
+    raw = head(torch.randn(1, 3, 8).double(), Tokens(lags, lags))
+    weights, df, loc, scale = (p.squeeze(-1) for p in head.marginal.params(raw))
     torch.testing.assert_close(weights, torch.ones_like(weights))
-    expected, got = StudentT(df, loc, scale), head.distribution(head.constrain(raw))
+    expected, got = StudentT(df, loc, scale), head.marginal.distribution(head.marginal.params(raw))
     value, scores = torch.randn(1, 3, 6).double(), 3 * torch.randn(1, 3, 6).double()
     torch.testing.assert_close(got.log_prob(value), expected.log_prob(value))
-    samples = head.sample_from(head.constrain(raw), scores)
+    samples = head.marginal.quantile(head.marginal.params(raw), scores)
     torch.testing.assert_close(samples, expected.icdf_of_score(scores), rtol=1e-6, atol=1e-9)
 
 
@@ -198,7 +210,7 @@ def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
         head = make_head(replace(MIXTURE, mixture_min_scale=min_scale)).double()
         raw = torch.full((1, 1, 6, 12), -1e3, dtype=torch.float64)
         raw[..., 6:9] = 0  # loc
-        loss = head.loss(raw, torch.zeros(1, 1, 6).double(), torch.zeros(1, 1, 1).double())
+        loss = head.marginal.loss(raw, torch.zeros(1, 1, 6).double(), _facts(torch.ones(1, 1)))
         assert (loss > -math.log(0.4 / min_scale)).all()
         assert (loss < -math.log(0.3 / min_scale)).all()
 
@@ -207,14 +219,16 @@ def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
 def test_experts_shift_the_distributions_and_change_nothing_else(config):
     head = make_head(replace(config, lag_experts=2)).double()
     hidden, lags = torch.randn(4, 8).double(), torch.randn(4, 13).double()
-    without, shifted = head(hidden, torch.zeros_like(lags)), head(hidden, lags)
-    gate = head.expert_gate(hidden).softmax(-1)
-    by = torch.einsum("nk,nl,lkp->np", gate, lags, head.experts.view(13, 2, 6))
-    mean = [head.distribution(head.constrain(raw)).mean for raw in (without, shifted)]
+    without, shifted = head(hidden, _zeros(lags)), head(hidden, Tokens(lags, lags))
+    gate = head.projection.expert_gate(hidden).softmax(-1)
+    by = torch.einsum("nk,nl,lkp->np", gate, lags, head.projection.experts.view(13, 2, 6))
+    mean = [
+        head.marginal.distribution(head.marginal.params(raw)).mean for raw in (without, shifted)
+    ]
     torch.testing.assert_close(mean[1] - mean[0], by)
     width = [
-        head.distribution(head.constrain(raw)).icdf(torch.tensor(0.9).double())
-        - head.distribution(head.constrain(raw)).icdf(torch.tensor(0.1).double())
+        head.marginal.distribution(head.marginal.params(raw)).icdf(torch.tensor(0.9).double())
+        - head.marginal.distribution(head.marginal.params(raw)).icdf(torch.tensor(0.1).double())
         for raw in (without, shifted)
     ]
     torch.testing.assert_close(width[1], width[0])
@@ -223,7 +237,7 @@ def test_experts_shift_the_distributions_and_change_nothing_else(config):
 def test_experts_start_as_seasonal_naive_forecasts():
     head = make_head(replace(BLOCK, lag_experts=5))
     lags = torch.arange(13.0)  # the value at lag l is l
-    maps = head.experts.detach().round().view(13, 5, 6)
+    maps = head.projection.experts.detach().round().view(13, 5, 6)
     copies = torch.einsum("l,lkp->kp", lags, maps)
     torch.testing.assert_close(copies[0], torch.zeros(6))  # season 1: the last value
     torch.testing.assert_close(copies[1], torch.arange(11.0, 5.0, -1))  # season 12
@@ -239,17 +253,17 @@ def test_a_gain_scales_what_the_state_adds_and_not_the_experts():
     hidden = torch.randn(7, 8, generator=generator, dtype=torch.float64)
     lags = torch.randn(7, 13, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        gain = head.log_gain(hidden).exp()
-        experts = head(hidden, lags) - head(hidden, torch.zeros_like(lags))
-        offsets = head(hidden, torch.zeros_like(lags))
+        gain = head.projection.log_gain(hidden).exp()
+        experts = head(hidden, Tokens(lags, lags)) - head(hidden, _zeros(lags))
+        offsets = head(hidden, _zeros(lags))
         torch.testing.assert_close(
-            offsets, head.proj(hidden).unflatten(-1, (6, 5)) * gain[..., None]
+            offsets, head.projection.proj(hidden).unflatten(-1, (6, 5)) * gain[..., None]
         )
-        head.log_gain.bias += 1000  # as a bad step of training might
+        head.projection.log_gain.bias += 1000  # as a bad step of training might
         torch.testing.assert_close(
-            head(hidden, lags) - head(hidden, torch.zeros_like(lags)), experts
+            head(hidden, Tokens(lags, lags)) - head(hidden, _zeros(lags)), experts
         )
-        assert (head(hidden, lags).abs() < 1e3).all()
+        assert (head(hidden, Tokens(lags, lags)).abs() < 1e3).all()
 
 
 def test_only_quantile_blocks_have_a_gain():

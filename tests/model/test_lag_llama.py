@@ -60,11 +60,11 @@ def test_a_copy_shares_no_weight_and_no_container(network):
     storage = {p.data_ptr() for p in network.parameters()}
     assert not storage & {p.data_ptr() for p in duplicate.parameters()}
 
-    before = network.state_dict()["head.proj.weight"].clone()
-    duplicate.head.proj.weight.data.add_(1)
-    duplicate.head.proj.register_forward_hook(lambda *_: None)
-    torch.testing.assert_close(network.head.proj.weight.data, before)
-    assert not network.head.proj._forward_hooks
+    before = network.state_dict()["head.projection.proj.weight"].clone()
+    duplicate.head.projection.proj.weight.data.add_(1)
+    duplicate.head.projection.proj.register_forward_hook(lambda *_: None)
+    torch.testing.assert_close(network.head.projection.proj.weight.data, before)
+    assert not network.head.projection.proj._forward_hooks
 
 
 def test_modules_that_stand_twice_stay_one(network):

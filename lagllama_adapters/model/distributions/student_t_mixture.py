@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily
 
-from lagllama_adapters.model.distributions import StudentT
+from lagllama_adapters.model.distributions.student_t import StudentT
 
 __all__ = ["StudentTMixture"]
 

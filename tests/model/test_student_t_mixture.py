@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from lagllama_adapters.model.distributions import StudentT
-from lagllama_adapters.model.mixture import StudentTMixture
+from lagllama_adapters.model.distributions import StudentT, StudentTMixture
 
 
 def _mixtures(count, components, seed=0):

@@ -1,0 +1,7 @@
+"""Distributions that torch lacks, with quantiles of normal scores."""
+
+from lagllama_adapters.model.distributions.piecewise_quantile import PiecewiseQuantile
+from lagllama_adapters.model.distributions.student_t import StudentT
+from lagllama_adapters.model.distributions.student_t_mixture import StudentTMixture
+
+__all__ = ["PiecewiseQuantile", "StudentT", "StudentTMixture"]
