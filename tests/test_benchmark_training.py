@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, SeriesFacts, Tokens
 from lagllama_adapters.training.recipes import PRESETS
 
 BENCHMARK = Path(__file__).parents[1] / "examples" / "benchmarks" / "training.py"
@@ -57,14 +57,17 @@ def test_flops_are_those_that_torch_counts(benchmark):
         model = LagLlama(config).eval()
         counter = FlopCounterMode(display=False)
         with sdpa_kernel(SDPBackend.MATH), counter:
-            model.decode(torch.zeros(1, tokens, config.feature_size))
+            features = torch.zeros(1, tokens, config.feature_size)
+            model.decode(Tokens(features, features[..., : len(config.lags_seq)]))
         later = 4 * config.n_layer * config.d_model * (tokens - 1) / 2
         expected = counter.get_total_flops() / tokens - later
         assert benchmark.flops_per_token(config, tokens) / 3 == pytest.approx(expected)
 
 
 def test_the_plain_loss_is_that_of_the_head(benchmark):
-    head = LagLlama(PRESETS["tiny"]).head
+    marginal = LagLlama(PRESETS["tiny"]).head.marginal
     raw, target = torch.randn(2, 3, 24, 13), torch.randn(2, 3, 24)
-    expected = head.loss(raw, target, torch.zeros(2, 1, 1))
-    torch.testing.assert_close(benchmark.plain_pinball(head, raw, target), expected)
+    one = torch.ones(2, 1)
+    facts = SeriesFacts(one, one, one, "zero", "none")
+    expected = marginal.loss(raw, target, facts)
+    torch.testing.assert_close(benchmark.plain_pinball(marginal, raw, target), expected)

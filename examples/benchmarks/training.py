@@ -33,7 +33,8 @@ from measure import in_words, machine, peak_rss
 from torch import Tensor
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model import LagLlama, LagLlamaConfig, SeriesFacts
+from lagllama_adapters.model.heads import Marginal
 from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
 from lagllama_adapters.training.loss import window_loss
 from lagllama_adapters.training.recipes import PRESETS, PretrainSettings
@@ -100,23 +101,23 @@ class Training:
         )
         # Named only where it is not the default: earlier versions know float32 alone.
         mixed = case.precision != "float32"
-        self.options = {"products": getattr(torch, case.precision)} if mixed else {}
+        self.options = {"matmul_dtype": getattr(torch, case.precision)} if mixed else {}
         self.window_loss = torch.compile(window_loss) if case.compiled else window_loss
         self.index, self.loss_seconds = 0, 0.0
         if not case.compiled:
             self._time_the_loss(plain_pinball if case.plain_loss else None)
 
     def _time_the_loss(self, other: Callable[..., Tensor] | None) -> None:
-        head = self.model.head
-        original = head.loss
+        marginal = self.model.head.marginal
+        original = marginal.loss
 
-        def timed(raw: Tensor, target: Tensor, log_scale: Tensor) -> Tensor:
+        def timed(raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
             start = self.now()
-            loss = original(raw, target, log_scale) if other is None else other(head, raw, target)
+            loss = original(raw, target, facts) if other is None else other(marginal, raw, target)
             self.loss_seconds = self.now() - start
             return loss
 
-        head.loss = timed
+        marginal.loss = timed
 
     def now(self) -> float:
         if self.device == "cuda":
@@ -129,12 +130,13 @@ class Training:
         batch = {k: v.to(self.device) for k, v in self.batches.batch(self.index).items()}
         self.index += 1
         marks.append(self.now())
-        names = ("inputs_observed", "history", "time_feat")
         loss = self.window_loss(
             self.model,
             batch["values"],
             batch["observed"],
-            **{name: batch[name] for name in names},
+            inputs_observed=batch["inputs_observed"],
+            forecast_start=batch["history"],
+            time_feat=batch["time_feat"],
             steps=self.tokens,
             **self.options,
         )
@@ -152,10 +154,10 @@ class Training:
         return dict(zip(PARTS, (data, forward - inner, inner, backward, optimizer), strict=True))
 
 
-def plain_pinball(head: torch.nn.Module, raw: Tensor, target: Tensor) -> Tensor:
-    """The loss of `QuantileBlockHead` as defined."""
+def plain_pinball(marginal: Marginal, raw: Tensor, target: Tensor) -> Tensor:
+    """The loss of `QuantileMarginal` as defined."""
     error = target[..., None] - raw
-    levels = torch.tensor(head.quantile_levels, device=raw.device)
+    levels = torch.tensor(marginal.levels, device=raw.device)
     return 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
 
@@ -177,7 +179,7 @@ def products(model: LagLlama, rows: int, dtype: torch.dtype) -> Callable[[], Non
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             weight = parameter.detach().to(dtype)
-            weight = weight.T if name == "head.experts" else weight
+            weight = weight.T if name == "head.projection.experts" else weight
             inputs = weight.new_ones(rows, weight.shape[1])
             gradient = weight.new_ones(rows, weight.shape[0])
             todo.append((inputs, weight, gradient, name))
@@ -185,7 +187,7 @@ def products(model: LagLlama, rows: int, dtype: torch.dtype) -> Callable[[], Non
     def run() -> None:
         for inputs, weight, gradient, name in todo:
             torch.nn.functional.linear(inputs, weight)
-            if name not in ("token_embedding.weight", "head.experts"):
+            if name not in ("token_embedding.weight", "head.projection.experts"):
                 gradient @ weight
             gradient.T @ inputs
 

@@ -39,9 +39,11 @@ def test_the_joined_tensors_hold_their_parts_in_the_documented_order(tiny_publis
     assert torch.equal(gated[256:], published["transformer.h.0.mlp.c_fc2.weight"])
     for i in range(3):
         assert torch.equal(
-            state["head.proj.weight"][i], published[f"param_proj.proj.{i}.weight"][0]
+            state["head.projection.proj.weight"][i], published[f"param_proj.proj.{i}.weight"][0]
         )
-        assert torch.equal(state["head.proj.bias"][i], published[f"param_proj.proj.{i}.bias"][0])
+        assert torch.equal(
+            state["head.projection.proj.bias"][i], published[f"param_proj.proj.{i}.bias"][0]
+        )
 
 
 def test_a_converted_checkpoint_is_a_folder_with_the_same_weights(

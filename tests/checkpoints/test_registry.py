@@ -148,7 +148,7 @@ def step_an_optimizer(model):
 
 
 def replace_a_parameter(model):
-    model.head.proj.bias = torch.nn.Parameter(torch.zeros(3))
+    model.head.projection.proj.bias = torch.nn.Parameter(torch.zeros(3))
 
 
 def freeze(model):

@@ -67,7 +67,7 @@ def test_training_depends_on_the_random_state_only(make, monthly, settings):
         for state in (0, 0, 1)
     )
     torch.testing.assert_close(weights(first), weights(second), rtol=0, atol=0)
-    assert not torch.equal(*(m.model.network.head.proj.weight for m in (first, other)))
+    assert not torch.equal(*(m.model.network.head.projection.proj.weight for m in (first, other)))
 
 
 def test_first_training_of_a_process_is_like_the_later_ones(make, monthly, settings):

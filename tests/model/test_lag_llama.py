@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from lagllama_adapters.checkpoints import load_pretrained
-from lagllama_adapters.model import LagLlama
 
 
 @pytest.fixture
@@ -16,38 +16,27 @@ def network():
     return copy.deepcopy(load_pretrained("tiny"))
 
 
-def generic_copy(network):
-    """What the copy module does with any other module."""
-    method = LagLlama.__deepcopy__
-    del LagLlama.__deepcopy__
-    try:
-        return copy.deepcopy(network)
-    finally:
-        LagLlama.__deepcopy__ = method
-
-
-def parts(network):
-    return {
-        name: (type(module), module.training, vars(module).keys())
-        for name, module in network.named_modules()
-    }
-
-
-def test_a_copy_is_that_of_the_generic_way(network):
-    network.head.requires_grad_(False)
-    network.decoder.train()
+def test_a_copy_of_a_compiled_network_runs_its_own_weights(network):
     network.head.compile(backend="eager")
-    fast, slow = copy.deepcopy(network), generic_copy(network)
-    assert parts(fast) == parts(slow)
-    for (name, got), (_, expected) in zip(
-        fast.named_parameters(), slow.named_parameters(), strict=True
-    ):
-        assert isinstance(got, nn.Parameter), name
-        assert got.requires_grad == expected.requires_grad
-        assert got.grad is None
+    duplicate = copy.deepcopy(network)
+    assert network.head._compiled_call_impl is not None
+    assert duplicate.head._compiled_call_impl is None
+    for got, expected in zip(duplicate.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=0)
-    assert fast.config == slow.config
-    assert repr(fast) == repr(slow)
+
+
+def test_networks_with_parametrised_weights_can_be_copied(network):
+    class Twice(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    register_parametrization(network.head.projection.proj, "weight", Twice())
+    duplicate = copy.deepcopy(network)
+    expected = network.head.projection.proj.weight
+    torch.testing.assert_close(duplicate.head.projection.proj.weight, expected, rtol=0, atol=0)
+    duplicate.head.projection.proj.parametrizations.weight.original.data.add_(1)
+    assert not torch.equal(duplicate.head.projection.proj.weight, expected)
+    assert torch.equal(network.head.projection.proj.weight, expected)
 
 
 def test_a_copy_shares_no_weight_and_no_container(network):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.model.heads import BlockCopula
 from lagllama_adapters.training import copula
 from lagllama_adapters.training.copula import estimate_block_copula, fit_autocorrelation
 from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
@@ -40,15 +41,12 @@ def test_errors_that_stay_are_found(make_model):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
 def test_the_share_of_calibrated_forecasts_is_that_of_their_errors(share, make_model):
     model = make_model()
-    head = model.head
-    raw = torch.special.ndtri(torch.tensor(head.quantile_levels)).expand(4000, 6, -1)
-    head.block_copula = (share, 0.95, 0.3)
+    marginal = model.head.marginal
+    raw = torch.special.ndtri(torch.tensor(marginal.levels)).expand(4000, 6, -1)
     shocks = torch.randn(4000, 1, 6, 2, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        params = head.constrain(raw[:, None])
-        target = head.sample_from(params, head.join_steps(shocks))[:, 0]
+        params = marginal.params(raw[:, None])
+        target = marginal.quantile(params, BlockCopula(share, 0.95, 0.3, 6).join(shocks))[:, 0]
     observed = torch.rand(4000, 6, generator=torch.Generator().manual_seed(2)) < 0.9
-    head.block_copula = (0.5, 0.5, 0.5)  # which must not matter
     forecast = copula._Forecast(raw, target, observed, target)
     assert copula._best_share(model, [forecast], 0.95, 0.3) == pytest.approx(share, abs=0.15)
-    assert head.block_copula == (0.5, 0.5, 0.5)

@@ -193,7 +193,7 @@ def test_state_of_another_run_is_refused(make_model, panel, tmp_path, monkeypatc
         finetune(make_model(), panel, replace(settings, learning_rate=1e-3))
     other = copy.deepcopy(make_model())
     with torch.no_grad():
-        other.head.proj.bias.add_(1)
+        other.head.projection.proj.bias.add_(1)
     with pytest.raises(ValueError, match="holds the state of another run"):
         finetune(other, panel, settings)
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lagllama_adapters.model import Window
 from lagllama_adapters.training.loss import training_loss, window_loss
 
 
@@ -23,8 +24,8 @@ def _slow_window_loss(model, values, observed, history, steps, discount, horizon
         past[:, h:] = False
         facts = model.series_facts(v, past)
         end = max_lag + steps
-        scaled = model.standardise(v, o, facts)
-        raw = model.decode(model.tokens(scaled[:, :end], o[:, :end], facts, None, steps))
+        scaled = facts.standardise(v, o)
+        raw = model.decode(model.tokens(Window(v[:, :end], o[:, :end], None, steps), facts))
         for token in range(steps):
             position = max_lag + token
             if horizon_only and position + 1 < h:
@@ -35,9 +36,7 @@ def _slow_window_loss(model, values, observed, history, steps, discount, horizon
                 at = position + 1 + step
                 if at < v.shape[1] and o[0, at]:
                     target = scaled[:, at].view(1, 1, 1).expand(1, 1, block)
-                    loss = model.head.loss(
-                        raw[:, token : token + 1], target, facts.scale.log()[..., None]
-                    )
+                    loss = model.head.marginal.loss(raw[:, token : token + 1], target, facts)
                     total, weights = total + weight * loss[0, 0, step], weights + weight
     return total / weights
 
@@ -54,7 +53,7 @@ def test_window_loss_equals_its_definition(head, discount, horizon_only, make_mo
         values,
         observed,
         inputs_observed=observed,
-        history=history,
+        forecast_start=history,
         steps=10,
         time_feat=None,
         discount=discount,
@@ -69,7 +68,7 @@ def test_hidden_inputs_still_serve_as_targets(make_model, window):
     observed = torch.ones_like(values, dtype=torch.bool)
     hidden = observed.clone()
     hidden[:, 20:25] = False
-    kwargs = {"history": torch.tensor([33, 33, 33]), "steps": 10, "time_feat": None}
+    kwargs = {"forecast_start": torch.tensor([33, 33, 33]), "steps": 10, "time_feat": None}
     one = window_loss(model, values, observed, inputs_observed=hidden, **kwargs)
     changed = values.clone()
     changed[:, 24] += 100  # hidden from the inputs, and at or after the first token's target
@@ -86,7 +85,7 @@ def test_a_batch_without_observations_gives_zero_and_no_nan(make_model, window):
         values,
         nothing,
         inputs_observed=nothing,
-        history=torch.tensor([33] * 3),
+        forecast_start=torch.tensor([33] * 3),
         steps=10,
         time_feat=None,
     )
@@ -119,9 +118,9 @@ def test_rows_without_an_observed_history_do_not_count(discount, make_model, win
     kwargs = {"steps": 10, "time_feat": None, "discount": discount}
 
     def loss(rows):
-        o, history = observed[rows], torch.tensor([33] * 3)[rows]
+        o, start = observed[rows], torch.tensor([33] * 3)[rows]
         return window_loss(
-            make_model(), values[rows], o, inputs_observed=o, history=history, **kwargs
+            make_model(), values[rows], o, inputs_observed=o, forecast_start=start, **kwargs
         )
 
     assert observed[0].any()
@@ -132,12 +131,12 @@ def test_rows_without_an_observed_history_do_not_count(discount, make_model, win
 @pytest.mark.parametrize("head", ["quantile_block", "student_t", "student_t_mixture"])
 def test_bfloat16_products_change_loss_and_gradient_by_their_rounding(head, make_model, window):
     values, observed = window
-    kwargs = {"history": torch.tensor([33, 30, 27]), "steps": 10, "time_feat": None}
+    kwargs = {"forecast_start": torch.tensor([33, 30, 27]), "steps": 10, "time_feat": None}
     losses, gradients = [], []
-    for products in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16):
         model = make_model(head)
         loss = window_loss(
-            model, values, observed, inputs_observed=observed, products=products, **kwargs
+            model, values, observed, inputs_observed=observed, matmul_dtype=dtype, **kwargs
         )
         loss.backward()
         losses.append(loss)
@@ -166,9 +165,9 @@ def test_bfloat16_products_leave_residual_stream_and_attention_in_float32(
         values,
         observed,
         inputs_observed=observed,
-        history=torch.tensor([33] * 3),
+        forecast_start=torch.tensor([33] * 3),
         steps=10,
         time_feat=None,
-        products=torch.bfloat16,
+        matmul_dtype=torch.bfloat16,
     )
     assert [x.dtype for x in seen] == [torch.float32] * 3

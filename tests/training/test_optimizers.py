@@ -109,6 +109,10 @@ def test_groups_hold_each_parameter_once(make_model):
     held = [[names[id(p)] for p in group["params"]] for group in groups]
     assert sorted(name for group in held for name in group) == sorted(names.values())
     assert all(name.startswith("decoder.") for name in held[0])
-    assert {"token_embedding.weight", "head.proj.weight", "head.experts"} <= set(held[1])
+    assert {
+        "token_embedding.weight",
+        "head.projection.proj.weight",
+        "head.projection.experts",
+    } <= set(held[1])
     assert [group["weight_decay"] for group in groups] == [0.1, 0.1, 0.0]
     np.testing.assert_array_equal([g["orthogonal"] for g in groups], [True, False, False])
