@@ -1,8 +1,6 @@
 """Lag-Llama: lag tokens, decoder, head."""
 
-import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,12 +69,6 @@ class LagLlama(nn.Module):
             config.attention_window,
         )
         self.head = make_head(config)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "LagLlama":
-        # The generic copy walks through every empty dictionary of hooks, and takes as long as a
-        # forecast.
-        duplicate: LagLlama = _copy_module(self, memo)
-        return duplicate
 
     @property
     def dtype(self) -> torch.dtype:
@@ -337,20 +329,3 @@ def _join_calendar(past: Tensor, future: Tensor | None, steps: int) -> Tensor:
             "is given and the inputs of the horizon need their calendar too"
         )
     return torch.cat((past, future[:, :steps].to(past)), dim=1)
-
-
-def _copy_module(module: Any, memo: dict[int, Any]) -> Any:
-    """Copy weights and containers; share what is never changed in place."""
-    if module is None or id(module) in memo:
-        return memo.get(id(module))
-    duplicate = object.__new__(type(module))
-    memo[id(module)] = duplicate
-    for name, value in module.__getstate__().items():  # without what torch has compiled for it
-        if name == "_modules":
-            value = {child: _copy_module(m, memo) for child, m in value.items()}
-        elif name in ("_parameters", "_buffers"):
-            value = {key: copy.deepcopy(tensor, memo) for key, tensor in value.items()}
-        elif isinstance(value, (dict, list, set)):
-            value = value.copy()
-        duplicate.__dict__[name] = value
-    return duplicate
