@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sktime.forecasting.base import ForecastingHorizon
 
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.sktime.frames import forecast_index
+from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.instances import Floats
 from lagllama_adapters.sktime.past_data import PastData
 

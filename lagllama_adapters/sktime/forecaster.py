@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sktime.exceptions import NotFittedError
-from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
-from sktime.utils.validation.forecasting import check_fh
 
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
@@ -21,6 +18,13 @@ from lagllama_adapters.model.devices import resolve_device
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.forecast_cache import ForecastCache
 from lagllama_adapters.sktime.frames import sample_frame, value_frame
+from lagllama_adapters.sktime.host import (
+    BaseForecaster,
+    ForecastingHorizon,
+    NotFittedError,
+    check_fh,
+    empirical,
+)
 from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
 from lagllama_adapters.training.finetune import FinetuneReport
@@ -345,11 +349,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _predict_proba(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, marginal: bool = True
     ) -> Any:
-        from skpro.distributions.empirical import Empirical
-
         forecast, index = self._forecast(fh)
         columns = self._columns()
-        return Empirical(
+        return empirical(
             spl=sample_frame(forecast.samples, index, columns),
             time_indep=marginal,
             skip_init_sorted=True,

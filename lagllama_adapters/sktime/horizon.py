@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
-from sktime.forecasting.base import ForecastingHorizon
 
 from lagllama_adapters.data.time_index import (
     describe_kind,
@@ -15,6 +14,7 @@ from lagllama_adapters.data.time_index import (
     row_positions,
     steps_in_unit,
 )
+from lagllama_adapters.sktime.host import ForecastingHorizon
 
 __all__ = ["Horizon", "horizon_like", "locate_horizon", "reaches_back"]
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sktime.datatypes import convert_to
-from sktime.performance_metrics.forecasting.probabilistic import CRPS
 
 from lagllama_adapters.evaluation.metrics import sample_crps
+from lagllama_adapters.sktime.host import CRPS, convert_to
 from lagllama_adapters.sktime.instances import Floats
 
 __all__ = ["PanelCRPS"]

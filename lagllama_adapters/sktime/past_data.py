@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
-from sktime.forecasting.base import ForecastingHorizon
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError, check_target
@@ -19,6 +18,7 @@ from lagllama_adapters.sktime.horizon import (
     locate_horizon,
     reaches_back,
 )
+from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.instances import Instance, merge_instances, read_instances
 
 __all__ = ["PastData"]

@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import torch
 from safetensors.torch import load, save
-from sktime.forecasting.base import ForecastingHorizon
 
 from lagllama_adapters.checkpoints.format import model_from_tensors
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.training.finetune import (
     FinetuneReport,
