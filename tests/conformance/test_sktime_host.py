@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import warnings
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ def plain():
     from sktime.datasets import load_airline
     from sktime.forecasting.naive import NaiveForecaster
 
-    # Asked for, since the host warns that its default will change.
-    forecaster = NaiveForecaster().set_config(remember_data=True)
-    return forecaster.fit(load_airline(), fh=[1])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*remember_data", FutureWarning)
+        return NaiveForecaster().fit(load_airline(), fh=[1])
 
 
 @pytest.mark.parametrize("entry", PRIVATE, ids=lambda entry: entry.name)
