@@ -101,9 +101,9 @@ def test_student_t_quantiles_of_scores_need_two_degrees_of_freedom():
 
 
 def test_student_t_quantiles_of_scores_serve_gradients_after_inference_mode():
-    from lagllama_adapters.model import distributions
+    from lagllama_adapters.model.distributions import student_t
 
-    distributions._wallace_coefficients.cache_clear()
+    student_t._wallace_coefficients.cache_clear()
     df = torch.tensor([3.0])
     with torch.inference_mode():
         StudentT(df, df, df).icdf_of_score(torch.tensor([1.0]))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lagllama_adapters.checkpoints import load_pretrained
-from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model import LagLlama, LagLlamaConfig, Window
 from lagllama_adapters.training.loss import training_loss
 
 TINY = Path(__file__).parents[1] / "fixtures" / "tiny"
@@ -82,8 +82,8 @@ def test_tokens_match(model, arrays):
         (given["past_time_feat"][:, 1092:], given["future_time_feat"][:, : horizon - 1]), 1
     )
     steps = past.shape[1] - 1092 + horizon - 1
-    tokens = model.tokens(model.standardise(values, mask, facts), mask, facts, calendar, steps)
-    _assert_close(tokens, arrays["transformer_input"])
+    tokens = model.tokens(Window(values, mask, calendar, steps), facts)
+    _assert_close(tokens.features, arrays["transformer_input"])
 
 
 def test_training_loss_matches(model, arrays):

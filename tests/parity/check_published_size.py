@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from lagllama_adapters.checkpoints import convert_published_checkpoint, read_checkpoint
 from lagllama_adapters.checkpoints.published import to_published_state_dict
 from lagllama_adapters.data.calendar import calendar_features
-from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model import LagLlama, LagLlamaConfig, Window
 from lagllama_adapters.model.scaler import location_and_scale
 from lagllama_adapters.training.loss import training_loss
 
@@ -98,7 +98,7 @@ def forward(model: LagLlama, arrays: dict[str, torch.Tensor], name: str) -> Erro
                 mask = torch.cat((mask, future["future_observed_values"][:, :-1].bool()), 1)
                 feat, steps = torch.cat((feat, future_feat[:, :-1]), 1), steps + horizon - 1
             facts = model.series_facts(arrays["past_target"], observed)
-            tokens = model.tokens(model.standardise(values, mask, facts), mask, facts, feat, steps)
+            tokens = model.tokens(Window(values, mask, feat, steps), facts).features
             label = f"{prefix}transformer_input"
             yield f"{name} {label}", relative_error(tokens, arrays[label])
 

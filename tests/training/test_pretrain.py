@@ -60,7 +60,7 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
                         batch["values"],
                         batch["observed"],
                         inputs_observed=batch["inputs_observed"],
-                        history=batch["history"],
+                        forecast_start=batch["history"],
                         steps=24,
                         time_feat=batch["time_feat"],
                     )

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
+from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama, Tokens
 from lagllama_adapters.training.lightning_module import PretrainingModule
 from lagllama_adapters.training.pretrain import pretrain
 from lagllama_adapters.training.recipes import (
@@ -133,7 +133,8 @@ def _reference_losses(corpus, settings):
                 ],
                 dtype=torch.float32,
             )
-            df, mean, width = network.decode(tokens[None])[0].unbind(-1)
+            raw = network.decode(Tokens(tokens[None], tokens[None]))
+            df, mean, width = raw[0, :, 0].unbind(-1)
             distribution = torch.distributions.StudentT(
                 2 + torch.nn.functional.softplus(df), mean, torch.nn.functional.softplus(width)
             )
