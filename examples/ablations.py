@@ -24,8 +24,8 @@ from rich.table import Table
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import geometric_mean
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
-from lagllama_adapters.training.lightning_module import PretrainingModule
 from lagllama_adapters.training.pretrain import pretrain, training_windows
+from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
 
 Change = Callable[[PretrainSettings], PretrainSettings]
@@ -90,7 +90,7 @@ def step_seconds(settings: PretrainSettings, corpus: Corpus, steps: int = 12) ->
     with torch.random.fork_rng(devices=[]):
         network = LagLlama(settings.model)
     products = getattr(torch, settings.precision)
-    module = PretrainingModule(network, settings.optimizer, products=products)
+    module = PretrainingModule(network, settings.optimizer, matmul_dtype=products)
     stepper = module.configure_optimizers()["optimizer"]
     seconds = []
     for index in range(steps):

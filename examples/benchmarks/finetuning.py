@@ -23,7 +23,7 @@ from scipy.stats import gmean
 from lagllama_adapters import LagLlamaPredictor, load_pretrained
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import ForecastTask, build_tasks, score_task
-from lagllama_adapters.training.finetune import FinetuneSettings, finetune
+from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
 
 

@@ -35,10 +35,11 @@ from torch import Tensor
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import LagLlama, LagLlamaConfig, SeriesFacts
 from lagllama_adapters.model.heads import Marginal
-from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
 from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.optimization import OptimizerSettings
+from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import PRESETS, PretrainSettings
-from lagllama_adapters.training.window_sampling import WindowBatches
+from lagllama_adapters.training.windows.batches import WindowBatches
 
 PARTS = ("data", "forward", "loss", "backward", "optimizer")
 
@@ -135,7 +136,7 @@ class Training:
             batch["values"],
             batch["observed"],
             inputs_observed=batch["inputs_observed"],
-            forecast_start=batch["history"],
+            forecast_start=batch["forecast_start"],
             time_feat=batch["time_feat"],
             steps=self.tokens,
             **self.options,

@@ -1,10 +1,8 @@
 """Lag-Llama as a foundation model of Darts."""
 
-import fnmatch
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,8 @@ from lagllama_adapters.darts.arguments import (
     checked_output_length,
     refuse_unsupported,
 )
-from lagllama_adapters.darts.keep_best import KeepBest
+from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
+from lagllama_adapters.darts.held_out import HeldOutWindows
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import (
     StudentTLikelihood,
@@ -36,20 +35,18 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.one_step import one_step_forecasts
-from lagllama_adapters.darts.quiet import quiet
-from lagllama_adapters.darts.saved_model import SavedModel
-from lagllama_adapters.darts.timeseries import CalendarTrainingDataset, check_training_dataset
+from lagllama_adapters.darts.timeseries import check_training_dataset
+from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.training.quiet import quiet
 
 __all__ = ["LagLlamaModel"]
 
 logger = logging.getLogger(__name__)
 
-_LEARNING_RATE = 3e-4  # of fine-tuning
 
-
-class LagLlamaModel(SavedModel):
+class LagLlamaModel(TunableModel):
     """Lag-Llama: probabilistic forecasts of any series, zero-shot or fine-tuned.
 
     Works like Darts' other foundation models: ``fit`` is required but trains only if
@@ -99,8 +96,11 @@ class LagLlamaModel(SavedModel):
         stratified paths of a fixed seed, whatever ``random_state`` and ``sampling`` say. Likelihood
         parameters can be predicted as well.
     keep_best : bool, default True
-        Whether a ``fit`` that trains and is given ``val_series`` ends with the weights of the
-        lowest validation loss, those that it started from included, and not with the last ones.
+        Whether a ``fit`` that trains ends with averaged weights of the lowest ``val_loss``, those
+        that it started from included: the weighted quantile loss of forecasts of ``val_series`` or,
+        without any, of the end of the training series, which is then not trained on. Unless a
+        number of epochs or an ``EarlyStopping`` is given, it stops after four epochs without a
+        better one. False: train on everything, end with the last weights.
         ``fit(..., load_best=True)`` goes before: it is Darts' own choice among saved checkpoints.
     sign_flip : bool, default False
         Draw half of the paths from the negated series and negate them, which makes forecasts of a
@@ -115,8 +115,9 @@ class LagLlamaModel(SavedModel):
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
         ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... Unless an
-        optimizer or a learning rate is given, fine-tuning is by Adam at a learning rate of 3e-4,
-        since Darts' own default is for networks that are to be trained from scratch. The default
+        optimizer is given, fine-tuning is by Muon at a learning rate of 2e-4 (that of
+        ``optimizer_kwargs``), which rises and falls with the steps of the whole fit unless a
+        scheduler is given, with gradients of norm 1 at most. The default
         precision is float32 whatever the type of the series, which forecasts keep.
 
     Raises
@@ -195,7 +196,11 @@ class LagLlamaModel(SavedModel):
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
         if not kwargs.get("optimizer_cls"):
             optimizer_kwargs = kwargs.get("optimizer_kwargs") or {}
-            params["optimizer_kwargs"] = {"lr": _LEARNING_RATE, **optimizer_kwargs}
+            params["optimizer_kwargs"] = {"lr": LEARNING_RATE, **optimizer_kwargs}
+            params["pl_trainer_kwargs"] = {
+                "gradient_clip_val": GRADIENT_CLIP,
+                **params["pl_trainer_kwargs"],
+            }
         super().__init__(**kwargs)
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -341,7 +346,7 @@ class LagLlamaModel(SavedModel):
             If a dataset has covariates.
         """
         for name, dataset in (("train_dataset", train_dataset), ("val_dataset", val_dataset)):
-            if dataset is not None:
+            if dataset is not None and not isinstance(dataset, HeldOutWindows):
                 check_training_dataset(dataset, name)
         super().fit_from_dataset(train_dataset, val_dataset, *args, **kwargs)
         return self
@@ -357,19 +362,6 @@ class LagLlamaModel(SavedModel):
             dtype=self.dtype,
             **self.pl_module_params,
         )
-
-    def _setup_finetuning(self, model: LagLlamaModule) -> None:
-        super()._setup_finetuning(model)
-        if not isinstance(self.enable_finetuning, dict):
-            return
-        names = [name for name, _ in model.named_parameters()]
-        for pattern in next(iter(self.enable_finetuning.values())):
-            if not fnmatch.filter(names, pattern):
-                raise ValueError(
-                    f"enable_finetuning: got the pattern {pattern!r}, which fits none of the "
-                    f"model's parameters; expected one that does, such as {names[0]!r} or "
-                    f"'{names[-1].rsplit('.', 2)[0]}*'"
-                )
 
     def _setup_trainer(
         self,
@@ -424,108 +416,6 @@ class LagLlamaModel(SavedModel):
         except BaseException:
             self._forecaster = None  # it stopped somewhere in the middle
             raise
-
-    def _train(
-        self,
-        trainer: pl.Trainer,
-        model: LagLlamaModule,
-        datamodule: Any,
-        load_best: bool = False,
-    ) -> None:
-        with self._quiet_for(trainer):
-            validated = self._requires_training and datamodule.val_dataset is not None
-            if not (self.keep_best and validated) or load_best:
-                super()._train(trainer, model, datamodule, load_best)
-                return
-            keeper = KeepBest()
-            callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-            callbacks.insert(0, keeper)  # before those that write checkpoints
-            try:
-                trainer.validate(model, datamodule=datamodule, verbose=False)
-                first = keeper.loss
-                super()._train(trainer, model, datamodule, load_best)
-            finally:
-                callbacks.remove(keeper)
-        if keeper.weights is None:
-            logger.warning(
-                "No validation loss was finite, hence the last weights are kept, whether they are "
-                "better or not; give val_series with observed values beyond the least history."
-            )
-            return
-        model.network.load_state_dict(keeper.weights)
-        if keeper.loss == first:
-            logger.warning(
-                "Fine-tuning did not lower the validation loss from %.4g, hence the weights from "
-                "before are kept; try a lower learning rate, more epochs or fewer trained weights.",
-                first,
-            )
-
-    def _quiet_for(self, trainer: pl.Trainer) -> AbstractContextManager[None]:
-        verbose = trainer.progress_bar_callback is not None
-        return quiet(verbose=verbose, show_warnings=self._shows_warnings)
-
-    @property
-    def _shows_warnings(self) -> bool:
-        return bool(self.model_params.get("show_warnings", False))
-
-    def lr_find(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> Any:
-        """Try learning rates; see Darts' ``TorchForecastingModel``.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            Arguments of Darts' method.
-        verbose : bool, optional
-            Whether to let Lightning's log lines through.
-
-        Returns
-        -------
-        Lightning's finder
-            With ``results`` and ``suggestion()``.
-        """
-        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
-            return super().lr_find(*args, verbose=verbose, **kwargs)
-
-    def scale_batch_size(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> int:
-        """Find the largest batch that fits into memory; see Darts' ``TorchForecastingModel``.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            Arguments of Darts' method.
-        verbose : bool, optional
-            Whether to let Lightning's log lines through.
-
-        Returns
-        -------
-        int
-            Number of series in a batch.
-        """
-        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
-            size: int = super().scale_batch_size(*args, verbose=verbose, **kwargs)
-        return size
-
-    def _build_train_dataset(
-        self,
-        series: Sequence[TimeSeries],
-        past_covariates: Sequence[TimeSeries] | None,
-        future_covariates: Sequence[TimeSeries] | None,
-        sample_weight: Sequence[TimeSeries] | str | None,
-        max_samples_per_ts: int | None,
-        stride: int = 1,
-    ) -> TorchTrainingDataset:
-        # The steps that a shift skips are part of the training target: the network cannot leave
-        # them out on its way to the forecast either.
-        target_length = self.output_chunk_length + self.output_chunk_shift
-        return CalendarTrainingDataset(
-            series,
-            past_length=self._past_length,
-            input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
-            output_chunk_length=target_length if self._requires_training else 0,
-            stride=stride,
-            max_samples_per_ts=max_samples_per_ts,
-            sample_weight=sample_weight,
-        )
 
     def _update_covariates_use(self) -> None:
         # Calendars ride in the slots for future covariates; users neither give nor see any.

@@ -8,21 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
 from darts.utils.data.torch_datasets.utils import (
-    ModuleStage,
     PLModuleInput,
     PLModuleOutput,
     TorchInferenceBatch,
-    TorchTrainingBatch,
 )
 
 from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
+from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
-from lagllama_adapters.training.loss import training_loss
 
 __all__ = ["LagLlamaModule"]
 
@@ -31,11 +28,10 @@ POINT_PATHS = 101  # odd: the median is one of them, and the middle one of a str
 
 _source: ContextVar[LagLlama | None] = ContextVar("_source", default=None)
 
-Window = dict[str, Any]
 PredictOutput = tuple[torch.Tensor, Sequence[dict[str, Any] | None], Sequence[Any]]
 
 
-class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
+class LagLlamaModule(TunedModule):
     """A private copy of Lag-Llama behind Darts' training and prediction steps.
 
     Parameters
@@ -55,6 +51,8 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         Most paths computed at a time.
     dtype : {"float32", "bfloat16"} or None
         Type of the network in forecasts; its own if None.
+    optimizer_cls : type of optimizer, optional
+        That of the user; see `configure_optimizers` for the default.
     **kwargs
         Parameters of Darts' ``PLForecastingModule``.
     """
@@ -68,9 +66,10 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
         sign_flip: bool = False,
         max_paths: int | None = None,
         dtype: str | None = None,
+        optimizer_cls: type[torch.optim.Optimizer] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(optimizer_cls=optimizer_cls, **kwargs)
         # Copying takes less than half the time of drawing weights that are replaced anyway.
         source = _source.get() or _blank_network(LagLlamaConfig.from_dict(network_config))
         self.network = copy.deepcopy(source).train()
@@ -227,74 +226,8 @@ class LagLlamaModule(PLForecastingModule):  # type: ignore[misc]
             "uses the teacher-forced loss of the checkpoint"
         )
 
-    def _train_val_step(
-        self, batch: TorchTrainingBatch, stage: ModuleStage, criterion: Any, metrics: Any
-    ) -> torch.Tensor:
-        window = _training_window(batch, self.network.config.past_length(self.context_length))
-        # Training has often seen the history of a validation window: its targets alone tell.
-        horizon_only = stage is ModuleStage.VALIDATE
-        loss = self._loss(window, _row_weights(batch), horizon_only)
-        has_target = window["future_observed_values"].any(dim=1)
-        self.log(
-            f"{stage.value}_loss",
-            loss,
-            # Where only targets count, windows without any have no loss, not one of 0.
-            batch_size=int(has_target.sum()) if horizon_only else len(has_target),
-            prog_bar=True,
-            sync_dist=True,
-        )
-        return loss
-
-    def _loss(
-        self, window: Window, weights: torch.Tensor | None, horizon_only: bool
-    ) -> torch.Tensor:
-        if weights is None:
-            return training_loss(self.network, **window, horizon_only=horizon_only)
-        rows: list[Window] = [
-            {name: None if x is None else x[i : i + 1] for name, x in window.items()}
-            for i in range(len(weights))
-        ]
-        losses = [training_loss(self.network, **row, horizon_only=horizon_only) for row in rows]
-        return (weights * torch.stack(losses)).mean()
-
 
 @lru_cache(maxsize=4)
 def _blank_network(config: LagLlamaConfig) -> LagLlama:
     with torch.random.fork_rng(devices=[]):  # or the first fit of a process would differ
         return LagLlama(config)
-
-
-def _row_weights(batch: TorchTrainingBatch) -> torch.Tensor | None:
-    """One weight per window and component, the mean of those of its target."""
-    if batch.sample_weight is None:
-        return None
-    weights: torch.Tensor = batch.sample_weight.expand_as(batch.future_target)
-    return weights.mean(dim=1).flatten()
-
-
-def _training_window(batch: TorchTrainingBatch, past_length: int) -> Window:
-    """Arguments of the training loss: components as rows, the past as long as the network reads."""
-    past, future = _fold(batch.past_target), _fold(batch.future_target)
-    missing = past_length - past.shape[1]  # negative: Darts hands over more than is read
-    past = torch.nn.functional.pad(past, (missing, 0), value=torch.nan)
-    observed = ~past.isnan()
-    past_calendar, future_calendar = batch.historic_future_covariates, batch.future_covariates
-    if past_calendar is not None and future_calendar is not None:
-        n_components = batch.past_target.shape[-1]
-        past_calendar = past_calendar.repeat_interleave(n_components, dim=0)
-        future_calendar = future_calendar.repeat_interleave(n_components, dim=0)
-        begun = observed.cumsum(dim=1) > 0  # as in forecasts: no calendar before the first value
-        past_calendar = past_calendar * begun[..., None]
-    return {
-        "past_target": past.nan_to_num(),
-        "past_observed_values": observed.to(past.dtype),
-        "future_target": future.nan_to_num(),
-        "future_observed_values": (~future.isnan()).to(future.dtype),
-        "past_time_feat": past_calendar,
-        "future_time_feat": future_calendar,
-    }
-
-
-def _fold(target: torch.Tensor) -> torch.Tensor:
-    """[batch, time, component] -> [batch * component, time]."""
-    return target.transpose(1, 2).flatten(0, 1)

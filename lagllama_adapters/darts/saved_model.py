@@ -13,7 +13,7 @@ from darts.models.forecasting.foundation_model import FoundationModel
 from darts.utils.serialization.base import UnpicklingError
 
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
-from lagllama_adapters.darts.quiet import quiet
+from lagllama_adapters.training.quiet import quiet
 
 __all__ = ["SavedModel"]
 

@@ -131,7 +131,7 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
         """Return the window at ``index``, its calendar included."""
         sample = super().__getitem__(index)
         position = index // self.max_samples_per_ts
-        end = self._get_end_of_output_idx(self.series[position], position, index)
+        _, end = self.window(index)
         calendar = self._calendar(position)[
             end - self.output_chunk_length : end + self._past_length
         ]
@@ -140,6 +140,12 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
             historic_future_covariates=calendar[: self._past_length],
             future_covariates=calendar[self._past_length :],
         )
+
+    def window(self, index: int) -> tuple[TimeSeries, int]:
+        """Series of the window at ``index``, and the step after its last one."""
+        position = index // self.max_samples_per_ts
+        series = self.series[position]
+        return series, self._get_end_of_output_idx(series, position, index)
 
     def _calendar(self, position: int) -> npt.NDArray[np.float32]:
         """Features of the ``past_length`` steps before a series and of its own."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,9 @@ class Corpus:
 
     Attributes
     ----------
-    values : ndarray of float32
+    values : ndarray of float32 or float64
         All series one after the other; NaN = missing. A `numpy.memmap` if the corpus is packed.
+        Files hold float32; series of callers keep their type, by which they are scaled.
     offsets : ndarray of int64
         ``[n_series + 1]``: series i is ``values[offsets[i]:offsets[i + 1]]``.
     item_id, dataset, freq, start : tuple
@@ -54,7 +56,7 @@ class Corpus:
         ``[n_series]``: how many values are not missing. Counted unless given.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float64]
     offsets: npt.NDArray[np.int64]
     item_id: tuple[str, ...]
     dataset: tuple[str, ...]
@@ -69,7 +71,7 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.item_id)
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.float32]:
+    def __getitem__(self, index: int) -> npt.NDArray[np.floating[Any]]:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     @cached_property

@@ -1,6 +1,7 @@
 """Some series of one data set, as a file gave them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class SeriesChunk:
 
 
 def count_observed(
-    values: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]
+    values: npt.NDArray[np.floating[Any]], lengths: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Number of values of each series that are not missing; no series is empty."""
     begins = np.cumsum(lengths) - lengths

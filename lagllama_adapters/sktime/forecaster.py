@@ -27,7 +27,7 @@ from lagllama_adapters.sktime.host import (
 )
 from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
-from lagllama_adapters.training.finetune import FinetuneReport
+from lagllama_adapters.training.finetuning import FinetuneReport
 
 __all__ = ["LagLlamaForecaster"]
 
@@ -89,7 +89,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         weights if this is None.
     finetune_settings : dict, optional
         How ``fit`` and ``pretrain`` train: fields of
-        ``lagllama_adapters.training.finetune.FinetuneSettings`` but ``mode``, such as
+        ``lagllama_adapters.training.finetuning.FinetuneSettings`` but ``mode``, such as
         ``{"steps": 300, "learning_rate": 1e-4, "progress_bar": True}``. The horizon of validation
         is that of ``fh`` where one is given.
     sign_flip : bool, default=False
@@ -397,7 +397,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         weights = self._tuned_weights()
         if weights is None:
             return load_pretrained(self.checkpoint, self.device)
-        return weights.network()
+        return weights.network
 
     def _tuned_weights(self) -> TunedWeights | None:
         names = ("pretrained_weights_", "finetuned_weights_")

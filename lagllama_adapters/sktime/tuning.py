@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from functools import cached_property
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -12,12 +13,8 @@ from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.past_data import PastData
-from lagllama_adapters.training.finetune import (
-    FinetuneReport,
-    FinetuneSettings,
-    Mode,
-    finetune,
-)
+from lagllama_adapters.training.adaptation import MODES
+from lagllama_adapters.training.finetuning import FinetuneReport, FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
 
 __all__ = ["TunedWeights", "tune", "tuning_settings"]
@@ -25,25 +22,39 @@ __all__ = ["TunedWeights", "tune", "tuning_settings"]
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """A tuned network without module and device: pickles anywhere, and copies share the bytes.
+    """A tuned network as plain data: pickles anywhere, and copies share bytes and network.
 
     Attributes
     ----------
-    config : LagLlamaConfig
-        Of the network.
+    config : dict
+        ``LagLlamaConfig.to_dict()`` of the network.
     tensors : bytes
         Its weights in the safetensors format.
     report : FinetuneReport
         How they came about.
     """
 
-    config: LagLlamaConfig
+    config: dict[str, Any]
     tensors: bytes
     report: FinetuneReport
 
+    @classmethod
+    def of(cls, network: LagLlama, report: FinetuneReport) -> "TunedWeights":
+        """Keep the weights of a network."""
+        tensors = {name: x.detach().cpu() for name, x in network.state_dict().items()}
+        return cls(network.config.to_dict(), save(tensors), report)
+
+    @cached_property
     def network(self) -> LagLlama:
-        """Build the network, on the CPU and in eval mode."""
-        return model_from_tensors(self.config, load(self.tensors), "the tuned weights")
+        """The network, built once, on the CPU and in eval mode; not to be changed."""
+        config = LagLlamaConfig.from_dict(self.config)
+        return model_from_tensors(config, load(self.tensors), "the tuned weights")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TunedWeights":
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -66,8 +77,8 @@ def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict
     ValueError
         If the mode or a field is unknown, or a value is not valid.
     """
-    if mode is not None and mode not in get_args(Mode):
-        modes = ", ".join(map(repr, get_args(Mode)))
+    if mode is not None and mode not in MODES:
+        modes = ", ".join(map(repr, MODES))
         raise ValueError(f"finetune: got {mode!r}, expected None or one of {modes}")
     options = {} if options is None else options
     known = [field.name for field in fields(FinetuneSettings) if field.name != "mode"]
@@ -131,4 +142,4 @@ def tune(
         context_length=context_length,
         device=device,
     )
-    return TunedWeights(tuned.config, save(tuned.cpu().state_dict()), report)
+    return TunedWeights.of(tuned, report)

@@ -4,6 +4,8 @@ Each takes windows ``[batch, time]`` with the mask of observed values and a nump
 returns new arrays; nothing is changed in place.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +24,7 @@ __all__ = [
     "truncate_history",
 ]
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -342,10 +344,10 @@ def spike(values: Floats, observed: Bools, chosen: Bools, generator: np.random.G
     return _replace(values, observed, chosen, changed)
 
 
-def truncate_history(inputs_observed: Bools, history: Ints, kept: Ints) -> Bools:
+def truncate_history(inputs_observed: Bools, forecast_start: Ints, kept: Ints) -> Bools:
     """Hide all but the last ``kept`` values (``[batch]``) before each row's forecast start."""
     index = np.arange(inputs_observed.shape[1])
-    return inputs_observed & (index >= (history - kept)[:, None])
+    return inputs_observed & (index >= (forecast_start - kept)[:, None])
 
 
 def hide_spans(inputs_observed: Bools, chosen: Bools, generator: np.random.Generator) -> Bools:

@@ -8,7 +8,7 @@ from torch import Tensor
 from lagllama_adapters.inference.sampler import EncodedHistory, History
 from lagllama_adapters.model import LagLlama, SeriesFacts
 from lagllama_adapters.model.heads import BlockCopula
-from lagllama_adapters.training.window_sampling import WindowBatches
+from lagllama_adapters.training.windows.batches import WindowBatches
 
 __all__ = ["estimate_block_copula", "fit_autocorrelation"]
 

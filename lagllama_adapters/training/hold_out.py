@@ -1,7 +1,7 @@
 """A panel of series as a corpus, and its last steps held out to validate fine-tuning."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 
-__all__ = ["hold_out", "panel_corpus"]
+__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out"]
 
 _MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
 
@@ -25,7 +25,8 @@ def panel_corpus(
     Parameters
     ----------
     values : sequence of ndarray
-        1-D, NaN = missing; stored as float32.
+        1-D, NaN = missing, as is what float32 cannot hold. All float32, or all taken as float64: a
+        series may change little at a high level.
     starts, freqs : sequence, optional
         Per series the time stamp of its first step and its pandas frequency, both None where there
         is no calendar.
@@ -39,8 +40,10 @@ def panel_corpus(
     starts = [None] * n if starts is None else starts
     freqs = [None] * n if freqs is None else freqs
     lengths = [len(one) for one in values]
-    with np.errstate(over="ignore"):  # becomes infinite, and infinite counts as missing
-        joined = np.concatenate([np.asarray(one, dtype=np.float32) for one in values])
+    joined = np.concatenate(values)
+    joined = joined if joined.dtype == np.float32 else joined.astype(np.float64)
+    with np.errstate(over="ignore"):
+        joined[~np.isfinite(joined.astype(np.float32))] = np.nan
     return Corpus(
         values=joined,
         offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
@@ -51,12 +54,30 @@ def panel_corpus(
     )
 
 
-def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, ForecastTask]:
-    """Cut the last steps off every series, and make windows of them.
+class HoldOut(NamedTuple):
+    """What is held out of a panel.
+
+    Attributes
+    ----------
+    horizon : int
+        Steps of a window.
+    lengths : list of int
+        Steps of each series that remain to be trained on.
+    windows : list of (int, int)
+        Series, and step at which the window begins.
+    """
+
+    horizon: int
+    lengths: list[int]
+    windows: list[tuple[int, int]]
+
+
+def plan_hold_out(panel: Corpus, horizon: int, max_windows: int, least: int = 1) -> HoldOut:
+    """Choose windows at the end of every series.
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
     They are as many as share ``max_windows`` out among the series, but no more than a fifth of the
-    series; one at least, if anything remains before it. Of panels with more series than
+    series; one at least, if enough remains before it. Of panels with more series than
     ``max_windows``, every so many-th is forecast, and the last steps of the others are left out all
     the same: what happens to all series at once must not be known.
 
@@ -68,6 +89,51 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, For
         Steps of a window; shortened to a quarter of the median length, to 1 at least.
     max_windows : int
         Most windows.
+    least : int
+        Steps of a series that must remain; it is trained on whole otherwise.
+
+    Returns
+    -------
+    HoldOut
+        At least one window.
+
+    Raises
+    ------
+    ValueError
+        If no series has an observed value on both sides of a cut.
+    """
+    horizon = max(1, min(horizon, int(np.median(panel.lengths)) // 4))
+    per_series = max(1, max_windows // len(panel))
+    lengths, cuts = [], []
+    for i in range(len(panel)):
+        series, length = panel[i], int(panel.lengths[i])
+        windows = max(1, min(per_series, int(_MAX_SHARE * length) // horizon))
+        end = length - windows * horizon
+        is_cut = end >= least
+        lengths.append(end if is_cut else length)
+        for first in range(end, length, horizon) if is_cut else ():
+            past, future = series[:first], series[first : first + horizon]
+            if np.isfinite(past).any() and np.isfinite(future).any():
+                cuts.append((i, first))
+    if not cuts:
+        raise ValueError(
+            f"got {len(panel)} series of at most {panel.lengths.max()} steps, expected at least "
+            f"one with observed values before and after its last {horizon} steps, by which "
+            "fine-tuning is judged; give longer series, or do not fine-tune"
+        )
+    spread = np.linspace(0, len(cuts) - 1, min(len(cuts), max_windows)).round().astype(int)
+    return HoldOut(horizon, lengths, [cuts[i] for i in spread])
+
+
+def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, ForecastTask]:
+    """Cut the last steps off every series, and make windows of them; see `plan_hold_out`.
+
+    Parameters
+    ----------
+    panel : Corpus
+        Series.
+    horizon, max_windows : int
+        As there.
 
     Returns
     -------
@@ -79,30 +145,12 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, For
     Raises
     ------
     ValueError
-        If no series has an observed value on both sides of a cut.
+        As there.
     """
-    horizon = max(1, min(horizon, int(np.median(panel.lengths)) // 4))
-    per_series = max(1, max_windows // len(panel))
-    kept, cuts = [], []
-    for i in range(len(panel)):
-        series, length = panel[i], int(panel.lengths[i])
-        windows = max(1, min(per_series, int(_MAX_SHARE * length) // horizon))
-        end = length - windows * horizon
-        kept.append(series[:end] if end > 0 else series)
-        for first in range(end, length, horizon) if end > 0 else ():
-            past, future = series[:first], series[first : first + horizon]
-            if np.isfinite(past).any() and np.isfinite(future).any():
-                cuts.append((i, first))
-    if not cuts:
-        raise ValueError(
-            f"got {len(panel)} series of at most {panel.lengths.max()} steps, expected at least "
-            f"one with observed values before and after its last {horizon} steps, by which "
-            "fine-tuning is judged; give longer series, or do not fine-tune"
-        )
-    spread = np.linspace(0, len(cuts) - 1, min(len(cuts), max_windows)).round().astype(int)
-    chosen = [cuts[i] for i in spread]
+    plan = plan_hold_out(panel, horizon, max_windows)
+    kept = [panel[i][:length] for i, length in enumerate(plan.lengths)]
     training = panel_corpus(kept, panel.start, panel.freq)
-    return training, _task(panel, chosen, horizon)
+    return training, _task(panel, plan.windows, plan.horizon)
 
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:
@@ -115,6 +163,6 @@ def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> Forec
     return ForecastTask("validation", horizon, 1, Panel(tuple(past)), future)
 
 
-def _finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _finite(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     wide = values.astype(np.float64)
     return np.where(np.isfinite(wide), wide, np.nan)

@@ -16,9 +16,12 @@ def training_loss(
     future_observed_values: Tensor | None = None,
     past_time_feat: Tensor | None = None,
     future_time_feat: Tensor | None = None,
-    horizon_only: bool = False,
+    *,
+    forecast_start: Tensor | None = None,
+    history_discount: float = 0.0,
+    row_weights: Tensor | None = None,
 ) -> Tensor:
-    """Mean loss over context and horizon, loc and scale from the past only.
+    """Mean loss over context and horizon, loc and scale from the history only.
 
     For a density head this is the published training loss: the negative log-likelihood in data
     units averaged over observed steps (arXiv 2310.08278, 4.3), in one teacher-forced pass.
@@ -35,8 +38,11 @@ def training_loss(
         Like ``future_target``; None: observed where not NaN.
     past_time_feat, future_time_feat : Tensor, optional
         ``[batch, time, 6]`` calendar features.
-    horizon_only : bool
-        Leave out the context, for validation: training may have seen it.
+    forecast_start : Tensor, optional
+        ``[batch]``: where the history ends, as an index into past and future joined; the end of the
+        past if None, as published.
+    history_discount, row_weights
+        See `window_loss`; 0 and None as published.
 
     Returns
     -------
@@ -51,16 +57,18 @@ def training_loss(
     if past_time_feat is not None and future_time_feat is not None:
         time_feat = torch.cat((past_time_feat, future_time_feat), dim=1)
         time_feat = time_feat[:, model.config.max_lag : -1]
+    if forecast_start is None:
+        forecast_start = torch.full((len(values),), past_target.shape[1], device=values.device)
     return window_loss(
         model,
         values,
         observed,
         inputs_observed=observed,
-        forecast_start=torch.full((len(values),), past_target.shape[1], device=values.device),
+        forecast_start=forecast_start,
         steps=values.shape[1] - 1 - model.config.max_lag,
         time_feat=time_feat,
-        discount=0.0,
-        horizon_only=horizon_only,
+        history_discount=history_discount,
+        row_weights=row_weights,
     )
 
 
@@ -73,16 +81,16 @@ def window_loss(
     forecast_start: Tensor,
     steps: int,
     time_feat: Tensor | None,
-    discount: float = 2.0,
+    history_discount: float = 2.0,
     matmul_dtype: torch.dtype = torch.float32,
-    horizon_only: bool = False,
+    row_weights: Tensor | None = None,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
     Loc and scale come from the values of each row before its forecast start. Positions before that
     point would see, through them, a little of their own future, which matters for short series:
-    their weight is ``(observations so far / observations of the history) ** discount``. Rows
-    without an observation in their history have no loc and scale: their weight is 0.
+    their weight is ``(observations so far / observations of the history) ** history_discount``.
+    Rows without an observation in their history have no loc and scale: their weight is 0.
 
     Parameters
     ----------
@@ -100,14 +108,14 @@ def window_loss(
         Tokens.
     time_feat : Tensor or None
         ``[batch, steps, 6]``.
-    discount : float
+    history_discount : float
         Exponent, 0: all positions weigh the same.
     matmul_dtype : torch.dtype
         Of the network's matrix products (`torch.autocast`), whose results have it too; weights,
         residual stream, attention on the CPU and loss stay in the dtype of the weights.
-    horizon_only : bool
-        Whether only the last position of the history and those after it count, whose targets all
-        lie beyond the history.
+    row_weights : Tensor, optional
+        ``[batch]``: factor of each row's part of the mean, which is divided by as much as without
+        them: a row of weight 0 adds nothing, one of weight 2 counts double.
 
     Returns
     -------
@@ -128,16 +136,14 @@ def window_loss(
     weight = _blocks(observed.to(raw.dtype), max_lag + 1, steps, block)
     in_history = window.history[1]
     weight = weight * in_history.any(1)[:, None, None]
-    if discount:
+    if history_discount:
         seen = in_history.cumsum(1)
         share = seen[:, max_lag:] / seen[:, -1:].clamp_min(1)
-        weight = weight * share.pow(discount).to(raw.dtype)[..., None]
-    if horizon_only:
-        index = torch.arange(max_lag, end, device=values.device)
-        begun = index >= forecast_start[:, None] - 1
-        weight = weight * begun[..., None]
-    loss = model.head.marginal.loss(raw, windows, facts)
-    return (loss * weight).sum() / weight.sum().clamp_min(1e-6)
+        weight = weight * share.pow(history_discount).to(raw.dtype)[..., None]
+    loss = model.head.marginal.loss(raw, windows, facts) * weight
+    if row_weights is not None:
+        loss = loss * row_weights[:, None, None]
+    return loss.sum() / weight.sum().clamp_min(1e-6)
 
 
 def _blocks(x: Tensor, first: int, steps: int, block: int) -> Tensor:

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MuonAdamW", "orthogonalise", "parameter_groups"]
+from lagllama_adapters.model import LagLlama
+
+__all__ = ["MuonAdamW", "hidden_matrices", "orthogonalise", "parameter_groups"]
 
 # Quintic Newton-Schulz iteration that brings singular values near 1 (Jordan et al. 2024, "Muon").
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -14,28 +16,37 @@ _ITERATIONS = 5
 _RMS = 0.2  # of an AdamW update, by which Liu et al. (arXiv 2502.16982) match learning rates
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups of a network's parameters: hidden matrices, other matrices, everything else.
+def hidden_matrices(model: LagLlama) -> list[nn.Parameter]:
+    """Weights of the linear maps in the decoder's blocks, which Muon orthogonalises.
 
-    Hidden matrices are those of the decoder's blocks. The third group has no weight decay.
+    By their role, not by name and shape: what an adaptation puts in the place of such a weight (the
+    factors of a low-rank update, say) is no hidden matrix.
+    """
+    modules = (module for block in model.decoder.blocks for module in block.modules())
+    maps = (module for module in modules if isinstance(module, nn.Linear))
+    own = (dict(linear.named_parameters(recurse=False)).get("weight") for linear in maps)
+    return [weight for weight in own if weight is not None]
+
+
+def parameter_groups(model: LagLlama, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups of a network's parameters: `hidden_matrices`, other matrices, vectors.
+
+    The third group has no weight decay.
 
     Returns
     -------
     list of dict
         With ``params``, ``weight_decay``, and ``orthogonal`` (True for the hidden matrices).
     """
-    hidden, matrices, others = [], [], []
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            others.append(parameter)
-        elif name.startswith("decoder.") and parameter.ndim == 2:
-            hidden.append(parameter)
-        else:
-            matrices.append(parameter)
+    hidden = hidden_matrices(model)
+    seen = {id(parameter) for parameter in hidden}
+    others = [p for p in model.parameters() if id(p) not in seen]
+    matrices = [p for p in others if p.ndim >= 2]
+    vectors = [p for p in others if p.ndim < 2]
     return [
         {"params": hidden, "weight_decay": weight_decay, "orthogonal": True},
         {"params": matrices, "weight_decay": weight_decay, "orthogonal": False},
-        {"params": others, "weight_decay": 0.0, "orthogonal": False},
+        {"params": vectors, "weight_decay": 0.0, "orthogonal": False},
     ]
 
 
@@ -58,7 +69,7 @@ class MuonAdamW(torch.optim.AdamW):
         AdamW's, the second also of the rows' mean squares.
     momentum : float
         Muon's, with Nesterov's look-ahead.
-    products : torch.dtype
+    matmul_dtype : torch.dtype
         See `orthogonalise`.
     **kwargs
         Of `torch.optim.AdamW`.
@@ -76,12 +87,12 @@ class MuonAdamW(torch.optim.AdamW):
         *,
         betas: tuple[float, float] = (0.9, 0.98),
         momentum: float = 0.95,
-        products: torch.dtype = torch.float32,
+        matmul_dtype: torch.dtype = torch.float32,
         **kwargs: Any,
     ) -> None:
         groups = [{"orthogonal": False, "momentum": momentum} | dict(group) for group in params]
         super().__init__(groups, lr=lr, betas=betas, **kwargs)
-        self.products = products
+        self.matmul_dtype = matmul_dtype
         for group in self.param_groups:
             shapes = [tuple(p.shape) for p in group["params"] if p.ndim != 2]
             if group["orthogonal"] and shapes:
@@ -113,7 +124,7 @@ class MuonAdamW(torch.optim.AdamW):
                 by_shape.setdefault(p.shape, []).append(p)
         for shape, params in by_shape.items():  # matrices of one shape are iterated together
             momenta = torch.stack([self._look_ahead(p, group["momentum"]) for p in params])
-            updates = orthogonalise(momenta, self.products)
+            updates = orthogonalise(momenta, self.matmul_dtype)
             updates = self._normalised(params, updates, group["betas"][1])
             # An orthogonal matrix m x n has the root mean square 1 / sqrt(max(m, n)).
             size = group["lr"] * _RMS * max(shape) ** 0.5
@@ -145,14 +156,14 @@ class MuonAdamW(torch.optim.AdamW):
         return same
 
 
-def orthogonalise(matrices: Tensor, products: torch.dtype = torch.float32) -> Tensor:
+def orthogonalise(matrices: Tensor, matmul_dtype: torch.dtype = torch.float32) -> Tensor:
     """Nearly the orthogonal matrix nearest to each matrix: singular values become 0.7 to 1.2.
 
     Parameters
     ----------
     matrices : Tensor
         ``[..., m, n]``, floating.
-    products : torch.dtype
+    matmul_dtype : torch.dtype
         Of the matrix products: bfloat16 is enough, and fast where the hardware has it.
 
     Returns
@@ -164,7 +175,7 @@ def orthogonalise(matrices: Tensor, products: torch.dtype = torch.float32) -> Te
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.float()
     x = x.mT if tall else x
-    x = (x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)).to(products)
+    x = (x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)).to(matmul_dtype)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

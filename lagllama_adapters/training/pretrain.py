@@ -7,9 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import Tensor
 
 from lagllama_adapters.checkpoints import save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
@@ -17,7 +15,8 @@ from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.training.copula import estimate_block_copula
-from lagllama_adapters.training.lightning_module import PretrainingModule
+from lagllama_adapters.training.loop import make_trainer
+from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings, settings_to_dict
 from lagllama_adapters.training.run_state import (
     SaveState,
@@ -26,7 +25,7 @@ from lagllama_adapters.training.run_state import (
     seedless_loader,
     settings_of_the_run,
 )
-from lagllama_adapters.training.window_sampling import WindowBatches
+from lagllama_adapters.training.windows.batches import WindowBatches
 
 __all__ = ["pretrain", "training_windows"]
 
@@ -107,8 +106,8 @@ def pretrain(
         model,
         settings.optimizer,
         tasks,
-        products=getattr(torch, settings.precision),
-        discount=settings.history_discount,
+        matmul_dtype=getattr(torch, settings.precision),
+        history_discount=settings.history_discount,
         compiled=settings.compiled,
     )
     batches = training_windows(
@@ -176,17 +175,6 @@ def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:
         return LagLlama(config)
 
 
-def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
-    """Exponential moving average whose decay rises to its value, so that short runs forget too."""
-
-    @torch.no_grad()
-    def update(averaged: Any, current: Any, count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - now)
-
-    return update
-
-
 def _trainer(
     out: Path,
     settings: PretrainSettings,
@@ -197,35 +185,22 @@ def _trainer(
     progress_bar: bool,
     on_validation: Callable[[int, list[TaskScore]], None] | None,
 ) -> L.Trainer:
-    callbacks: list[L.Callback] = [
-        WeightAveraging(use_buffers=False, multi_avg_fn=_average(settings.ema_decay)),
-        SaveState(out / "last.ckpt", settings.checkpoint_every),
-    ]
     # A new version per start: none is overwritten.
     loggers: list[Logger] = [CSVLogger(out, name="logs")]
     if tensorboard:
         loggers.append(TensorBoardLogger(out, name="tensorboard"))
-    per_step = max(1, settings.batches_per_step // devices)
-    if on_validation is not None:
-        callbacks.append(_ValidationReport(on_validation))
-    return L.Trainer(
+    return make_trainer(
+        settings,
+        settings.optimizer.steps,
         accelerator=device,
         devices=devices,
-        strategy="auto" if devices == 1 else "ddp",
-        use_distributed_sampler=False,  # processes share tasks and windows among themselves
-        accumulate_grad_batches=per_step,
-        max_steps=settings.optimizer.steps,
-        max_epochs=-1,
-        gradient_clip_val=settings.gradient_clip,
-        val_check_interval=settings.validate_every * per_step if validates else None,
-        check_val_every_n_epoch=None if validates else 1,
-        limit_val_batches=None if validates else 0,
-        num_sanity_val_steps=0,
-        callbacks=callbacks,
-        logger=loggers,
-        log_every_n_steps=50,
-        enable_progress_bar=progress_bar,
-        enable_model_summary=False,
+        batches_per_device=max(1, settings.batches_per_step // devices),
+        average_warm_up=True,
+        validates=validates,
+        state=SaveState(out / "last.ckpt", settings.checkpoint_every),
+        callbacks=[] if on_validation is None else [_ValidationReport(on_validation)],
+        loggers=loggers,
+        progress_bar=progress_bar,
     )
 
 

@@ -11,8 +11,9 @@ import yaml
 
 from lagllama_adapters.data.synthetic import SyntheticPriors
 from lagllama_adapters.model import BLOCK_LAGS, LagLlamaConfig
-from lagllama_adapters.training.lightning_module import OptimizerSettings
-from lagllama_adapters.training.window_sampling import PLAIN_WINDOWS, WindowSettings
+from lagllama_adapters.training.loop import LoopSettings
+from lagllama_adapters.training.optimization import OptimizerSettings
+from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS, WindowSettings
 
 __all__ = [
     "PRESETS",
@@ -66,7 +67,7 @@ PRESETS: dict[str, LagLlamaConfig] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainSettings:
+class PretrainSettings(LoopSettings):
     """Everything that a run depends on besides its data; saved beside the weights.
 
     Parameters
@@ -77,25 +78,19 @@ class PretrainSettings:
         Optimizer and length of the run.
     windows : WindowSettings
         Sampling and augmentation.
-    batch_size, batches_per_step : int
-        Windows per batch, and batches whose gradients a step averages. Several processes share
-        the batches of a step, one process takes them one after the other.
     synthetic_series : int
         Synthetic series that are drawn before training, for ``windows.synthetic_share``.
     synthetic : SyntheticPriors
         What they are drawn from.
-    rollout_length : int
-        Tokens of a window beyond ``model.context_length``.
-    history_discount : float
-        See ``discount`` of `window_loss`: how much less positions with little history count.
-    gradient_clip : float or None
-        Largest norm of the gradient; None: no limit.
-    ema_decay : float
-        Decay of the averaged weights, which are the ones validated and saved.
+    batch_size, rollout_length, history_discount, gradient_clip, ema_decay, validate_every
+        See `LoopSettings`.
+    batches_per_step : int
+        Batches whose gradients a step averages. Several processes share the batches of a step, one
+        process takes them one after the other.
     seed : int
         Seed of initial weights and windows.
-    checkpoint_every, validate_every : int
-        Steps between checkpoints and between validations.
+    checkpoint_every : int
+        Steps between checkpoints.
     precision : {"float32", "bfloat16"}
         Of the matrix products of a training step; weights, loss and optimizer stay in float32.
     compiled : bool
@@ -104,7 +99,7 @@ class PretrainSettings:
     Raises
     ------
     ValueError
-        If the precision is neither.
+        If the precision is neither, or a count is not a positive integer.
     """
 
     model: LagLlamaConfig = _BASE
@@ -114,17 +109,15 @@ class PretrainSettings:
     synthetic: SyntheticPriors = field(default_factory=SyntheticPriors)
     batch_size: int = 48
     batches_per_step: int = 1
-    rollout_length: int = 32
-    history_discount: float = 2.0
-    gradient_clip: float | None = 1.0
     ema_decay: float = 0.999
-    seed: int = 0
     checkpoint_every: int = 200
     validate_every: int = 1000
     precision: Precision = "float32"
     compiled: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_counts("batches_per_step", "checkpoint_every")
         if self.precision not in get_args(Precision):
             expected = " or ".join(get_args(Precision))
             raise ValueError(f"precision: got {self.precision!r}, expected {expected}")

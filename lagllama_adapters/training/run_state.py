@@ -1,4 +1,4 @@
-"""What a pretraining run leaves on disk between starts, and how it stops."""
+"""The state of a run on disk, from which it is resumed, and how it is interrupted."""
 
 import json
 import os
@@ -35,17 +35,17 @@ _FIXED = (
 
 
 class SaveState(Checkpoint):
-    """Write the state every so many steps and at the last one, replacing the one before.
+    """Write the state of a run, replacing the one before.
 
     Parameters
     ----------
     path : Path
         File.
-    every : int
-        Steps between states.
+    every : int or None
+        Steps between states, the last one of the run aside; None: after each validation.
     """
 
-    def __init__(self, path: Path, every: int) -> None:
+    def __init__(self, path: Path, every: int | None) -> None:
         self.path = path
         self.every = every
         self.step = 0  # of which the end has been seen
@@ -59,9 +59,19 @@ class SaveState(Checkpoint):
         step, before = trainer.global_step, self.step
         self.step = step
         # Of a step's batches only the last one ends it: gradients in between are not saved.
-        if step > before and (step % self.every == 0 or step >= trainer.max_steps):
-            # False: with optimizer, schedule and averages, which a resumed run needs.
-            trainer.save_checkpoint(self.path, weights_only=False)
+        if self.every is None or step == before:
+            return
+        if step % self.every == 0 or step >= trainer.max_steps:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save what the validation came to as well."""
+        if self.every is None:
+            self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        # False: with optimizer, schedule and averages, which a resumed run needs.
+        trainer.save_checkpoint(self.path, weights_only=False)
 
 
 def averaged_weights(path: Path) -> dict[str, Tensor]:

@@ -6,6 +6,8 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from lagllama_adapters.darts.lightning_module import _blank_network
+from lagllama_adapters.training.loss import training_loss
+from lagllama_adapters.training.optimizers import MuonAdamW
 
 
 @pytest.fixture
@@ -105,11 +107,28 @@ def test_tuned_model_backtests_and_retrains(make, monthly, settings):
 
 def test_the_learning_rate_is_one_for_pretrained_weights_unless_the_user_chooses(make, yearly):
     def chosen(**kwargs):
-        optimizer = make(**kwargs).fit(yearly).model.configure_optimizers()
-        return type(optimizer), optimizer.param_groups[0]["lr"]
+        configured = make(**kwargs).fit(yearly).model.configure_optimizers()
+        optimizer = configured[0][0] if isinstance(configured, tuple | list) else configured
+        return type(optimizer), optimizer.defaults["lr"]
 
-    assert chosen() == (torch.optim.Adam, 3e-4)
-    assert chosen(optimizer_kwargs={"lr": 1e-2}) == (torch.optim.Adam, 1e-2)
-    assert chosen(optimizer_kwargs={"weight_decay": 0.1}) == (torch.optim.Adam, 3e-4)
+    assert chosen() == (MuonAdamW, 2e-4)
+    assert chosen(optimizer_kwargs={"lr": 1e-2}) == (MuonAdamW, 1e-2)
+    assert chosen(optimizer_kwargs={"weight_decay": 0.1}) == (MuonAdamW, 2e-4)
     assert chosen(optimizer_cls=torch.optim.AdamW) == (torch.optim.AdamW, 1e-3)  # torch's own
-    assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 3e-4}
+    assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 2e-4}
+
+
+def test_sample_weights_take_one_pass(make, monthly, settings, monkeypatch):
+    seen = []
+
+    def record(network, **arguments):
+        seen.append(arguments["row_weights"])
+        return training_loss(network, **arguments)
+
+    monkeypatch.setattr("lagllama_adapters.darts.training_module.training_loss", record)
+    weight = monthly.with_values(np.arange(len(monthly), dtype=float)[:, None])
+    whole = {**settings, "n_epochs": 1, "keep_best": False, "output_chunk_length": 3}
+    options = {"max_samples_per_ts": 16, "dataloader_kwargs": {"shuffle": False}}
+    make(**whole).fit(monthly, sample_weight=weight, **options)
+    (rows,) = seen  # of the last windows, latest first
+    torch.testing.assert_close(rows.double(), torch.arange(524.0, 508.0, -1).double())

@@ -624,9 +624,10 @@ def test_training_windows_have_the_calendar_of_forecasts(make, monthly, monkeypa
         windows.append(window)
         return training_loss(network, **window)
 
-    monkeypatch.setattr("lagllama_adapters.darts.lightning_module.training_loss", record)
+    monkeypatch.setattr("lagllama_adapters.darts.training_module.training_loss", record)
     series = monthly[50:65]
-    make(enable_finetuning=True, n_epochs=1, batch_size=1).fit(series, max_samples_per_ts=1)
+    whole = {"enable_finetuning": True, "n_epochs": 1, "batch_size": 1, "keep_best": False}
+    make(**whole).fit(series, max_samples_per_ts=1)
     (window,) = windows
     expected = calendar_windows([Calendar(series.start_time(), "MS")], [9], 24, 6)
     calendar = torch.cat((window["past_time_feat"], window["future_time_feat"]), dim=1)

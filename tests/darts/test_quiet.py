@@ -5,7 +5,7 @@ import warnings
 import pytest
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 
-from lagllama_adapters.darts.quiet import quiet
+from lagllama_adapters.training.quiet import quiet
 
 # Lightning logs under the one of its two names that was imported last.
 FAMILIES = ("pytorch_lightning", "lightning.pytorch")

@@ -1,10 +1,12 @@
 """Fine-tuning through the host: what is kept by which call, and where it goes."""
 
+import copy
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sktime.exceptions import NotFittedError
 from sktime.forecasting.base import ForecastingHorizon
 from sktime.forecasting.model_evaluation import evaluate
@@ -16,7 +18,7 @@ from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.sktime import LagLlamaForecaster
 from lagllama_adapters.sktime import tuning as tuning_module
-from lagllama_adapters.training import finetune as finetune_module
+from lagllama_adapters.training.finetuning.module import FinetuningModule
 
 DAYS = pd.date_range("2020-01-01", periods=100, freq="D")
 FH = [1, 2, 3]
@@ -67,7 +69,7 @@ class TestPretrain:
     def test_forecast_is_the_predictors_with_the_tuned_network(self, forecaster, panel):
         y = panel.loc[1, "y"]
         forecaster.pretrain(panel).fit(y)
-        expected = LagLlamaPredictor(forecaster.pretrained_weights_.network()).predict(
+        expected = LagLlamaPredictor(forecaster.pretrained_weights_.network).predict(
             y.to_numpy()[-48:], 3, 20, start=DAYS[-48], freq="D", seed=7, sampling="stratified"
         )
         np.testing.assert_array_equal(samples(forecaster)[:, 0], expected.samples[0].ravel())
@@ -94,7 +96,7 @@ class TestPretrain:
             first.report.loss_after, rel=1e-6
         )
         forecaster.fit(panel).pretrain(panel)
-        expected = first.network().state_dict()
+        expected = first.network.state_dict()
         for name, tensor in started_from[1].state_dict().items():
             assert (tensor == expected[name]).all()
 
@@ -105,6 +107,16 @@ class TestPretrain:
         assert clone.state == "pretrained"
         assert clone.pretrained_weights_.tensors is forecaster.pretrained_weights_.tensors
         np.testing.assert_array_equal(samples(clone.fit(y)), tuned)
+
+    def test_network_is_built_once_and_no_pickle_holds_it(self, forecaster, panel):
+        weights = forecaster.pretrain(panel).pretrained_weights_
+        size = len(pickle.dumps(weights))
+        assert weights.network is weights.network
+        assert copy.deepcopy(weights).network is weights.network
+        again = pickle.loads(pickle.dumps(weights))
+        assert len(pickle.dumps(weights)) == size
+        for name, tensor in again.network.state_dict().items():
+            assert torch.equal(tensor, weights.network.state_dict()[name])
 
     def test_shared_network_is_not_changed(self, forecaster, checkpoint, panel):
         before = {k: v.clone() for k, v in load_pretrained(checkpoint).state_dict().items()}
@@ -181,7 +193,7 @@ class TestFit:
         weights = forecaster.finetuned_weights_
         forecaster.update(late)
         assert forecaster.finetuned_weights_ is weights
-        expected = LagLlamaPredictor(weights.network()).predict(
+        expected = LagLlamaPredictor(weights.network).predict(
             panel.loc[3, "y"].to_numpy()[-48:],
             1,
             20,
@@ -221,7 +233,7 @@ class TestFit:
         own = forecaster.set_params(finetune="full")
         expected = own.fit(panel).finetune_report
         own.set_params(finetune_settings={**QUICK, "folder": tmp_path})
-        step = finetune_module._FinetuningModule.training_step
+        step = FinetuningModule.training_step
 
         def interrupted(self, batch, batch_idx):
             if self.global_step == 15:
@@ -229,7 +241,7 @@ class TestFit:
             return step(self, batch, batch_idx)
 
         with monkeypatch.context() as patch:
-            patch.setattr(finetune_module._FinetuningModule, "training_step", interrupted)
+            patch.setattr(FinetuningModule, "training_step", interrupted)
             with pytest.raises(RuntimeError, match="power cut"):
                 own.fit(panel)
         assert len(list(tmp_path.iterdir())) == 1
@@ -245,7 +257,7 @@ class TestExport:
 
     def test_export_needs_no_fit_after_pretrain(self, forecaster, panel, tmp_path):
         forecaster.pretrain(panel).export(tmp_path)
-        expected = forecaster.pretrained_weights_.network().state_dict()
+        expected = forecaster.pretrained_weights_.network.state_dict()
         for name, tensor in load_pretrained(tmp_path).state_dict().items():
             assert (tensor == expected[name]).all()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
-from lagllama_adapters.training.lightning_module import OptimizerSettings
+from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.recipes import PretrainSettings
 
 SMALL = LagLlamaConfig(

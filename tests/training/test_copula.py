@@ -6,7 +6,8 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model.heads import BlockCopula
 from lagllama_adapters.training import copula
 from lagllama_adapters.training.copula import estimate_block_copula, fit_autocorrelation
-from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.settings import WindowSettings
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.hold_out import hold_out, panel_corpus
+from lagllama_adapters.training.hold_out import hold_out, panel_corpus, plan_hold_out
 
 
 def ramp(length, first=0.0):
@@ -86,3 +86,10 @@ def test_calendars_go_with_the_windows():
 def test_panel_without_a_window_is_refused():
     with pytest.raises(ValueError, match=r"got 2 series of at most 1 steps, expected at least one"):
         hold_out(panel_corpus([ramp(1), ramp(1)]), 10, max_windows=10)
+
+
+def test_series_that_would_not_keep_enough_are_trained_on_whole():
+    panel = panel_corpus([ramp(40), ramp(24)])
+    plan = plan_hold_out(panel, 8, max_windows=2, least=20)
+    assert plan.lengths == [32, 24]
+    assert plan.windows == [(0, 32)]

@@ -14,7 +14,7 @@ def window(make_model):
     return values, observed
 
 
-def _slow_window_loss(model, values, observed, history, steps, discount, horizon_only=False):
+def _slow_window_loss(model, values, observed, history, steps, discount, row_weights):
     """One window and one token at a time, straight from the definition."""
     max_lag, block = model.config.max_lag, model.head.block_length
     total = weights = 0.0
@@ -28,8 +28,6 @@ def _slow_window_loss(model, values, observed, history, steps, discount, horizon
         raw = model.decode(model.tokens(Window(v[:, :end], o[:, :end], None, steps), facts))
         for token in range(steps):
             position = max_lag + token
-            if horizon_only and position + 1 < h:
-                continue
             seen = int(past[0, : position + 1].sum())
             weight = (seen / max(int(past.sum()), 1)) ** discount
             for step in range(block):
@@ -37,14 +35,15 @@ def _slow_window_loss(model, values, observed, history, steps, discount, horizon
                 if at < v.shape[1] and o[0, at]:
                     target = scaled[:, at].view(1, 1, 1).expand(1, 1, block)
                     loss = model.head.marginal.loss(raw[:, token : token + 1], target, facts)
-                    total, weights = total + weight * loss[0, 0, step], weights + weight
+                    total += row_weights[row] * weight * loss[0, 0, step]
+                    weights += weight
     return total / weights
 
 
 @pytest.mark.parametrize("head", ["quantile_block", "student_t", "student_t_mixture"])
 @pytest.mark.parametrize("discount", [0.0, 2.0])
-@pytest.mark.parametrize("horizon_only", [False, True])
-def test_window_loss_equals_its_definition(head, discount, horizon_only, make_model, window):
+@pytest.mark.parametrize("row_weights", [None, (1.0, 0.0, 2.5)])
+def test_window_loss_equals_its_definition(head, discount, row_weights, make_model, window):
     model = make_model(head)
     values, observed = window
     history = torch.tensor([33, 30, 27])
@@ -56,10 +55,11 @@ def test_window_loss_equals_its_definition(head, discount, horizon_only, make_mo
         forecast_start=history,
         steps=10,
         time_feat=None,
-        discount=discount,
-        horizon_only=horizon_only,
+        history_discount=discount,
+        row_weights=None if row_weights is None else torch.tensor(row_weights),
     )
-    expected = _slow_window_loss(model, values, observed, history, 10, discount, horizon_only)
+    weights = row_weights or (1.0, 1.0, 1.0)
+    expected = _slow_window_loss(model, values, observed, history, 10, discount, weights)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_rows_without_an_observed_history_do_not_count(discount, make_model, win
     values, observed = values.clone(), observed.clone()
     values[0] *= 1e6
     observed[0, :33] = False
-    kwargs = {"steps": 10, "time_feat": None, "discount": discount}
+    kwargs = {"steps": 10, "time_feat": None, "history_discount": discount}
 
     def loss(rows):
         o, start = observed[rows], torch.tensor([33] * 3)[rows]
@@ -171,3 +171,32 @@ def test_bfloat16_products_leave_residual_stream_and_attention_in_float32(
         matmul_dtype=torch.bfloat16,
     )
     assert [x.dtype for x in seen] == [torch.float32] * 3
+
+
+def test_forecast_start_splits_a_window_anew(make_model, window):
+    """Past and future are one window; only loc, scale and weights depend on where it is split."""
+    model, (values, observed) = make_model(), window
+    starts = torch.tensor([33, 30, 27])
+    alike = [
+        training_loss(
+            model,
+            values[:, :at],
+            observed[:, :at],
+            values[:, at:],
+            observed[:, at:],
+            forecast_start=starts,
+            history_discount=2.0,
+        )
+        for at in (30, 34)
+    ]
+    torch.testing.assert_close(*alike)
+    direct = window_loss(
+        model,
+        values,
+        observed,
+        inputs_observed=observed,
+        forecast_start=starts,
+        steps=values.shape[1] - 1 - model.config.max_lag,
+        time_feat=None,
+    )
+    torch.testing.assert_close(alike[0], direct)

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.parametrize
 
-from lagllama_adapters.training.optimizers import MuonAdamW, orthogonalise, parameter_groups
+from lagllama_adapters.training.optimizers import (
+    MuonAdamW,
+    hidden_matrices,
+    orthogonalise,
+    parameter_groups,
+)
 
 
 def _matrix(*shape, seed=0):
@@ -116,3 +122,28 @@ def test_groups_hold_each_parameter_once(make_model):
     } <= set(held[1])
     assert [group["weight_decay"] for group in groups] == [0.1, 0.1, 0.0]
     np.testing.assert_array_equal([g["orthogonal"] for g in groups], [True, False, False])
+
+
+def test_hidden_matrices_are_those_of_the_decoder_and_no_factors_of_them(make_model):
+    model = make_model()
+    expected = {n for n, p in model.named_parameters() if n.startswith("decoder.") and p.ndim == 2}
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert {names[id(p)] for p in hidden_matrices(model)} == expected
+
+    class LowRank(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.a = torch.nn.Parameter(torch.zeros(len(weight), 2))
+            self.b = torch.nn.Parameter(torch.zeros(2, weight.shape[1]))
+
+        def forward(self, weight):
+            return weight + self.a @ self.b
+
+    linear = model.decoder.blocks[0].mlp.down_proj
+    torch.nn.utils.parametrize.register_parametrization(linear, "weight", LowRank(linear.weight))
+    hidden, matrices, _ = parameter_groups(model, 0.1)
+    names = {id(p): name for name, p in model.named_parameters()}
+    changed = "decoder.blocks.0.mlp.down_proj"
+    assert {names[id(p)] for p in hidden["params"]} == expected - {f"{changed}.weight"}
+    factors = {f"{changed}.parametrizations.weight.0.{name}" for name in "ab"}
+    assert factors <= {names[id(p)] for p in matrices["params"]}

@@ -12,9 +12,11 @@ import torch
 
 from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.training.lightning_module import OptimizerSettings, PretrainingModule
+from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.pretrain import pretrain
-from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+from lagllama_adapters.training.pretraining_module import PretrainingModule
+from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.settings import WindowSettings
 
 
 def _run(corpus_folder, out, settings, **kwargs):
@@ -60,7 +62,7 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
                         batch["values"],
                         batch["observed"],
                         inputs_observed=batch["inputs_observed"],
-                        forecast_start=batch["history"],
+                        forecast_start=batch["forecast_start"],
                         steps=24,
                         time_feat=batch["time_feat"],
                     )

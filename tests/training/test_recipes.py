@@ -8,8 +8,8 @@ import yaml
 
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama, Tokens
-from lagllama_adapters.training.lightning_module import PretrainingModule
 from lagllama_adapters.training.pretrain import pretrain
+from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import (
     RECIPES,
     PretrainSettings,
@@ -17,7 +17,7 @@ from lagllama_adapters.training.recipes import (
     settings_to_dict,
     settings_to_yaml,
 )
-from lagllama_adapters.training.window_sampling import WindowBatches
+from lagllama_adapters.training.windows.batches import WindowBatches
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -60,7 +60,7 @@ def test_the_settings_of_a_run_are_a_configuration(corpus_folder, tmp_path, sett
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("modl: {}", r"unknown entries \['modl'\], expected some of \['model', "),
+        ("modl: {}", r"unknown entries \['modl'\], expected some of \['batch_size', "),
         ("windows: {sign_flp: 0.1}", r"unknown entries \['windows.sign_flp'\]"),
         ("batch_size: 4.5", "batch_size: got 4.5, expected int"),
         ("batch_size: true", "batch_size: got True, expected int"),

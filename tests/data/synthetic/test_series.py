@@ -13,7 +13,8 @@ from lagllama_adapters.data.synthetic import (
 )
 from lagllama_adapters.data.synthetic.draws import Draws
 from lagllama_adapters.data.synthetic.events import overdispersed_counts
-from lagllama_adapters.training.window_sampling import WindowBatches, WindowSettings
+from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.settings import WindowSettings
 
 
 def _generator(seed=0):

@@ -13,12 +13,8 @@ from lightning_utilities.core import rank_zero
 
 from lagllama_adapters.evaluation import QUANTILE_LEVELS, weighted_quantile_loss
 from lagllama_adapters.inference import LagLlamaPredictor
-from lagllama_adapters.training import finetune as finetune_module
-from lagllama_adapters.training.finetune import (
-    FinetuneSettings,
-    finetune,
-    trained_parameters,
-)
+from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
+from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.hold_out import hold_out, panel_corpus
 from lagllama_adapters.training.loss import window_loss
 
@@ -102,14 +98,6 @@ def test_full_mode_trains_everything(make_model, panel):
     assert changed(before, tuned) == set(before)
 
 
-def test_modes_name_their_parameters(make_model):
-    model = make_model()
-    assert len(trained_parameters(model, "full")) == len(list(model.parameters()))
-    assert len(trained_parameters(model, "head")) == len(list(model.head.parameters()))
-    with pytest.raises(ValueError, match="mode: got 'lora', expected 'full' or 'head'"):
-        trained_parameters(model, "lora")
-
-
 def test_network_given_is_not_changed(make_model, panel):
     model = make_model().eval()
     before, requires = state_of(model), [p.requires_grad for p in model.parameters()]
@@ -128,7 +116,7 @@ def test_training_windows_end_before_the_held_out_steps(make_model, monkeypatch)
         seen.append(values[observed].max())
         return window_loss(model, values, observed, **kwargs)
 
-    monkeypatch.setattr("lagllama_adapters.training.lightning_module.window_loss", watch)
+    monkeypatch.setattr("lagllama_adapters.training.module.window_loss", watch)
     ramps = panel_corpus([np.arange(100.0) for _ in range(4)])
     finetune(make_model(), ramps, replace(QUICK, steps=20, validation_windows=4))
     assert max(seen) == 100 - QUICK.horizon - 1
@@ -146,7 +134,7 @@ def test_same_seed_gives_the_same_weights(make_model, panel):
 def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, monkeypatch):
     settings = replace(QUICK, folder=tmp_path)
     expected, report = finetune(make_model(), panel, QUICK)
-    step = finetune_module._FinetuningModule.training_step
+    step = FinetuningModule.training_step
 
     def interrupted(self, batch, batch_idx):
         if self.global_step == 25:
@@ -154,7 +142,7 @@ def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, mo
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune_module._FinetuningModule, "training_step", interrupted)
+        patch.setattr(FinetuningModule, "training_step", interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             finetune(make_model(), panel, settings)
     first = []
@@ -163,7 +151,7 @@ def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, mo
         first.append(self.global_step)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(finetune_module._FinetuningModule, "training_step", counted)
+    monkeypatch.setattr(FinetuningModule, "training_step", counted)
     resumed, after = finetune(make_model(), panel, settings)
     assert first[0] == 20
     assert after == report
@@ -179,9 +167,9 @@ def test_state_of_another_run_is_refused(make_model, panel, tmp_path, monkeypatc
         raise RuntimeError("power cut") if self.global_step == 15 else AssertionError
 
     with monkeypatch.context() as patch:
-        step = finetune_module._FinetuningModule.training_step
+        step = FinetuningModule.training_step
         patch.setattr(
-            finetune_module._FinetuningModule,
+            FinetuningModule,
             "training_step",
             lambda self, batch, i: (
                 step(self, batch, i) if self.global_step < 15 else unlucky(self, batch, i)
@@ -263,3 +251,54 @@ def test_nothing_is_said_unless_progress_is_asked_for(
         finetune(make_model(), panel, replace(QUICK, steps=10))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+def test_series_at_a_high_level_are_tuned_and_judged_on_their_changes(make_model, monkeypatch):
+    """At 1e9 float32 has steps of 64: the windows would hold nothing but rounding."""
+    rng = np.random.default_rng(0)
+    low = [rng.integers(-2, 3, 100).cumsum().astype(np.float64) for _ in range(4)]
+    seen = {}
+
+    def watch(model, values, observed, **kwargs):
+        loss = window_loss(model, values, observed, **kwargs)
+        twin = window_loss(copy.deepcopy(model).double(), values, observed, **kwargs)
+        torch.testing.assert_close(loss.double(), twin, rtol=1e-4, atol=0)
+        seen.setdefault(level, []).append(values[observed].numpy())
+        return loss
+
+    monkeypatch.setattr("lagllama_adapters.training.module.window_loss", watch)
+    for level in (0.0, 1e9):
+        panel = panel_corpus([level + series for series in low])
+        _, task = hold_out(panel, QUICK.horizon, 4)
+        np.testing.assert_array_equal(task.panel[0].target, panel[0][: -QUICK.horizon])
+        np.testing.assert_array_equal(task.future[0] - level, low[0][-QUICK.horizon :])
+        finetune(make_model(), panel, replace(QUICK, steps=3, validation_windows=4))
+    for values, raised in zip(seen[0.0], seen[1e9], strict=True):
+        assert raised.dtype == np.float64
+        np.testing.assert_array_equal(raised - 1e9, values)
+
+
+def test_loss_of_a_series_does_not_depend_on_its_level(make_model):
+    """Where the history changes at all; a constant one is scaled by its level."""
+    model = make_model()
+    with torch.no_grad():  # what tokens say of the level itself differs
+        model.token_embedding.weight[:, len(model.config.lags_seq) :] = 0
+    values = torch.tensor(np.random.default_rng(0).normal(size=(3, 39)).cumsum(1))
+    options = {"steps": 10, "time_feat": None, "forecast_start": torch.tensor([33, 30, 27])}
+    observed = torch.ones_like(values, dtype=torch.bool)
+    low, high = (
+        window_loss(model, values + level, observed, inputs_observed=observed, **options)
+        for level in (0, 1e9)
+    )
+    torch.testing.assert_close(low, high, rtol=1e-5, atol=0)
+
+
+def test_float32_panels_stay_float32():
+    assert panel_corpus([np.zeros(3, np.float32)]).values.dtype == np.float32
+    assert panel_corpus([np.zeros(3, np.float32), np.zeros(3)]).values.dtype == np.float64
+
+
+def test_tiny_series_are_tuned(make_model):
+    series = 1e-40 * (1 + np.random.default_rng(0).random(60))
+    tuned, _ = finetune(make_model(), panel_corpus([series]), replace(QUICK, steps=10))
+    assert all(tensor.isfinite().all() for tensor in tuned.state_dict().values())

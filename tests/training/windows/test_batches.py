@@ -9,12 +9,11 @@ import torch
 
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.packed import pack_corpus
-from lagllama_adapters.training import window_sampling
-from lagllama_adapters.training.window_sampling import (
-    WindowBatches,
-    WindowSettings,
-    series_probabilities,
-)
+from lagllama_adapters.training.windows import batches as batches_module
+from lagllama_adapters.training.windows import settings as settings_module
+from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.probabilities import series_probabilities
+from lagllama_adapters.training.windows.settings import WindowSettings
 
 MAX_LAG, STEPS, BLOCK = 23, 24, 6
 SIZES = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
@@ -64,10 +63,10 @@ def test_windows_are_stretches_of_real_series(make_batches, corpus):
 def test_every_window_has_history_and_a_target(make_batches):
     for index in range(20):
         batch = make_batches().batch(index)
-        before = torch.arange(batch["values"].shape[1]) < batch["history"][:, None]
+        before = torch.arange(batch["values"].shape[1]) < batch["forecast_start"][:, None]
         assert ((batch["inputs_observed"] & before).sum(1) >= 1).all()
-        assert (batch["history"] <= MAX_LAG + STEPS).all()
-        assert (batch["history"] > MAX_LAG).all()
+        assert (batch["forecast_start"] <= MAX_LAG + STEPS).all()
+        assert (batch["forecast_start"] > MAX_LAG).all()
 
 
 def test_a_batch_depends_on_seed_and_index_alone(make_batches):
@@ -123,7 +122,7 @@ def test_workers_share_the_batches_of_their_process(corpus, monkeypatch):
     batches = WindowBatches(corpus, PLAIN, **SIZES, **starts)
     for worker in range(3):
         info = SimpleNamespace(id=worker, num_workers=3)
-        monkeypatch.setattr(window_sampling, "get_worker_info", lambda info=info: info)
+        monkeypatch.setattr(batches_module, "get_worker_info", lambda info=info: info)
         expected = [batches.batch(2 * step + 1) for step in (5 + worker, 8 + worker)]
         torch.testing.assert_close(list(islice(batches, 2)), expected, rtol=0, atol=0)
 
@@ -183,7 +182,7 @@ def test_batches_draw_their_number_of_tokens(make_batches):
     assert max(steps) <= STEPS
     for b in batch:
         assert b["values"].shape[1] == MAX_LAG + b["time_feat"].shape[1] + BLOCK
-        assert (b["history"] <= MAX_LAG + b["time_feat"].shape[1]).all()
+        assert (b["forecast_start"] <= MAX_LAG + b["time_feat"].shape[1]).all()
 
 
 def test_published_frequency_augmentation_changes_all_windows_of_half_of_the_batches(make_batches):
@@ -356,4 +355,4 @@ def test_settings_beyond_their_range_are_refused(field, value, expected):
 def test_every_number_of_the_settings_is_checked():
     numbers = [f.name for f in dataclasses.fields(WindowSettings) if "float" in str(f.type)]
     unchecked = {"band_weights", "dataset_exponent", "dataset_weights"}
-    assert {*numbers} - unchecked == {*window_sampling._PROBABILITIES}
+    assert {*numbers} - unchecked == {*settings_module._PROBABILITIES}

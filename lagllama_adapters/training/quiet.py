@@ -1,11 +1,11 @@
-"""What Lightning says about itself, kept from users who can do nothing about it."""
+"""Silence for what Lightning says about itself, on which users cannot act."""
 
+import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 __all__ = ["quiet"]
 
@@ -55,13 +55,21 @@ def quiet(*, verbose: bool, show_warnings: bool) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             if not show_warnings:
-                warnings.simplefilter("ignore", PossibleUserWarning)
+                for category in _possible_warnings():
+                    warnings.simplefilter("ignore", category)
                 for message in _ABOUT_ITSELF:
                     warnings.filterwarnings("ignore", message)
             yield
     finally:
         for logger in loggers:
             logger.removeFilter(_is_serious)
+
+
+def _possible_warnings() -> list[type[Warning]]:
+    """Return ``PossibleUserWarning`` of each package of Lightning that is imported."""
+    packages = [name for name in ("lightning.fabric", "lightning_fabric") if name in sys.modules]
+    found = [importlib.import_module(f"{name}.utilities.warnings") for name in packages]
+    return [module.PossibleUserWarning for module in found]
 
 
 def _is_serious(record: logging.LogRecord) -> bool:

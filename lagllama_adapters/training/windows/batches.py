@@ -1,8 +1,6 @@
-"""Random training windows from a corpus."""
+"""Batches of random windows."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
-from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
@@ -12,220 +10,14 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from lagllama_adapters.data.calendar import Calendar
-from lagllama_adapters.data.corpus import FREQUENCY_BANDS, Corpus, frequency_band
+from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.training import augmentation
+from lagllama_adapters.training.windows.probabilities import balance_bands, series_probabilities
+from lagllama_adapters.training.windows.settings import WindowSettings
 
-__all__ = [
-    "PLAIN_WINDOWS",
-    "WindowBatches",
-    "WindowSettings",
-    "balance_bands",
-    "series_probabilities",
-]
+__all__ = ["WindowBatches"]
 
-Probabilities = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowSettings:
-    """How windows are drawn and changed.
-
-    Parameters
-    ----------
-    band_weights : dict or None
-        Share of windows per frequency band; bands without data are left out. None: no balance, a
-        band has what its data sets have.
-    dataset_exponent : float
-        A data set counts by its number of series to this power. As published: 1.
-    dataset_weights : dict
-        Factors on the share that a data set has of its band, by name or shell pattern (``m4_*``);
-        the factors of all that fit are multiplied, 0 leaves a data set out.
-    synthetic_share : float
-        Share of windows from synthetic series, of those too by ``band_weights``; in [0, 1].
-    min_observed : int
-        Series with fewer observations are not used.
-    min_steps : int or None
-        Each batch has a random number of tokens, log-uniform from this to that of the run. None:
-        always that of the run.
-    max_rollout : int
-        The forecast start lies up to this many tokens before the last token, so that the network
-        also learns to go on from loc and scale that are some steps old.
-    mix, time_flip, modulate, spike, censor, round, sign_flip : float
-        Probability per window of each augmentation, in this order. Mixed and reversed windows lose
-        their calendar.
-    freq_mask, freq_mix, flatten, truncate, hide, decimate, drop_calendar : float
-        Likewise; flattened windows are constant.
-    freq_mask_rate, freq_mix_rate : float
-        Largest share of frequencies changed.
-    freq_published : float
-        Probability per batch that all its windows get Freq-Mask and then Freq-Mix at the full
-        rates, as published.
-    min_history : int
-        Shortest history that truncation leaves.
-
-    Raises
-    ------
-    ValueError
-        If a share, rate or probability is not in [0, 1], or a number of steps or observations is
-        below 1 (``max_rollout``: below 0).
-    """
-
-    band_weights: dict[str, float] | None = field(
-        default_factory=lambda: {
-            "minutely": 0.13,
-            "quarter-hourly": 0.1,
-            "hourly": 0.2,
-            "daily": 0.16,
-            "weekly": 0.11,
-            "monthly": 0.16,
-            "quarterly": 0.08,
-            "yearly": 0.06,
-        }
-    )
-    dataset_exponent: float = 0.5
-    dataset_weights: dict[str, float] = field(default_factory=dict)
-    synthetic_share: float = 0.0
-    min_observed: int = 8
-    min_steps: int | None = None
-    max_rollout: int = 48
-    mix: float = 0.0
-    time_flip: float = 0.0
-    modulate: float = 0.0
-    spike: float = 0.0
-    censor: float = 0.0
-    round: float = 0.0
-    sign_flip: float = 0.5
-    freq_mask: float = 0.1
-    freq_mask_rate: float = 0.5
-    freq_mix: float = 0.1
-    freq_mix_rate: float = 0.25
-    freq_published: float = 0.0
-    flatten: float = 0.01
-    truncate: float = 0.3
-    min_history: int = 1
-    hide: float = 0.1
-    decimate: float = 0.15
-    drop_calendar: float = 0.2
-
-    def __post_init__(self) -> None:
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected 0 to 1")
-        for name, least in (
-            ("min_observed", 1),
-            ("min_steps", 1),
-            ("min_history", 1),
-            ("max_rollout", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
-
-
-_PROBABILITIES = tuple(
-    f.name for f in fields(WindowSettings) if f.type is float and f.name != "dataset_exponent"
-)
-
-PLAIN_WINDOWS = WindowSettings(
-    band_weights=None,
-    dataset_exponent=1.0,
-    sign_flip=0.0,
-    freq_mask=0.0,
-    freq_mix=0.0,
-    flatten=0.0,
-    truncate=0.0,
-    hide=0.0,
-    decimate=0.0,
-    drop_calendar=0.0,
-)
-"""Each series as likely as any other, and windows as they are."""
-
-
-def series_probabilities(corpus: Corpus, settings: WindowSettings) -> Probabilities:
-    """Probability of each series: by band, then data set, then equal.
-
-    A data set has a share of its band's windows by its weight times the square root of its size
-    (``dataset_exponent``). The published rule, without bands and with the exponent 1, lets a single
-    collection of meters take 70 % of the windows; see the corpus in arXiv 2310.08278, appendix A.
-
-    Returns
-    -------
-    ndarray of float64
-        ``[n_series]``, sums to 1; 0 for series that are too short.
-
-    Raises
-    ------
-    ValueError
-        If no series is long enough, a band or data set to be weighted does not exist, or a weight
-        is negative or not finite.
-    """
-    band_weights = settings.band_weights or {}
-    for name, weight in (*band_weights.items(), *settings.dataset_weights.items()):
-        if not 0 <= weight < np.inf:
-            raise ValueError(f"weight of {name!r}: got {weight}, expected a finite number >= 0")
-    unknown = set(band_weights) - set(FREQUENCY_BANDS)
-    if unknown:
-        raise ValueError(f"band_weights: got {sorted(unknown)}, expected {FREQUENCY_BANDS}")
-    names = {name: i for i, name in enumerate(dict.fromkeys(corpus.dataset))}
-    dataset = np.array([names[name] for name in corpus.dataset])
-    group = dataset * len(FREQUENCY_BANDS) + _bands(corpus)
-    usable = (corpus.observed >= settings.min_observed).astype(np.float64)
-    size = np.bincount(group, weights=usable)
-    factor = _dataset_factors(list(names), settings.dataset_weights)
-    weight = (
-        usable * factor[dataset] * np.maximum(size, 1)[group] ** (settings.dataset_exponent - 1)
-    )
-    probabilities = balance_bands(corpus, weight, settings.band_weights)
-    if not probabilities.any():
-        raise ValueError(
-            f"corpus: got no series with at least {settings.min_observed} observations in the "
-            f"bands {sorted(band_weights or FREQUENCY_BANDS)}; lower min_observed, raise weights "
-            "or add data"
-        )
-    return probabilities
-
-
-def balance_bands(
-    corpus: Corpus, weight: Probabilities, band_weights: dict[str, float] | None
-) -> Probabilities:
-    """Scale the weights of series so that each frequency band has its share.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        Series.
-    weight : ndarray of float64
-        ``[n_series]``: how they compare within a band.
-    band_weights : dict or None
-        Share per band; bands without weight in the corpus are left out. None: no balance.
-
-    Returns
-    -------
-    ndarray of float64
-        ``[n_series]``, sums to 1, or all 0 if nothing has weight.
-    """
-    balanced = weight
-    if band_weights is not None:
-        band = _bands(corpus)
-        share = np.array([band_weights.get(name, 0.0) for name in FREQUENCY_BANDS])
-        total = np.bincount(band, weights=weight, minlength=len(FREQUENCY_BANDS))
-        balanced = weight * (share / np.maximum(total, 1e-12))[band]
-    return np.asarray(balanced / max(balanced.sum(), 1e-12))
-
-
-def _bands(corpus: Corpus) -> npt.NDArray[np.int64]:
-    bands = {freq: frequency_band(freq) for freq in set(corpus.freq)}
-    return np.array([bands[freq] for freq in corpus.freq])
-
-
-def _dataset_factors(names: list[str], weights: dict[str, float]) -> Probabilities:
-    factors = np.ones(len(names))
-    for pattern, weight in weights.items():
-        fits = np.array([fnmatchcase(name, pattern) for name in names])
-        if not fits.any():
-            raise ValueError(f"dataset_weights: got {pattern!r}, expected to fit one of {names}")
-        factors[fits] *= weight
-    return factors
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
@@ -298,6 +90,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         self._cumulative = np.cumsum(np.concatenate(probabilities))
         # Series are numbered through; those of corpus k begin at _first[k].
         self._first = np.cumsum([0, *(len(c) for c in self.corpora)])
+        self._dtype = np.result_type(*(c.values.dtype for c in self.corpora))
         self._lengths = np.concatenate([c.lengths for c in self.corpora])
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
@@ -320,9 +113,10 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         Returns
         -------
         dict
-            ``values``, ``observed``, ``inputs_observed`` ``[batch, max_lag + steps + block]``;
-            ``history`` ``[batch]``; ``time_feat`` ``[batch, steps, 6]`` (0 where not known). With
-            ``settings.min_steps``, ``steps`` is the batch's own.
+            ``values`` (float64 if a corpus is), ``observed``, ``inputs_observed``
+            ``[batch, max_lag + steps + block]``; ``forecast_start`` ``[batch]``; ``time_feat``
+            ``[batch, steps, 6]`` (0 where not known). With ``settings.min_steps``, ``steps`` is
+            the batch's own.
         """
         rng = np.random.default_rng((self.seed, index))
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
@@ -330,15 +124,15 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         steps = self._steps(rng)
         positions = self._positions(series, steps, rng)
         values, observed = self._gather(series, positions)
-        history = self._forecast_start(positions, steps, rng)
+        forecast_start = self._forecast_start(positions, steps, rng)
         values, observed, dateless = self._augment(values, observed, rng)
-        inputs_observed = self._hide(observed, history, rng)
+        inputs_observed = self._hide(observed, forecast_start, rng)
         tokens = positions[:, self.max_lag : self.max_lag + steps]
         arrays: dict[str, Any] = {
-            "values": np.where(observed, values, 0.0).astype(np.float32),
+            "values": np.where(observed, values, 0.0).astype(self._dtype),
             "observed": observed,
             "inputs_observed": inputs_observed,
-            "history": history,
+            "forecast_start": forecast_start,
             "time_feat": self._calendar(series, tokens, dateless, rng),
         }
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -376,10 +170,10 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
 
     def _gather(
         self, series: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    ) -> tuple[Floats, npt.NDArray[np.bool_]]:
         length = self._lengths[series, None]
         inside = (positions >= 0) & (positions < length)
-        values = np.empty(positions.shape, dtype=np.float32)
+        values = np.empty(positions.shape, dtype=self._dtype)
         source = np.searchsorted(self._first, series, side="right") - 1
         for number, corpus in enumerate(self.corpora):
             rows = source == number
@@ -389,13 +183,13 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
 
     def _augment(
         self,
-        values: npt.NDArray[np.float32],
+        values: Floats,
         observed: npt.NDArray[np.bool_],
         rng: np.random.Generator,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Changed values and masks, and which windows (True) have no dates any more."""
         s, n = self.settings, len(values)
-        values = np.where(observed, values, 0.0).astype(np.float32)
+        values = np.where(observed, values, 0.0).astype(self._dtype)
         blended, reversed_ = rng.random(n) < s.mix, rng.random(n) < s.time_flip
         values = augmentation.mix_series(values, observed, blended, rng)
         values, observed = augmentation.time_flip(values, observed, reversed_)
@@ -425,7 +219,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
     def _hide(
         self,
         observed: npt.NDArray[np.bool_],
-        history: npt.NDArray[np.int64],
+        forecast_start: npt.NDArray[np.int64],
         rng: np.random.Generator,
     ) -> npt.NDArray[np.bool_]:
         """Which values (True) serve as inputs."""
@@ -433,7 +227,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         span = np.log(observed.shape[1] - self.block) - np.log(s.min_history)
         kept = np.exp(np.log(s.min_history) + span * rng.random(n)).astype(np.int64)
         kept = np.where(rng.random(n) < s.truncate, kept, observed.shape[1])
-        inputs_observed = augmentation.truncate_history(observed, history, kept)
+        inputs_observed = augmentation.truncate_history(observed, forecast_start, kept)
         return augmentation.hide_spans(inputs_observed, rng.random(n) < s.hide, rng)
 
     def _calendar(

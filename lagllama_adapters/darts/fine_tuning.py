@@ -1,0 +1,257 @@
+"""Fine-tuning of the Darts model: what it is judged by, and which weights it ends with."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from darts import TimeSeries
+from darts.utils.data import TorchTrainingDataset
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
+
+from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
+from lagllama_adapters.darts.lightning_module import LagLlamaModule
+from lagllama_adapters.darts.saved_model import SavedModel
+from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
+from lagllama_adapters.training.adaptation import Adaptation, adaptation
+from lagllama_adapters.training.averaging import moving_average
+from lagllama_adapters.training.keep_best import KeepBest
+from lagllama_adapters.training.quiet import quiet
+
+__all__ = ["GRADIENT_CLIP", "TunableModel"]
+
+logger = logging.getLogger(__name__)
+
+# Of fine-tuning, as elsewhere in this package unless the user chooses.
+GRADIENT_CLIP = 1.0
+_EMA_DECAY = 0.98
+_PATIENCE = 4  # epochs
+
+
+class TunableModel(SavedModel):
+    """A foundation model of Darts whose ``fit`` tunes with care."""
+
+    context_length: int | None
+    keep_best: bool
+    _past_length: int
+    # Whether the number of epochs of the present fit is the user's.
+    _has_chosen_epochs: bool = False
+
+    def _setup_finetuning(self, model: LagLlamaModule) -> None:
+        chosen = self._adaptation()
+        try:
+            if chosen is None:
+                model.network.requires_grad_(False)
+            else:
+                chosen.prepare(model.network)
+        except ValueError as error:
+            raise ValueError(f"enable_finetuning: {error}") from error
+
+    def _adaptation(self) -> Adaptation | None:
+        # Patterns have the names of the module, in which the network is one part.
+        return adaptation(self.enable_finetuning, prefix="network.")
+
+    def _setup_for_fit_from_dataset(
+        self, series: Any, *args: Any, val_series: Any = None, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        given, params = super()._setup_for_fit_from_dataset(
+            series, *args, val_series=val_series, **kwargs
+        )
+        if self._requires_training and self.keep_best and val_series is None:
+            self._hold_out(params, kwargs)
+        return given, params
+
+    def _hold_out(self, params: dict[str, Any], options: dict[str, Any]) -> None:
+        """Judge by the end of the training series, and train on what precedes it."""
+        whole = params["train_dataset"]
+        try:
+            shorter, judge = held_out_end(
+                whole.series,
+                horizon=self.output_chunk_length,
+                least=self.min_input_chunk_length + whole.output_chunk_length,
+                past_length=self.input_chunk_length,
+                context_length=self.context_length,
+                shift=self.output_chunk_shift,
+            )
+        except ValueError as error:
+            logger.warning(
+                "No steps can be held out of the training series (%s): all are trained on, and the "
+                "last weights are kept, whether they are better or not.",
+                error,
+            )
+            return
+        params["train_dataset"] = self._build_train_dataset(
+            shorter,
+            None,
+            None,
+            options.get("sample_weight"),
+            options.get("max_samples_per_ts"),
+            options.get("stride", 1),
+        )
+        params["val_dataset"] = HeldOutWindows(params["train_dataset"][0], judge)
+
+    def _setup_for_train(
+        self, train_dataset: Any, val_dataset: Any = None, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        prepared: dict[str, Any] = super()._setup_for_train(
+            train_dataset, val_dataset, *args, **kwargs
+        )
+        datamodule = prepared["datamodule"]
+        if self._requires_training and val_dataset is not None:
+            if not isinstance(val_dataset, HeldOutWindows):
+                val_dataset = HeldOutWindows.of(
+                    val_dataset, self.context_length, self.output_chunk_shift
+                )
+            datamodule.val_dataset = val_dataset
+        self._has_chosen_epochs = kwargs.get("epochs", 0) > 0 or "n_epochs" in self.model_params
+        return prepared
+
+    def _train(
+        self,
+        trainer: pl.Trainer,
+        model: LagLlamaModule,
+        datamodule: Any,
+        load_best: bool = False,
+    ) -> None:
+        with self._quiet_for(trainer):
+            if not (self.keep_best and self._requires_training):
+                super()._train(trainer, model, datamodule, load_best)
+                return
+            is_judged = datamodule.val_dataset is not None
+            keeper = self._keeper(trainer) if is_judged and not load_best else None
+            with _averaging(trainer), _keeping(model, keeper):
+                if keeper is not None:
+                    trainer.validate(model, datamodule=datamodule, verbose=False)
+                super()._train(trainer, model, datamodule, load_best)
+        if keeper is not None:
+            _keep(keeper, model)
+
+    def _keeper(self, trainer: pl.Trainer) -> KeepBest:
+        chosen = self._adaptation()
+        assert chosen is not None  # or nothing would be trained
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        stops = any(isinstance(callback, EarlyStopping) for callback in callbacks)
+        is_for_user = stops or self._has_chosen_epochs or "max_epochs" in self._trainer_kwargs
+        return KeepBest(chosen, None if is_for_user else _PATIENCE)
+
+    @property
+    def _trainer_kwargs(self) -> dict[str, Any]:
+        return self.model_params.get("pl_trainer_kwargs") or {}
+
+    def _quiet_for(self, trainer: pl.Trainer) -> AbstractContextManager[None]:
+        verbose = trainer.progress_bar_callback is not None
+        return quiet(verbose=verbose, show_warnings=self._shows_warnings)
+
+    @property
+    def _shows_warnings(self) -> bool:
+        return bool(self.model_params.get("show_warnings", False))
+
+    def lr_find(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> Any:
+        """Try learning rates; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of Darts' method.
+        verbose : bool, optional
+            Whether to let Lightning's log lines through.
+
+        Returns
+        -------
+        Lightning's finder
+            With ``results`` and ``suggestion()``.
+        """
+        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
+            return super().lr_find(*args, verbose=verbose, **kwargs)
+
+    def scale_batch_size(self, *args: Any, verbose: bool | None = None, **kwargs: Any) -> int:
+        """Find the largest batch that fits into memory; see Darts' ``TorchForecastingModel``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of Darts' method.
+        verbose : bool, optional
+            Whether to let Lightning's log lines through.
+
+        Returns
+        -------
+        int
+            Number of series in a batch.
+        """
+        with quiet(verbose=bool(verbose), show_warnings=self._shows_warnings):
+            size: int = super().scale_batch_size(*args, verbose=verbose, **kwargs)
+        return size
+
+    def _build_train_dataset(
+        self,
+        series: Sequence[TimeSeries],
+        past_covariates: Sequence[TimeSeries] | None,
+        future_covariates: Sequence[TimeSeries] | None,
+        sample_weight: Sequence[TimeSeries] | str | None,
+        max_samples_per_ts: int | None,
+        stride: int = 1,
+    ) -> TorchTrainingDataset:
+        # The steps that a shift skips are part of the training target: the network cannot leave
+        # them out on its way to the forecast either.
+        target_length = self.output_chunk_length + self.output_chunk_shift
+        return CalendarTrainingDataset(
+            series,
+            past_length=self._past_length,
+            input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
+            output_chunk_length=target_length if self._requires_training else 0,
+            stride=stride,
+            max_samples_per_ts=max_samples_per_ts,
+            sample_weight=sample_weight,
+        )
+
+
+def _keep(keeper: KeepBest, model: LagLlamaModule) -> None:
+    """End with the best weights, and say so where training did not make them better."""
+    if math.isnan(keeper.loss):
+        logger.warning(
+            "No validation loss was a number, hence the last weights are kept, whether they are "
+            "better or not; give val_series with observed values beyond the least history."
+        )
+        return
+    keeper.restore(model.network)
+    first, loss = keeper.losses[0]
+    if keeper.step == first:
+        logger.warning(
+            "Fine-tuning did not lower the validation loss from %.4g, hence the weights from "
+            "before are kept; try a lower learning rate, more epochs or fewer trained weights.",
+            loss,
+        )
+
+
+@contextmanager
+def _keeping(model: LagLlamaModule, keeper: KeepBest | None) -> Iterator[None]:
+    model.best = keeper
+    try:
+        yield
+    finally:
+        model.best = None
+
+
+@contextmanager
+def _averaging(trainer: pl.Trainer) -> Iterator[None]:
+    """Average the weights during a fit, unless the user does so in a way of their own."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(c, StochasticWeightAveraging | WeightAveraging) for c in callbacks):
+        yield
+        return
+    # Fits may be of a few steps: the average must forget the first ones.
+    average = WeightAveraging(
+        use_buffers=False, multi_avg_fn=moving_average(_EMA_DECAY, warm_up=True)
+    )
+    callbacks.insert(0, average)  # before those that write checkpoints
+    try:
+        yield
+    finally:
+        callbacks.remove(average)

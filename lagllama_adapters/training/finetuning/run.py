@@ -1,0 +1,105 @@
+"""Fine-tuning: a pretrained network and a panel of series in, a network of their own out."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.finetuning.module import FinetuningModule
+from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
+from lagllama_adapters.training.hold_out import hold_out
+from lagllama_adapters.training.judge import Judge
+from lagllama_adapters.training.loop import accelerator_of, make_trainer
+from lagllama_adapters.training.quiet import quiet
+from lagllama_adapters.training.run_state import SaveState, interrupts, seedless_loader
+from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS
+
+__all__ = ["finetune"]
+
+
+def finetune(
+    model: LagLlama,
+    panel: Corpus,
+    settings: FinetuneSettings | None = None,
+    *,
+    context_length: int | None = None,
+    device: str | torch.device | None = None,
+) -> tuple[LagLlama, FinetuneReport]:
+    """Train a copy of a network on a panel, and keep it if it forecasts the panel's end better.
+
+    The last steps of the series are held out (`hold_out`). Every so many steps they are forecast,
+    by sample paths as users draw them, and the weights of the smallest weighted quantile loss are
+    kept: those given, if none did better.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Pretrained network; not changed.
+    panel : Corpus
+        Series to train on, of any number; see `panel_corpus`.
+    settings : FinetuneSettings, optional
+        Default: all weights.
+    context_length : int, optional
+        Tokens of context that forecasts will have; what the weights recommend if None.
+    device : str or torch.device, optional
+        Where to train: where the network is if None.
+
+    Returns
+    -------
+    model : LagLlama
+        A network of its own in eval mode, on the device of the one given.
+    report : FinetuneReport
+        Losses, and which weights were kept.
+
+    Raises
+    ------
+    ValueError
+        If the series are too short to hold anything out or to train on, or ``settings.folder``
+        holds the state of another run.
+    FloatingPointError
+        If the gradient stops being finite.
+    KeyboardInterrupt
+        On Ctrl+C.
+    """
+    settings = settings or FinetuneSettings()
+    config, target = model.config, torch.device(device or model.device)
+    context = LagLlamaPredictor(model).past_length(context_length) - config.max_lag
+    training, validation = hold_out(panel, settings.horizon, settings.validation_windows)
+    with torch.inference_mode(False):  # or the copy could not be trained
+        tuned = copy.deepcopy(model).to(target).train()
+    settings.adaptation().prepare(tuned)
+    module = FinetuningModule(tuned, settings, Judge(validation, context, settings.seed))
+    batches = WindowBatches(
+        training,
+        replace(PLAIN_WINDOWS, min_observed=2, max_rollout=settings.rollout_length),
+        max_lag=config.max_lag,
+        steps=context + settings.rollout_length,
+        block=config.block_length,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        first_step=lambda: module.global_step,
+    )
+    state = None if settings.folder is None else Path(settings.folder) / "finetuning.ckpt"
+    with interrupts(), quiet(verbose=settings.progress_bar, show_warnings=False):
+        make_trainer(
+            settings,
+            settings.steps,
+            **accelerator_of(target),
+            state=None if state is None else SaveState(state, every=None),
+            progress_bar=settings.progress_bar,
+        ).fit(
+            module,
+            seedless_loader(batches),
+            seedless_loader([0]),
+            ckpt_path=state if state is not None and state.exists() else None,
+        )
+    if state is not None:
+        state.unlink(missing_ok=True)
+    module.best.restore(tuned)
+    module.best.adaptation.merge(tuned)
+    return tuned.to(model.device).requires_grad_(True).eval(), module.report()

@@ -1,0 +1,112 @@
+"""Teacher-forced training of a network as a Lightning module."""
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.optimization import (
+    OptimizerSettings,
+    make_optimizer,
+    make_schedule,
+    settings_groups,
+)
+
+__all__ = ["TrainingModule"]
+
+
+class TrainingModule(L.LightningModule):
+    """Objective, optimizer and schedule; subclasses say by what the network is validated.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Network to train.
+    optimizer : OptimizerSettings
+        Optimizer and schedule.
+    matmul_dtype : torch.dtype
+        Of the matrix products of a training step, see `window_loss`.
+    history_discount : float
+        See `window_loss`.
+    compiled : bool
+        Whether a training step runs through `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        model: LagLlama,
+        optimizer: OptimizerSettings,
+        matmul_dtype: torch.dtype = torch.float32,
+        history_discount: float = 2.0,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer_settings = optimizer
+        self.matmul_dtype = matmul_dtype
+        self.history_discount = history_discount
+        self.loss = torch.compile(window_loss) if compiled else window_loss
+
+    def on_train_start(self) -> None:
+        """Let the settings prevail over the rates, betas and decays of a resumed run."""
+        settings = self.optimizer_settings
+        optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0]
+        assert isinstance(schedule.scheduler, torch.optim.lr_scheduler.LambdaLR)
+        schedule.scheduler.base_lrs = [settings.learning_rate] * len(optimizer.param_groups)
+        new_groups = settings_groups(self.model, settings)
+        for group, new in zip(optimizer.param_groups, new_groups, strict=True):
+            group["lr"] = settings.learning_rate * settings.factor(self.global_step)
+            group["initial_lr"] = settings.learning_rate
+            group["betas"], group["momentum"] = settings.betas, settings.momentum
+            group["weight_decay"] = new["weight_decay"]
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Narrow float64 values for devices that do not have them."""
+        if self.device.type != "mps" or not isinstance(batch, dict):
+            return batch
+        return {k: x.float() if x.dtype == torch.float64 else x for k, x in batch.items()}
+
+    def batch_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Loss of one batch of `WindowBatches`."""
+        return self.loss(
+            self.model,
+            batch["values"],
+            batch["observed"],
+            inputs_observed=batch["inputs_observed"],
+            forecast_start=batch["forecast_start"],
+            steps=batch["time_feat"].shape[1],
+            time_feat=batch["time_feat"],
+            history_discount=self.history_discount,
+            matmul_dtype=self.matmul_dtype,
+        )
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch, logged."""
+        loss = self.batch_loss(batch)
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch["values"]))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule, stepped per batch."""
+        settings = self.optimizer_settings
+        optimizer = make_optimizer(self.model, settings, matmul_dtype=self.matmul_dtype)
+        schedule = make_schedule(optimizer, settings)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Refuse to go on with a network that is no longer finite."""
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in self.model.parameters() if p.grad is not None]
+        )
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(
+                f"step {self.global_step}: the gradient is not finite; resume from the last "
+                "checkpoint with a lower learning rate, or look for corrupt values in the corpus"
+            )

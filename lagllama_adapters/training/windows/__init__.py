@@ -1,0 +1,1 @@
+"""Random training windows from a corpus: their settings, which series, and the batches."""
