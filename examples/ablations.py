@@ -23,6 +23,7 @@ from rich.table import Table
 
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import geometric_mean
+from lagllama_adapters.model.config import StudentTConfig, StudentTMixtureConfig
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
 from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.pretraining_module import PretrainingModule
@@ -33,7 +34,7 @@ Change = Callable[[PretrainSettings], PretrainSettings]
 
 def model(**changes: Any) -> Change:
     """A variation of the architecture."""
-    return lambda settings: replace(settings, model=replace(settings.model, **changes))
+    return lambda settings: replace(settings, model=settings.model.replace(**changes))
 
 
 def windows(**changes: Any) -> Change:
@@ -46,8 +47,7 @@ def optimizer(**changes: Any) -> Change:
     return lambda settings: replace(settings, optimizer=replace(settings.optimizer, **changes))
 
 
-_ONE_STEP = {"block_length": 1, "lag_experts": 0, "path_stride": 1}
-_NO_QUANTILES = {"quantile_levels": (), "head_gain": False}
+_MIXTURE = StudentTMixtureConfig(block_length=48, components=3, lag_experts=16)
 
 VARIATIONS: dict[str, Change] = {
     "base": lambda settings: settings,
@@ -57,10 +57,10 @@ VARIATIONS: dict[str, Change] = {
     "learning rate 4e-3": optimizer(learning_rate=4e-3),
     "batches of 96": lambda settings: replace(settings, batch_size=96),
     "no season features": model(season_features=()),
-    "no gain": model(head_gain=False),
-    "neither": model(season_features=(), head_gain=False),
-    "one-step Student-t": model(head="student_t", **_ONE_STEP, **_NO_QUANTILES),
-    "block of mixtures": model(head="student_t_mixture", mixture_components=3, **_NO_QUANTILES),
+    "no gain": model(gain=False),
+    "neither": model(season_features=(), gain=False),
+    "one-step Student-t": model(head=StudentTConfig(), path_stride=1),
+    "block of mixtures": model(head=_MIXTURE),
     "no lag experts": model(lag_experts=0),
     "context 32": model(context_length=32),
     "context 128": model(context_length=128),

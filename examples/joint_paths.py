@@ -16,7 +16,7 @@ FOLDER as for ``lagllama evaluate``. The table has, for each data set,
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
@@ -48,7 +48,7 @@ class Figures:
 
 def without_copula(predictor: LagLlamaPredictor) -> LagLlamaPredictor:
     """The same weights, with independent steps inside a block."""
-    network = LagLlama(replace(predictor.config, block_copula=(0.0, 0.0, 0.0)))
+    network = LagLlama(predictor.config.replace(copula=(0.0, 0.0, 0.0)))
     network.load_state_dict(predictor.model.state_dict())
     return LagLlamaPredictor(network.to(predictor.model.device).eval())
 

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from lagllama_adapters.checkpoints.format import save_checkpoint
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import (
+    LagLlamaConfig,
+    QuantileConfig,
+    StudentTMixtureConfig,
+)
 from lagllama_adapters.model.lag_llama import LagLlama
 
 SIZES = {
@@ -24,7 +28,7 @@ SIZES = {
 def _save(folder, **fields):
     with torch.random.fork_rng():  # initialisers know only the global generator
         torch.manual_seed(0)
-        save_checkpoint(LagLlama(LagLlamaConfig(**SIZES, **fields)), folder)
+        save_checkpoint(LagLlama(LagLlamaConfig().replace(**SIZES, **fields)), folder)
     return str(folder)
 
 
@@ -33,10 +37,9 @@ def block_checkpoint(tmp_path_factory):
     """Our kind of weights: 6 steps per token, at 3 quantile levels; reads 48 points of a series."""
     return _save(
         tmp_path_factory.mktemp("block"),
-        head="quantile_block",
-        block_length=6,
-        quantile_levels=(0.1, 0.5, 0.9),
-        block_copula=(0.6, 0.9, 0.3),
+        head=QuantileConfig(
+            block_length=6, quantile_levels=(0.1, 0.5, 0.9), copula=(0.6, 0.9, 0.3)
+        ),
         scale_floor="cascade",
         imputation="scaled_zero",
         observed_indicators=True,
@@ -50,11 +53,9 @@ def mixture_checkpoint(tmp_path_factory):
     """Two Student-t distributions for each of 6 steps per token."""
     return _save(
         tmp_path_factory.mktemp("mixture"),
-        head="student_t_mixture",
-        block_length=6,
-        mixture_components=2,
-        block_copula=(0.6, 0.9, 0.3),
-        lag_experts=2,
+        head=StudentTMixtureConfig(
+            block_length=6, components=2, copula=(0.6, 0.9, 0.3), lag_experts=2
+        ),
     )
 
 

@@ -59,7 +59,7 @@ def test_flops_are_those_that_torch_counts(benchmark):
         with sdpa_kernel(SDPBackend.MATH), counter:
             features = torch.zeros(1, tokens, config.feature_size)
             model.decode(Tokens(features, features[..., : len(config.lags_seq)]))
-        later = 4 * config.n_layer * config.d_model * (tokens - 1) / 2
+        later = 4 * config.decoder.n_layer * config.d_model * (tokens - 1) / 2
         expected = counter.get_total_flops() / tokens - later
         assert benchmark.flops_per_token(config, tokens) / 3 == pytest.approx(expected)
 

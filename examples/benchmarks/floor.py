@@ -47,8 +47,13 @@ def products(
     config: LagLlamaConfig, context: int, series: int, paths: int, steps: int
 ) -> Iterator[Product]:
     """All products of one forecast of ``series`` series."""
-    width, layers, heads, size = config.d_model, config.n_layer, config.n_head, config.mlp_hidden
-    depth = config.n_embd_per_head
+    width, layers, heads, size = (
+        config.d_model,
+        config.decoder.n_layer,
+        config.decoder.n_head,
+        config.decoder.mlp_hidden,
+    )
+    depth = config.decoder.n_embd_per_head
 
     def block(rows: int, count: int) -> Iterator[Product]:
         """What follows the keys, values and queries of a token."""

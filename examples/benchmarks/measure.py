@@ -30,7 +30,7 @@ def published_size_network(layers: int = 8, device: str = "cpu") -> LagLlama:
     """The network of the published size (2,449,299 parameters at 8 layers), random weights."""
     with torch.random.fork_rng(devices=[]):  # initialisers know only the global generator
         torch.random.manual_seed(0)
-        return LagLlama(LagLlamaConfig(n_layer=layers)).eval().to(device)
+        return LagLlama(LagLlamaConfig().replace(n_layer=layers)).eval().to(device)
 
 
 def random_series(count: int, length: int) -> np.ndarray:

@@ -65,16 +65,16 @@ class PublishedSampler:
                 model_kwargs={
                     "context_length": context,
                     "max_context_length": config.max_context_length,
-                    "scaling": config.scaling,
+                    "scaling": config.inputs.scaling,
                     "input_size": 1,
-                    "n_layer": config.n_layer,
-                    "n_head": config.n_head,
-                    "n_embd_per_head": config.n_embd_per_head,
+                    "n_layer": config.decoder.n_layer,
+                    "n_head": config.decoder.n_head,
+                    "n_embd_per_head": config.decoder.n_embd_per_head,
                     "lags_seq": list(config.lags_seq),
                     "distr_output": student_t(),
                     "rope_scaling": None,
                     "num_parallel_samples": paths,
-                    "time_feat": config.time_feat,
+                    "time_feat": config.inputs.time_feat,
                     "dropout": 0.0,
                 },
                 context_length=context,
@@ -126,9 +126,9 @@ class PublishedSampler:
     def series_that_fit(self, paths: int, use_kv_cache: bool, gigabytes: float) -> int:
         """Series whose paths take about this much memory: activations of a block, and the cache."""
         config, tokens = self.network.config, paths * (self.context + self.steps)
-        floats = 3 * config.mlp_hidden + 6 * config.d_model
+        floats = 3 * config.decoder.mlp_hidden + 6 * config.d_model
         if use_kv_cache:
-            floats += 2 * config.d_model * config.n_layer
+            floats += 2 * config.d_model * config.decoder.n_layer
         return max(1, int(gigabytes * 1e9 / (4 * tokens * floats)))
 
     def _inputs(self, past: np.ndarray) -> dict[str, torch.Tensor]:

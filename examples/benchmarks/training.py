@@ -165,13 +165,13 @@ def plain_pinball(marginal: Marginal, raw: Tensor, target: Tensor) -> Tensor:
 def flops_per_token(config: LagLlamaConfig, tokens: int) -> float:
     """FLOPs of a training step per token, see the module."""
     with torch.device("meta"):
-        matrices = [p for p in LagLlama(replace(config, lag_experts=0)).parameters() if p.ndim > 1]
+        matrices = [p for p in LagLlama(config.replace(lag_experts=0)).parameters() if p.ndim > 1]
     elements = sum(p.numel() for p in matrices)
-    elements += len(config.lags_seq) * config.lag_experts * config.block_length
-    elements += config.d_model * config.lag_experts  # the experts' gate
-    seen = np.minimum(np.arange(1, tokens + 1), config.attention_window or tokens).mean()
-    attention = 4 * config.n_layer * config.d_model * seen
-    return float(3 * (2 * elements + attention + 2 * config.lag_experts * config.block_length))
+    elements += len(config.lags_seq) * config.head.lag_experts * config.block_length
+    elements += config.d_model * config.head.lag_experts  # the experts' gate
+    seen = np.minimum(np.arange(1, tokens + 1), config.decoder.attention_window or tokens).mean()
+    attention = 4 * config.decoder.n_layer * config.d_model * seen
+    return float(3 * (2 * elements + attention + 2 * config.head.lag_experts * config.block_length))
 
 
 def products(model: LagLlama, rows: int, dtype: torch.dtype) -> Callable[[], None]:
@@ -263,7 +263,7 @@ def make_cases(preset: str, precisions: list[str], compiled: bool) -> list[Case]
     cases = [Case(preset, precision) for precision in precisions]
     if compiled:
         cases += [replace(case, compiled=True) for case in cases]
-    if PRESETS[preset].head == "quantile_block":
+    if PRESETS[preset].head.family == "quantile":
         cases.append(Case(preset, precisions[0], plain_loss=True))
     return cases
 

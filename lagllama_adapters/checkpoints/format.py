@@ -17,10 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lagllama_adapters.checkpoints.migrations import (
+    FORMAT_VERSION,
+    upgrade_config,
+    upgrade_tensors,
+)
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
-FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 _HEADER_KEY = "config"
@@ -145,13 +149,19 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (target / name).is_file():
             raise FileNotFoundError(f"{target} is not a checkpoint folder: it has no {name}")
-    config = _read_config(target / CONFIG_FILE)
+    version, saved = _read_config(target / CONFIG_FILE)
     tensors, header = _read_weights(target / WEIGHTS_FILE)
-    _check_pair(config.to_dict(), header, target)
+    _check_pair(saved, header, target)
+    try:
+        config = LagLlamaConfig.from_dict(upgrade_config(saved, version))
+        tensors = upgrade_tensors(tensors, version)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{target / CONFIG_FILE}: {error}") from error
     return model_from_tensors(config, tensors, str(target))
 
 
-def _read_config(path: Path) -> LagLlamaConfig:
+def _read_config(path: Path) -> tuple[int, dict[str, Any]]:
+    """Version and configuration as they stand in the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -160,32 +170,18 @@ def _read_config(path: Path) -> LagLlamaConfig:
     if not isinstance(content, dict) or set(content) != keys:
         got = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: got {got}, expected an object with the keys {sorted(keys)}")
-    if content["format_version"] != FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: got format_version {content['format_version']!r}, expected {FORMAT_VERSION}; "
-            "the checkpoint was written by another version of lagllama_adapters"
-        )
     if not isinstance(content["config"], dict):
         raise ValueError(f"{path}: 'config' is not an object")
-    try:
-        return LagLlamaConfig.from_dict(content["config"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    return content["format_version"], content["config"]
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {_renamed(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, (file.metadata() or {}).get(_HEADER_KEY)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
-
-
-def _renamed(key: str) -> str:
-    head, dot, rest = key.partition("head.")
-    is_old = dot and not head and not rest.startswith("projection.")
-    return f"head.projection.{rest}" if is_old else key
 
 
 def _check_pair(config: dict[str, Any], header: str | None, folder: Path) -> None:
@@ -247,10 +243,10 @@ def model_from_tensors(
 
 
 def _expected_tensors(config: LagLlamaConfig, got: int, source: str) -> dict[str, Tensor]:
-    if config.n_layer > got:
+    if config.decoder.n_layer > got:
         raise ValueError(
             f"{source}: the weights do not fit the configuration: got {got} tensors for "
-            f"{config.n_layer} layers, expected several per layer"
+            f"{config.decoder.n_layer} layers, expected several per layer"
         )
     try:
         with torch.device("meta"):

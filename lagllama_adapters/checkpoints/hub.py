@@ -8,7 +8,8 @@ from pathlib import Path
 
 from huggingface_hub import hf_hub_download
 
-from lagllama_adapters.checkpoints.format import CONFIG_FILE, FORMAT_VERSION
+from lagllama_adapters.checkpoints.format import CONFIG_FILE
+from lagllama_adapters.checkpoints.migrations import FORMAT_VERSION
 from lagllama_adapters.checkpoints.published import convert_published_checkpoint
 from lagllama_adapters.model.config import LagLlamaConfig
 
@@ -51,7 +52,7 @@ def published_folder() -> Path:
         If what was fetched is not a Lag-Llama checkpoint.
     """
     # Named after everything that decides what a conversion looks like.
-    facts = sorted(LagLlamaConfig().to_dict())
+    facts = LagLlamaConfig().to_dict()
     layout = sha256(repr((FORMAT_VERSION, facts)).encode()).hexdigest()[:8]
     folder = cache_folder() / f"published-{PUBLISHED_REVISION[:12]}-{layout}"
     if not (folder / CONFIG_FILE).is_file():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lagllama_adapters.checkpoints.format import check_keys, model_from_tensors, save_checkpoint
 from lagllama_adapters.checkpoints.torch_archive import Inert, StoredTensor, TorchArchive
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import FAMILIES, LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 _PREFIX = "model."
@@ -179,7 +179,7 @@ def config_from_model_kwargs(model_kwargs: Mapping[str, Any]) -> LagLlamaConfig:
     head = _translate(_HEADS, type(model_kwargs["distr_output"]).__name__, "distr_output")
     scaling = _translate(_SCALINGS, model_kwargs["scaling"], "scaling")
     facts = {key: model_kwargs[key] for key in (*_REQUIRED, *_OPTIONAL) if key in model_kwargs}
-    return LagLlamaConfig(**facts, head=head, scaling=scaling)
+    return LagLlamaConfig().replace(**facts, head=FAMILIES[head](), scaling=scaling)
 
 
 def _translate(table: Mapping[Any, str], value: Any, key: str) -> Any:

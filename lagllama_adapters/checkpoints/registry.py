@@ -13,6 +13,7 @@ from torch import Tensor
 from lagllama_adapters.checkpoints.format import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
 from lagllama_adapters.checkpoints.published import read_published_checkpoint
 from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.devices import resolve_device
 from lagllama_adapters.model.lag_llama import LagLlama
 
 _WEIGHTS = Path(__file__).parent / "weights"
@@ -82,7 +83,7 @@ def load_pretrained(
         If the published weights cannot be fetched.
     """
     source = _resolve(checkpoint)
-    target = _resolve_device(device)
+    target = resolve_device(device)
     with _lock:
         key = (*_identity(source), str(target))
         held = _shared.get(key)
@@ -143,25 +144,6 @@ def _resolve(checkpoint: str | os.PathLike[str]) -> Path:
         f"{[*KNOWN_CHECKPOINTS]}, an existing checkpoint folder ({CONFIG_FILE} and {WEIGHTS_FILE}) "
         "or an existing .ckpt file"
     )
-
-
-def _resolve_device(device: str | torch.device | None) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        target = torch.device("cpu" if device is None else device)
-    except RuntimeError as error:
-        raise ValueError(
-            f"device: got {device!r}, expected None, 'auto', 'cpu', 'cuda', 'cuda:1', ..."
-        ) from error
-    if target.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device: got {str(device)!r}, but torch finds no CUDA device here; give 'auto' to use "
-            "one where there is one"
-        )
-    if target.type == "cuda" and target.index is None:
-        target = torch.device("cuda", torch.cuda.current_device())
-    return target
 
 
 def _identity(source: Path) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from darts.utils.data.torch_datasets.utils import (
     TorchInferenceBatch,
 )
 
+from lagllama_adapters.checkpoints.migrations import upgrade_config
 from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
@@ -71,7 +72,9 @@ class LagLlamaModule(TunedModule):
     ) -> None:
         super().__init__(optimizer_cls=optimizer_cls, **kwargs)
         # Copying takes less than half the time of drawing weights that are replaced anyway.
-        source = _source.get() or _blank_network(LagLlamaConfig.from_dict(network_config))
+        source = _source.get() or _blank_network(
+            LagLlamaConfig.from_dict(upgrade_config(network_config))
+        )
         self.network = copy.deepcopy(source).train()
         self.context_length = context_length
         self.sampling = sampling

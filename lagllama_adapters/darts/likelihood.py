@@ -8,7 +8,12 @@ from darts.utils.likelihood_models.torch import (
 )
 from torch.nn.functional import softplus
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import (
+    LagLlamaConfig,
+    NormalConfig,
+    QuantileConfig,
+    StudentTMixtureConfig,
+)
 from lagllama_adapters.model.distributions import StudentTMixture
 
 __all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood"]
@@ -95,8 +100,9 @@ def head_likelihood(config: LagLlamaConfig) -> TorchLikelihood:
     TorchLikelihood
         The likelihood of the forecasting model; its ``parameter_names`` are those of the head.
     """
-    if config.head == "quantile_block":
-        return QuantileRegression(list(config.quantile_levels))
-    if config.head == "student_t_mixture":
-        return StudentTMixtureLikelihood(config.mixture_components)
-    return StudentTLikelihood() if config.head == "student_t" else GaussianLikelihood()
+    head = config.head
+    if isinstance(head, QuantileConfig):
+        return QuantileRegression(list(head.quantile_levels))
+    if isinstance(head, StudentTMixtureConfig):
+        return StudentTMixtureLikelihood(head.components)
+    return GaussianLikelihood() if isinstance(head, NormalConfig) else StudentTLikelihood()

@@ -70,6 +70,8 @@ def paths_at_once(model: LagLlama, horizon: int) -> int:
     cap = _ON_CPU if model.device.type == "cpu" else _ON_ACCELERATOR
     if horizon <= config.block_length:
         return cap.drawn
-    tokens = len(read_back_steps(0, config.block_length, config.path_stride))
-    cached = 2 * config.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
+    tokens = len(read_back_steps(0, config.block_length, config.sampling.path_stride))
+    cached = (
+        2 * config.decoder.n_layer * config.d_model * tokens * (horizon - 1) // config.block_length
+    )
     return max(1, min(cap.tokens // tokens, cap.cached // cached))

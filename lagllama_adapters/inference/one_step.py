@@ -129,7 +129,7 @@ def _forecast(
     values = np.concatenate((values, known_steps), axis=1)
     observed = np.concatenate((observed, ~np.isnan(known_steps)), axis=1)
     calendar = None
-    if config.time_feat:
+    if config.inputs.time_feat:
         calendars, lengths = [series.calendar for series in panel], [len(one) for one in past]
         features = torch.from_numpy(calendar_windows(calendars, lengths, context, _STEPS - 1))
         calendar = features.to(device)

@@ -332,7 +332,7 @@ class LagLlamaPredictor:
         max_paths = options.max_paths or paths_at_once(self.model, horizon)
         per_step = options.rescale_each_step
         if per_step is None:
-            per_step = config.rescaling == "per_step"
+            per_step = config.sampling.rescaling == "per_step"
         draw = _uncached_in_chunks if per_step else sample_paths
         calendar = self._calendar(panel, context, horizon)
         for branch in branches(options, dtype):
@@ -346,7 +346,7 @@ class LagLlamaPredictor:
             yield branch.paths, undo_all(branch.steps, drawn.numpy(), states)
 
     def _calendar(self, panel: Panel, context: int, horizon: int) -> Tensor | None:
-        if not self.config.time_feat:
+        if not self.config.inputs.time_feat:
             return None
         calendars, lengths = [one.calendar for one in panel], [len(one) for one in panel]
         return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))

@@ -126,7 +126,7 @@ class EncodedHistory:
         self.facts, tokens = model.read(Window(values, observed, past_calendar, context))
         # The steps of the last block are never read again.
         self._read_back = [
-            read_back_steps(stop - block, stop, config.path_stride)
+            read_back_steps(stop - block, stop, config.sampling.path_stride)
             for stop in range(block, horizon, block)
         ]
         steps = [step for fed in self._read_back for step in fed]
@@ -134,7 +134,7 @@ class EncodedHistory:
         cos, sin = model.rotary(context + (horizon - 1) // block * block)
         positions = [context + step for step in steps]
         self._rotary = cos[positions], sin[positions]
-        self.cache = KVCache(config.n_layer, len(steps), scratch or Scratch())
+        self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
         scaled = self.facts.standardise(values, observed)
         self._shared_tokens = self._tokens_without_path(
@@ -153,7 +153,7 @@ class EncodedHistory:
         where = lag_positions(model.config.lags_seq, positions)
         is_past, in_past = where < known, where.clamp(max=known - 1)
         indicators = None
-        if model.config.observed_indicators:
+        if model.config.inputs.observed_indicators:
             indicators = (observed[:, in_past] | ~is_past).to(scaled.dtype)
         lagged = scaled[:, in_past] * is_past
         tokens = model.assemble_tokens(lagged, indicators, self.facts, calendar)
@@ -240,7 +240,7 @@ def sample_paths_uncached(
         tokens = model.tokens(Window(values, observed, known, steps), facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)
         raw = model.decode(tokens[:, positions], (cos[positions], sin[positions]))[:, -1]
-        own = read_back_steps(start, stop, model.config.path_stride)
+        own = read_back_steps(start, stop, model.config.sampling.path_stride)
         positions += [context + step for step in own]
         params = marginal.params(raw[:, None])
         drawn = marginal.quantile(params, scores[:, :, start:stop])

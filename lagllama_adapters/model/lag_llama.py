@@ -62,13 +62,13 @@ class LagLlama(nn.Module):
         self.config = config
         self.token_embedding = Linear(config.feature_size, config.d_model)
         self.decoder = Decoder(
-            config.n_layer,
+            config.decoder.n_layer,
             config.d_model,
-            config.n_head,
-            config.mlp_hidden,
-            config.attention_window,
+            config.decoder.n_head,
+            config.decoder.mlp_hidden,
+            config.decoder.attention_window,
         )
-        self.head = make_head(config)
+        self.head = make_head(config.head, config.d_model, config.lags_seq)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -159,17 +159,17 @@ class LagLlama(nn.Module):
         values, observed : Tensor
             ``[batch, time]``: the history; bool, True where a value was observed.
         """
-        config = self.config
-        loc, scale = location_and_scale(values, observed, config.scaling, config.scale_floor)
-        if config.scale_features == "log":
+        inputs = self.config.inputs
+        loc, scale = location_and_scale(values, observed, inputs.scaling, inputs.scale_floor)
+        if inputs.scale_features == "log":
             features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
         else:
             features = relative_features(values, observed, loc, scale)
-        if config.season_features:
-            seasonal = seasonal_features(values, observed, scale, config.season_features)
+        if inputs.season_features:
+            seasonal = seasonal_features(values, observed, scale, inputs.season_features)
             features = torch.cat((features, seasonal), dim=1)
         return SeriesFacts(
-            loc, scale, features.to(self.dtype), config.imputation, config.input_transform
+            loc, scale, features.to(self.dtype), inputs.imputation, inputs.input_transform
         )
 
     def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
@@ -193,7 +193,7 @@ class LagLlama(nn.Module):
         lagged = gather_lags(scaled, lags, window.steps)
         indicators = (
             gather_lags(observed.to(scaled.dtype), lags, window.steps)
-            if self.config.observed_indicators
+            if self.config.inputs.observed_indicators
             else None
         )
         return self.assemble_tokens(lagged, indicators, facts, window.calendar)
@@ -221,7 +221,7 @@ class LagLlama(nn.Module):
         shape = lagged.shape[:-1]
         parts = [lagged] if indicators is None else [lagged, indicators]
         parts.append(facts.features[:, None].expand(*shape, -1))
-        if self.config.time_feat:
+        if self.config.inputs.time_feat:
             known = lagged.new_zeros(N_TIME_FEATURES) if calendar is None else calendar
             parts.append(known.to(lagged).expand(*shape, N_TIME_FEATURES))
         features = torch.cat(parts, dim=-1)
@@ -232,8 +232,8 @@ class LagLlama(nn.Module):
         config = self.config
         return rotary_table(
             length,
-            config.n_embd_per_head,
-            config.rope_scaling,
+            config.decoder.n_embd_per_head,
+            config.decoder.rope_scaling,
             config.max_context_length,
             device=self.device,
             dtype=self.dtype,

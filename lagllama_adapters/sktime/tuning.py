@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load, save
 
 from lagllama_adapters.checkpoints.format import model_from_tensors
+from lagllama_adapters.checkpoints.migrations import upgrade_config
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.host import ForecastingHorizon
@@ -47,7 +48,7 @@ class TunedWeights:
     @cached_property
     def network(self) -> LagLlama:
         """The network, built once, on the CPU and in eval mode; not to be changed."""
-        config = LagLlamaConfig.from_dict(self.config)
+        config = LagLlamaConfig.from_dict(upgrade_config(self.config))
         return model_from_tensors(config, load(self.tensors), "the tuned weights")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TunedWeights":

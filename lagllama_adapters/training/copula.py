@@ -24,7 +24,7 @@ _PATHS = 100
 def estimate_block_copula(
     model: LagLlama, batches: WindowBatches, n_batches: int = 20
 ) -> tuple[float, float, float]:
-    """Fit ``block_copula`` to forecasts of training windows.
+    """Fit ``head.copula`` to forecasts of training windows.
 
     The decays come from the correlation of the errors' normal scores. Their share does not: errors
     of a window also go together because its distributions are too wide, too narrow or off, so that
@@ -125,7 +125,9 @@ def _sum_risks(model: LagLlama, forecast: _Forecast, slow: float, fast: float) -
     shocks = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     params = marginal.params(forecast.raw[:, None])
     nothing, config = torch.zeros(rows, 1), model.config
-    unit = SeriesFacts(nothing, nothing + 1, nothing, config.imputation, config.input_transform)
+    unit = SeriesFacts(
+        nothing, nothing + 1, nothing, config.inputs.imputation, config.inputs.input_transform
+    )
     truths = torch.where(forecast.observed, unit.unstandardise(forecast.target), 0.0)
     horizons = sorted({min(steps, block) for steps in _HORIZONS})
     risks = torch.zeros(len(_SHARES), len(horizons))

@@ -1,7 +1,6 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +129,7 @@ def pretrain(
     model = module.model.cpu().eval()
     if settings.model.block_length > 1:
         copula = estimate_block_copula(model, batches)
-        calibrated = _initialise(replace(settings.model, block_copula=copula), settings.seed)
+        calibrated = _initialise(settings.model.replace(copula=copula), settings.seed)
         calibrated.load_state_dict(model.state_dict())
         model = calibrated.eval()
     if trainer.is_global_zero:

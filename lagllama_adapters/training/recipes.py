@@ -5,12 +5,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from lagllama_adapters.checkpoints.migrations import regroup
 from lagllama_adapters.data.synthetic import SyntheticPriors
 from lagllama_adapters.model import BLOCK_LAGS, LagLlamaConfig
+from lagllama_adapters.model.config import (
+    FAMILIES,
+    DecoderConfig,
+    HeadConfig,
+    InputConfig,
+    QuantileConfig,
+    SamplingConfig,
+)
 from lagllama_adapters.training.loop import LoopSettings
 from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS, WindowSettings
@@ -29,31 +38,30 @@ Precision = Literal["float32", "bfloat16"]
 _LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
 _BASE = LagLlamaConfig(
-    lags_seq=BLOCK_LAGS,
-    scale_floor="cascade",
-    imputation="scaled_zero",
-    observed_indicators=True,
-    input_transform="asinh",
-    scale_features="relative",
-    season_features=(1, 4, 5, 7, 12, 24, 30, 48, 52, 96, 144, 168, 288, 336, 365, 672),
-    n_layer=5,
-    n_head=8,
-    mlp_multiple_of=64,
-    context_length=64,
-    max_context_length=1024,
-    attention_window=96,
-    head="quantile_block",
-    block_length=48,
-    quantile_levels=_LEVELS,
-    lag_experts=16,
-    head_gain=True,
-    path_stride=16,
+    inputs=InputConfig(
+        lags_seq=BLOCK_LAGS,
+        scale_floor="cascade",
+        imputation="scaled_zero",
+        observed_indicators=True,
+        input_transform="asinh",
+        scale_features="relative",
+        season_features=(1, 4, 5, 7, 12, 24, 30, 48, 52, 96, 144, 168, 288, 336, 365, 672),
+    ),
+    decoder=DecoderConfig(
+        n_layer=5,
+        n_head=8,
+        mlp_multiple_of=64,
+        context_length=64,
+        max_context_length=1024,
+        attention_window=96,
+    ),
+    head=QuantileConfig(block_length=48, quantile_levels=_LEVELS, lag_experts=16, gain=True),
+    sampling=SamplingConfig(path_stride=16),
 )
 
 PRESETS: dict[str, LagLlamaConfig] = {
     "base": _BASE,
-    "tiny": replace(
-        _BASE,
+    "tiny": _BASE.replace(
         n_layer=2,
         n_head=4,
         n_embd_per_head=8,
@@ -170,12 +178,11 @@ pretraining script beside it: Adam at a constant rate, 128 batches an epoch for 
 (early stopping is left out), windows of a context of 32 and one step more.
 """
 
-_T = TypeVar("_T")
-
 
 def settings_to_dict(settings: PretrainSettings) -> dict[str, Any]:
     """Plain numbers, texts, lists and dicts, as in YAML and JSON."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    fields_ = asdict(settings) | {"model": settings.model.to_dict()}
+    plain: dict[str, Any] = json.loads(json.dumps(fields_))
     return plain
 
 
@@ -216,16 +223,20 @@ def read_settings(source: str | Path) -> PretrainSettings:
     recipe = entries.pop("recipe", "base")
     if recipe not in RECIPES:
         raise ValueError(f"{source}: recipe: got {recipe!r}, expected one of {[*RECIPES]}")
+    if isinstance(entries.get("model"), Mapping):  # whose fields had no groups in version 1
+        entries["model"] = regroup(entries["model"])
     try:
-        return _changed(RECIPES[recipe], entries, "")
+        settings: PretrainSettings = _changed(RECIPES[recipe], entries, "")
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
+    return settings
 
 
-def _changed(base: _T, entries: Mapping[str, Any], prefix: str) -> _T:
+def _changed(base: Any, entries: Mapping[str, Any], prefix: str) -> Any:
     """A dataclass with some fields replaced, nested ones field by field."""
-    assert is_dataclass(base)
-    assert not isinstance(base, type)
+    if isinstance(base, HeadConfig):
+        entries = dict(entries)
+        base = _family(base, entries.pop("family", base.family), prefix)
     hints, names = get_type_hints(type(base)), [f.name for f in fields(base)]
     unknown = [f"{prefix}{name}" for name in entries if name not in names]
     if unknown:
@@ -238,6 +249,13 @@ def _changed(base: _T, entries: Mapping[str, Any], prefix: str) -> _T:
         else:
             changes[name] = _typed(value, hints[name], f"{prefix}{name}")
     return replace(base, **changes)
+
+
+def _family(head: HeadConfig, name: Any, prefix: str) -> Any:
+    """The head itself, or one of another family with its defaults."""
+    if name not in FAMILIES:
+        raise ValueError(f"{prefix}family: got {name!r}, expected one of {[*FAMILIES]}")
+    return head if name == head.family else FAMILIES[name]()
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:

@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lagllama_adapters.checkpoints.migrations import upgrade_config
+
 __all__ = [
     "SaveState",
     "averaged_weights",
@@ -132,7 +134,7 @@ def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
     path = out / "pretrain.json"
     if path.exists() and (out / "last.ckpt").exists():
         before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
-        architecture = _differing(before["model"], now["model"])
+        architecture = _differing(upgrade_config(before["model"]), now["model"])
         other = _differing(before, {key: now[key] for key in _FIXED})
         if before["optimizer"].get("name") != now["optimizer"]["name"]:
             other.append("optimizer.name")  # the rest of it may change

@@ -27,7 +27,7 @@ def tiny_published_tensors():
 
 def _config(**changes):
     sizes = {"lags_seq": (0, 1, 7), "n_layer": 1, "n_head": 2, "n_embd_per_head": 4}
-    return LagLlamaConfig(**{**sizes, "mlp_multiple_of": 8, **changes})
+    return LagLlamaConfig().replace(**{**sizes, "mlp_multiple_of": 8, **changes})
 
 
 @pytest.fixture

@@ -40,22 +40,18 @@ def rewrite_weights(folder, change):
     "changes",
     [
         {},
-        {"head": "normal", "rope_scaling": {"type": "linear", "factor": 2}},
+        {"head": NormalConfig(), "rope_scaling": {"type": "linear", "factor": 2}},
         {
-            "head": "quantile_block",
-            "block_length": 4,
-            "quantile_levels": (0.1, 0.5, 0.9),
+            "head": QuantileConfig(block_length=4, quantile_levels=(0.1, 0.5, 0.9)),
             "observed_indicators": True,
             "imputation": "scaled_zero",
             "input_transform": "asinh",
             "scale_floor": "cascade",
         },
         {
-            "head": "student_t_mixture",
-            "block_length": 4,
-            "mixture_components": 2,
-            "mixture_min_scale": 0.01,
-            "lag_experts": 3,
+            "head": StudentTMixtureConfig(
+                block_length=4, components=2, min_scale=0.01, lag_experts=3
+            )
         },
     ],
 )
@@ -358,7 +354,7 @@ def test_the_format_version_is_written(make_model, tmp_path):
     folder = save_checkpoint(make_model(), tmp_path / "saved")
     content = json.loads((folder / "config.json").read_text())
     assert content["format_version"] == checkpoint_format.FORMAT_VERSION
-    assert content["config"]["n_layer"] == 1
+    assert content["config"]["decoder"]["n_layer"] == 1
 
 
 @pytest.mark.parametrize(
@@ -368,12 +364,7 @@ def test_the_format_version_is_written(make_model, tmp_path):
         ({"n_embd_per_head": 10**30}, "more than torch can hold"),
         ({"n_layer": 10**9}, "tensors for 1000000000 layers"),
         (
-            {
-                "head": "quantile_block",
-                "quantile_levels": (0.1, 0.9),
-                "block_length": 10**9,
-                "lag_experts": 4,
-            },
+            {"head": QuantileConfig(block_length=10**9, lag_experts=4)},
             "weights do not fit|experts",
         ),
     ],

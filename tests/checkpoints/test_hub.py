@@ -179,7 +179,7 @@ def test_the_loser_of_a_race_uses_the_winners_conversion(tiny_ckpt, tmp_path, mo
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: hub._convert_once(str(tiny_ckpt), target), range(4)))
     assert list((tmp_path / "cache").iterdir()) == [target]
-    assert read_checkpoint(target).config.n_layer == 2
+    assert read_checkpoint(target).config.decoder.n_layer == 2
 
 
 def test_a_conversion_that_cannot_be_kept_is_an_error(tiny_ckpt, tmp_path):

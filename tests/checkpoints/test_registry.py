@@ -48,7 +48,7 @@ def test_a_folder_and_an_original_file_are_checkpoints(
     folder, tiny_ckpt, make_model, assert_same_weights
 ):
     assert_same_weights(load_pretrained(folder), make_model())
-    assert load_pretrained(str(tiny_ckpt)).config.n_layer == 2
+    assert load_pretrained(str(tiny_ckpt)).config.decoder.n_layer == 2
 
 
 def test_all_callers_share_one_copy_in_eval_mode(folder, loads, monkeypatch):

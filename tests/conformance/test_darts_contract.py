@@ -23,7 +23,7 @@ from darts.utils.ts_utils import series2seq
 
 from lagllama_adapters.checkpoints.format import save_checkpoint
 from lagllama_adapters.darts import LagLlamaModel
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import LagLlamaConfig, QuantileConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
@@ -40,7 +40,7 @@ IN, OUT = 24, 6
 def checkpoint(tmp_path_factory):
     """Random tiny weights: a block of 6 steps per token."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    config = LagLlamaConfig(
+    config = LagLlamaConfig().replace(
         lags_seq=(*range(8), 12, 13),
         n_layer=1,
         n_head=2,
@@ -48,13 +48,12 @@ def checkpoint(tmp_path_factory):
         mlp_multiple_of=8,
         context_length=16,
         max_context_length=64,
-        head="quantile_block",
-        block_length=OUT,
-        quantile_levels=(0.1, 0.5, 0.9),
-        block_copula=(0.6, 0.9, 0.3),
         scale_floor="cascade",
         imputation="scaled_zero",
         observed_indicators=True,
+        head=QuantileConfig(
+            block_length=OUT, quantile_levels=(0.1, 0.5, 0.9), copula=(0.6, 0.9, 0.3)
+        ),
     )
     with torch.random.fork_rng():  # initialisers know only the global generator
         torch.manual_seed(0)

@@ -2,7 +2,6 @@ import copy
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -882,7 +881,7 @@ def test_weights_with_rotary_scaling_forecast_as_well(
 ):
     network = copy.deepcopy(load_pretrained(student_t_checkpoint))
     rope = {"type": "linear", "factor": 2.0}
-    scaled = LagLlama(replace(network.config, rope_scaling=rope))
+    scaled = LagLlama(network.config.replace(rope_scaling=rope))
     scaled.load_state_dict(network.state_dict())
     save_checkpoint(scaled, tmp_path / "scaled")
     model = make(checkpoint=str(tmp_path / "scaled"), random_state=0).fit(monthly)

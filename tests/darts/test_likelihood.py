@@ -7,7 +7,13 @@ from darts.utils.likelihood_models.torch import GaussianLikelihood, QuantileRegr
 
 from lagllama_adapters.darts import StudentTLikelihood
 from lagllama_adapters.darts.likelihood import StudentTMixtureLikelihood, head_likelihood
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import (
+    LagLlamaConfig,
+    NormalConfig,
+    QuantileConfig,
+    StudentTConfig,
+    StudentTMixtureConfig,
+)
 
 # Lightning's own warnings about its use of torch, and its advice on data loaders.
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
@@ -79,22 +85,16 @@ def test_likelihoods_train_another_model_of_darts(likelihood, names):
 
 
 @pytest.mark.parametrize(
-    ("fields", "kind"),
+    ("head", "kind"),
     [
-        ({"head": "student_t"}, StudentTLikelihood),
-        ({"head": "normal"}, GaussianLikelihood),
-        (
-            {"head": "quantile_block", "block_length": 3, "quantile_levels": (0.2, 0.5, 0.8)},
-            QuantileRegression,
-        ),
-        (
-            {"head": "student_t_mixture", "block_length": 3, "mixture_components": 2},
-            StudentTMixtureLikelihood,
-        ),
+        (StudentTConfig(), StudentTLikelihood),
+        (NormalConfig(), GaussianLikelihood),
+        (QuantileConfig(block_length=3, quantile_levels=(0.2, 0.5, 0.8)), QuantileRegression),
+        (StudentTMixtureConfig(block_length=3, components=2), StudentTMixtureLikelihood),
     ],
 )
-def test_every_head_has_a_likelihood(fields, kind):
-    likelihood = head_likelihood(LagLlamaConfig(**fields))
+def test_every_head_has_a_likelihood(head, kind):
+    likelihood = head_likelihood(LagLlamaConfig(head=head))
     assert isinstance(likelihood, kind)
     if kind is QuantileRegression:
         assert likelihood.quantiles == [0.2, 0.5, 0.8]

@@ -1,22 +1,17 @@
 """Scores of paths: their distribution, their dependence, and what they depend on."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from lagllama_adapters.inference.noise import SAMPLINGS, draw_scores
 from lagllama_adapters.model import LagLlamaConfig
+from lagllama_adapters.model.config import QuantileConfig
 from lagllama_adapters.model.heads import make_head
 
-CONFIG = LagLlamaConfig(lags_seq=(0, 1), n_layer=1, n_head=1, n_embd_per_head=4)
-BLOCK = replace(
-    CONFIG,
-    head="quantile_block",
-    block_length=6,
-    quantile_levels=(0.1, 0.5, 0.9),
-    block_copula=(0.6, 0.95, 0.3),
+CONFIG = LagLlamaConfig().replace(lags_seq=(0, 1), n_layer=1, n_head=1, n_embd_per_head=4)
+BLOCK = CONFIG.replace(
+    head=QuantileConfig(block_length=6, quantile_levels=(0.1, 0.5, 0.9), copula=(0.6, 0.95, 0.3))
 )
 KEYS = [b"hare", b"lynx", b"owl"]
 PATHS, STEPS = 25, 14

@@ -81,7 +81,7 @@ def test_huge_numbers_are_forecast_like_small_ones(predictor):
     huge = predictor.one_step(Panel.from_arrays([unit * LONG], item_id=name), 40, OPTIONS).samples
     assert np.abs(unit * LONG).max() > 1e300
     assert np.isfinite(huge[:, :, 1:]).all()
-    if predictor.config.scale_features == "relative":  # or the network reads the unit
+    if predictor.config.inputs.scale_features == "relative":  # or the network reads the unit
         np.testing.assert_allclose(huge / unit, small, rtol=1e-5)
 
 

@@ -107,8 +107,8 @@ def test_series_share_a_batch_if_their_steps_end_in_the_same_block():
 )
 def test_the_default_cap_counts_the_tokens_that_are_decoded(horizon, expected, block_predictor):
     config = block_predictor.config
-    assert (config.block_length, config.path_stride) == (5, 1)
-    assert (config.n_layer, config.d_model) == (1, 16)
+    assert (config.block_length, config.sampling.path_stride) == (5, 1)
+    assert (config.decoder.n_layer, config.d_model) == (1, 16)
     assert paths_at_once(block_predictor.model, horizon) == expected
 
 
@@ -381,7 +381,7 @@ def test_parameters_describe_the_samples(predictor, series):
     samples = _predict(
         predictor, series, prediction_length=block, num_samples=20_000, item_id=names
     )
-    if predictor.config.head == "quantile_block":
+    if predictor.config.head.family == "quantile":
         assert list(params) == ["q0.100", "q0.500", "q0.900"]
         for name, values in params.items():
             share = (samples <= values[:, None]).mean(1)
@@ -405,7 +405,9 @@ def test_parameters_describe_the_samples(predictor, series):
 def test_a_network_may_be_given(series):
     from lagllama_adapters.model import LagLlamaConfig
 
-    network = LagLlama(LagLlamaConfig(n_layer=1, n_head=1, n_embd_per_head=4, mlp_multiple_of=8))
+    network = LagLlama(
+        LagLlamaConfig().replace(n_layer=1, n_head=1, n_embd_per_head=4, mlp_multiple_of=8)
+    )
     assert LagLlamaPredictor(network).model is network
 
 
@@ -469,7 +471,7 @@ def test_parameters_of_huge_numbers_are_those_of_small_ones(predictor, series):
     for name, values in small.items():
         assert np.isfinite(huge[name]).all()
         factor = unit if name.startswith(("q", "loc", "scale")) else 1
-        if predictor.config.scale_features == "relative":  # or the network reads the unit
+        if predictor.config.inputs.scale_features == "relative":  # or the network reads the unit
             np.testing.assert_allclose(huge[name], factor * values, rtol=1e-5)
 
 

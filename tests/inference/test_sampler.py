@@ -1,52 +1,54 @@
 """The cached sampler against the one that re-encodes everything."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import NormalConfig, QuantileConfig, StudentTMixtureConfig
 
 CONTEXT, HORIZON, PATHS, SERIES = 20, 23, 5, 3
-PUBLISHED = LagLlamaConfig(
+PUBLISHED = LagLlamaConfig().replace(
     lags_seq=(0, 1, 5, 11, 30), n_layer=2, n_head=2, n_embd_per_head=8, mlp_multiple_of=16
 )
-BLOCK = replace(
-    PUBLISHED,
+BLOCK = PUBLISHED.replace(
     scale_floor="cascade",
     imputation="scaled_zero",
     observed_indicators=True,
     input_transform="asinh",
     scale_features="relative",
     attention_window=17,
-    head="quantile_block",
-    block_length=7,
-    quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
-    block_copula=(0.6, 0.9, 0.3),
-    lag_experts=3,
+    head=QuantileConfig(
+        block_length=7,
+        quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
+        copula=(0.6, 0.9, 0.3),
+        lag_experts=3,
+    ),
 )
 CONFIGS = {
     "one step, Student-t": PUBLISHED,
-    "one step, normal": replace(PUBLISHED, head="normal"),
-    "linear rotary scaling": replace(PUBLISHED, rope_scaling={"type": "linear", "factor": 2.0}),
-    "dynamic rotary scaling in action": replace(
-        PUBLISHED,
-        rope_scaling={"type": "dynamic", "factor": 2.0},
-        context_length=16,
-        max_context_length=16,
+    "one step, normal": PUBLISHED.replace(head=NormalConfig()),
+    "linear rotary scaling": PUBLISHED.replace(rope_scaling={"type": "linear", "factor": 2.0}),
+    "dynamic rotary scaling in action": PUBLISHED.replace(
+        rope_scaling={"type": "dynamic", "factor": 2.0}, context_length=16, max_context_length=16
     ),
     "blocks beyond the attention window": BLOCK,
-    "blocks that divide the horizon": replace(BLOCK, block_length=23),
-    "no calendar": replace(BLOCK, time_feat=False),
-    "some tokens of each block": replace(BLOCK, path_stride=3),
-    "one token of each block": replace(BLOCK, path_stride=7),
-    "blocks of mixtures": replace(
-        BLOCK, head="student_t_mixture", quantile_levels=(), mixture_components=3, path_stride=3
+    "blocks that divide the horizon": BLOCK.replace(block_length=23),
+    "no calendar": BLOCK.replace(time_feat=False),
+    "some tokens of each block": BLOCK.replace(path_stride=3),
+    "one token of each block": BLOCK.replace(path_stride=7),
+    "blocks of mixtures": BLOCK.replace(
+        path_stride=3,
+        head=StudentTMixtureConfig(
+            block_length=BLOCK.block_length,
+            components=3,
+            copula=BLOCK.head.copula,
+            lag_experts=BLOCK.head.lag_experts,
+        ),
     ),
-    "a mixture of one step": replace(PUBLISHED, head="student_t_mixture", mixture_components=2),
-    "a window that leaves the context behind": replace(BLOCK, attention_window=5),
+    "a mixture of one step": PUBLISHED.replace(head=StudentTMixtureConfig(components=2)),
+    "a window that leaves the context behind": BLOCK.replace(attention_window=5),
 }
 
 
@@ -172,7 +174,7 @@ def test_rescaling_at_each_step_changes_the_paths_but_not_the_first_block(model,
     with torch.inference_mode():
         frozen = sample_paths_uncached(model, history, scores)
         rescaled = sample_paths_uncached(model, history, scores, rescale_each_step=True)
-    rope = model.config.rope_scaling
+    rope = model.config.decoder.rope_scaling
     if rope is None or rope["type"] == "linear":  # dynamic scaling reads the length of the whole
         _assert_same(rescaled[..., :block], frozen[..., :block])
     if block < HORIZON:

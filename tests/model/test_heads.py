@@ -1,31 +1,31 @@
 """Heads: scores become samples with the right marginals and dependence."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from lagllama_adapters.model import LagLlamaConfig, SeriesFacts, Tokens
+from lagllama_adapters.model.config import NormalConfig, QuantileConfig, StudentTMixtureConfig
 from lagllama_adapters.model.distributions import StudentT
 from lagllama_adapters.model.heads import make_head
 
-SMALL = LagLlamaConfig(lags_seq=tuple(range(13)), n_layer=1, n_head=2, n_embd_per_head=4)
-BLOCK = replace(
-    SMALL,
-    head="quantile_block",
-    block_length=6,
-    quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95),
-    block_copula=(0.6, 0.9, 0.3),
+SMALL = LagLlamaConfig().replace(lags_seq=tuple(range(13)), n_layer=1, n_head=2, n_embd_per_head=4)
+BLOCK = SMALL.replace(
+    head=QuantileConfig(
+        block_length=6, quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95), copula=(0.6, 0.9, 0.3)
+    )
 )
-MIXTURE = replace(
-    BLOCK, head="student_t_mixture", quantile_levels=(), mixture_components=3, lag_experts=2
+MIXTURE = BLOCK.replace(
+    head=StudentTMixtureConfig(
+        block_length=BLOCK.block_length, components=3, lag_experts=2, copula=BLOCK.head.copula
+    )
 )
 HEADS = {
     "student_t": SMALL,
-    "normal": replace(SMALL, head="normal"),
-    "quantile_block": BLOCK,
+    "normal": SMALL.replace(head=NormalConfig()),
+    "quantile": BLOCK,
     "student_t_mixture": MIXTURE,
 }
 PATHS = 40_000
@@ -136,7 +136,7 @@ def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not
 
 def test_the_variance_of_a_sum_is_that_of_jointly_normal_steps():
     """Marginals normal (df without bound) of known scales s: the sum of s_i s_j correlation_ij."""
-    head = make_head(replace(MIXTURE, mixture_components=1, mixture_min_scale=0.0)).double()
+    head = make_head(MIXTURE.replace(components=1, min_scale=0.0)).double()
     scale = torch.tensor([1.0, 0.5, 2.0, 1.5, 0.1, 3.0], dtype=torch.float64)
     one = torch.ones(1, 1, 6, 1, dtype=torch.float64)
     params = (one, 1e12 * one, 0 * one, scale[:, None] * one)
@@ -192,7 +192,7 @@ def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
 
 
 def test_a_block_of_one_component_is_a_student_t_at_each_step():
-    head = make_head(replace(MIXTURE, mixture_components=1)).double()
+    head = make_head(MIXTURE.replace(components=1)).double()
     lags = torch.randn(1, 3, 13).double()
     raw = head(torch.randn(1, 3, 8).double(), Tokens(lags, lags))
     weights, df, loc, scale = (p.squeeze(-1) for p in head.marginal.params(raw))
@@ -207,7 +207,7 @@ def test_a_block_of_one_component_is_a_student_t_at_each_step():
 def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
     """The density of a Student-t at its centre is below 0.4 / scale; here it shrinks for ever."""
     for min_scale in (1e-3, 0.1):
-        head = make_head(replace(MIXTURE, mixture_min_scale=min_scale)).double()
+        head = make_head(MIXTURE.replace(min_scale=min_scale)).double()
         raw = torch.full((1, 1, 6, 12), -1e3, dtype=torch.float64)
         raw[..., 6:9] = 0  # loc
         loss = head.marginal.loss(raw, torch.zeros(1, 1, 6).double(), _facts(torch.ones(1, 1)))
@@ -217,7 +217,7 @@ def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
 
 @pytest.mark.parametrize("config", [BLOCK, MIXTURE], ids=["quantiles", "mixture"])
 def test_experts_shift_the_distributions_and_change_nothing_else(config):
-    head = make_head(replace(config, lag_experts=2)).double()
+    head = make_head(config.replace(lag_experts=2)).double()
     hidden, lags = torch.randn(4, 8).double(), torch.randn(4, 13).double()
     without, shifted = head(hidden, _zeros(lags)), head(hidden, Tokens(lags, lags))
     gate = head.projection.expert_gate(hidden).softmax(-1)
@@ -235,7 +235,7 @@ def test_experts_shift_the_distributions_and_change_nothing_else(config):
 
 
 def test_experts_start_as_seasonal_naive_forecasts():
-    head = make_head(replace(BLOCK, lag_experts=5))
+    head = make_head(BLOCK.replace(lag_experts=5))
     lags = torch.arange(13.0)  # the value at lag l is l
     maps = head.projection.experts.detach().round().view(13, 5, 6)
     copies = torch.einsum("l,lkp->kp", lags, maps)
@@ -245,7 +245,7 @@ def test_experts_start_as_seasonal_naive_forecasts():
 
 
 def test_a_gain_scales_what_the_state_adds_and_not_the_experts():
-    config = replace(BLOCK, lag_experts=2, head_gain=True)
+    config = BLOCK.replace(lag_experts=2, gain=True)
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(0)
         head = make_head(config).double()
@@ -264,8 +264,3 @@ def test_a_gain_scales_what_the_state_adds_and_not_the_experts():
             head(hidden, Tokens(lags, lags)) - head(hidden, _zeros(lags)), experts
         )
         assert (head(hidden, Tokens(lags, lags)).abs() < 1e3).all()
-
-
-def test_only_quantile_blocks_have_a_gain():
-    with pytest.raises(ValueError, match="head_gain: got True, expected False with head"):
-        replace(MIXTURE, head_gain=True)

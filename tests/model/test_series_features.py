@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +70,7 @@ def test_a_history_shorter_than_a_season_has_none():
 
 
 def test_tokens_carry_them_and_forecasts_stay_free_of_the_unit():
-    config = LagLlamaConfig(
+    config = LagLlamaConfig().replace(
         lags_seq=(0, 1, 2, 6),
         scale_floor="cascade",
         imputation="scaled_zero",
@@ -82,7 +81,7 @@ def test_tokens_carry_them_and_forecasts_stay_free_of_the_unit():
         n_embd_per_head=4,
         context_length=8,
     )
-    assert config.feature_size == replace(config, season_features=()).feature_size + 4
+    assert config.feature_size == config.replace(season_features=()).feature_size + 4
     model = LagLlama(config).eval()
     past = torch.randn(2, 14, dtype=torch.float64).cumsum(1)
     with torch.inference_mode():
@@ -94,4 +93,4 @@ def test_tokens_carry_them_and_forecasts_stay_free_of_the_unit():
 @pytest.mark.parametrize("seasons", [(7, 1), (0, 7), (7, 7), (1.5,)])
 def test_seasons_out_of_their_domain_are_refused(seasons):
     with pytest.raises(ValueError, match="season_features"):
-        LagLlamaConfig(season_features=seasons)
+        LagLlamaConfig().replace(season_features=seasons)

@@ -1,13 +1,12 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import QuantileConfig, StudentTConfig, StudentTMixtureConfig
 from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.recipes import PretrainSettings
 
-SMALL = LagLlamaConfig(
+SMALL = LagLlamaConfig().replace(
     lags_seq=(0, 1, 2, 3, 6, 11, 12, 23),
     scale_floor="cascade",
     imputation="scaled_zero",
@@ -19,25 +18,25 @@ SMALL = LagLlamaConfig(
     n_embd_per_head=4,
     mlp_multiple_of=8,
     context_length=16,
-    head="quantile_block",
-    block_length=6,
-    quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9),
-    lag_experts=2,
+    head=QuantileConfig(block_length=6, quantile_levels=(0.1, 0.3, 0.5, 0.7, 0.9), lag_experts=2),
 )
 CONFIGS = {
-    "quantile_block": SMALL,
-    "student_t": replace(
-        SMALL, head="student_t", block_length=1, quantile_levels=(), lag_experts=0
-    ),
-    "student_t_mixture": replace(
-        SMALL, head="student_t_mixture", quantile_levels=(), mixture_components=3
+    "quantile": SMALL,
+    "student_t": SMALL.replace(head=StudentTConfig()),
+    "student_t_mixture": SMALL.replace(
+        head=StudentTMixtureConfig(
+            block_length=SMALL.block_length,
+            components=3,
+            copula=SMALL.head.copula,
+            lag_experts=SMALL.head.lag_experts,
+        )
     ),
 }
 
 
 @pytest.fixture
 def make_model():
-    def make(head="quantile_block"):
+    def make(head="quantile"):
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(0)
             return LagLlama(CONFIGS[head])

@@ -42,7 +42,7 @@ def changed(before, model):
 
 @pytest.mark.parametrize(
     ("head", "optimizer"),
-    [("quantile_block", "muon"), ("quantile_block", "adamw"), ("student_t", "muon")],
+    [("quantile", "muon"), ("quantile", "adamw"), ("student_t", "muon")],
 )
 def test_tuning_lowers_the_validation_loss_and_says_so(make_model, panel, head, optimizer):
     _, report = finetune(make_model(head), panel, replace(QUICK, optimizer=optimizer))

@@ -40,7 +40,7 @@ def _slow_window_loss(model, values, observed, history, steps, discount, row_wei
     return total / weights
 
 
-@pytest.mark.parametrize("head", ["quantile_block", "student_t", "student_t_mixture"])
+@pytest.mark.parametrize("head", ["quantile", "student_t", "student_t_mixture"])
 @pytest.mark.parametrize("discount", [0.0, 2.0])
 @pytest.mark.parametrize("row_weights", [None, (1.0, 0.0, 2.5)])
 def test_window_loss_equals_its_definition(head, discount, row_weights, make_model, window):
@@ -128,7 +128,7 @@ def test_rows_without_an_observed_history_do_not_count(discount, make_model, win
     assert loss(slice(0, 1)) == 0
 
 
-@pytest.mark.parametrize("head", ["quantile_block", "student_t", "student_t_mixture"])
+@pytest.mark.parametrize("head", ["quantile", "student_t", "student_t_mixture"])
 def test_bfloat16_products_change_loss_and_gradient_by_their_rounding(head, make_model, window):
     values, observed = window
     kwargs = {"forecast_start": torch.tensor([33, 30, 27]), "steps": 10, "time_feat": None}

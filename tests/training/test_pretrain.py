@@ -32,7 +32,7 @@ def test_weights_settings_and_metrics_are_written(corpus_folder, tmp_path, setti
     saved = json.loads((tmp_path / "pretrain.json").read_text())
     assert saved["model"] == settings.model.to_dict()
     assert saved["optimizer"]["steps"] == 14
-    assert model.config.block_copula != settings.model.block_copula
+    assert model.config.head.copula != settings.model.head.copula
     assert not model.training
 
 
@@ -134,7 +134,7 @@ def test_an_interrupted_run_resumes_to_the_same_losses_and_weights(
 
 def test_resuming_with_another_architecture_is_refused(corpus_folder, tmp_path, settings):
     _run(corpus_folder, tmp_path, settings)
-    other = replace(settings, model=replace(settings.model, n_layer=2))
+    other = replace(settings, model=settings.model.replace(n_layer=2))
     with pytest.raises(ValueError, match=r"another architecture \(differing: \['n_layer'\]\)"):
         _run(corpus_folder, tmp_path, other)
 

@@ -39,7 +39,7 @@ def test_a_file_changes_what_it_names(tmp_path):
         "gradient_clip: null\n"
     )
     tiny, got = RECIPES["tiny"], read_settings(path)
-    model = replace(tiny.model, n_layer=3, quantile_levels=(0.1, 0.5, 0.9))
+    model = tiny.model.replace(n_layer=3, quantile_levels=(0.1, 0.5, 0.9))
     assert got.model == model
     assert got.optimizer == replace(tiny.optimizer, name="muon", learning_rate=1.0)
     assert isinstance(got.optimizer.learning_rate, float)

@@ -5,8 +5,9 @@ output to a distribution per step) and a dependence (how the steps of a path mov
 """
 
 from collections.abc import Callable
+from typing import Any
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import HeadConfig
 from lagllama_adapters.model.heads import normal, quantile, student_t, student_t_mixture
 from lagllama_adapters.model.heads.dependence import BlockCopula, Dependence, Independent
 from lagllama_adapters.model.heads.head import Head
@@ -14,15 +15,25 @@ from lagllama_adapters.model.heads.marginal import Marginal
 
 __all__ = ["HEADS", "BlockCopula", "Dependence", "Head", "Independent", "Marginal", "make_head"]
 
-HEADS: dict[str, Callable[[LagLlamaConfig], Head]] = {
+HEADS: dict[str, Callable[[Any, int, tuple[int, ...]], Head]] = {
     "student_t": student_t.make,
     "normal": normal.make,
-    "quantile_block": quantile.make,
+    "quantile": quantile.make,
     "student_t_mixture": student_t_mixture.make,
 }
-"""Head of each family by the name that configurations give it."""
+"""By family: what builds a head from its configuration, the width of states, and the lags."""
 
 
-def make_head(config: LagLlamaConfig) -> Head:
-    """Build the head that a configuration names, with untrained weights."""
-    return HEADS[config.head](config)
+def make_head(config: HeadConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
+    """Build a head with untrained weights.
+
+    Parameters
+    ----------
+    config : HeadConfig
+        Of one of the `HEADS`.
+    d_model : int
+        Width of states.
+    lags_seq : tuple of int
+        Lags of tokens.
+    """
+    return HEADS[config.family](config, d_model, lags_seq)

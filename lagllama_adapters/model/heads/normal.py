@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import NormalConfig
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import Independent
 from lagllama_adapters.model.heads.head import Head
@@ -43,6 +43,6 @@ class NormalMarginal(Marginal):
         return without_transform(dict(zip(self.param_names, params, strict=True)), facts)
 
 
-def make(config: LagLlamaConfig) -> Head:
+def make(config: NormalConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration."""
-    return Head(Projection(config.d_model, outputs=2), NormalMarginal(), Independent())
+    return Head(Projection(d_model, outputs=2), NormalMarginal(), Independent())

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import QuantileConfig
 from lagllama_adapters.model.distributions import PiecewiseQuantile
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
@@ -67,17 +67,17 @@ class QuantileMarginal(Marginal):
         return torch.tensor(self.levels, dtype=dtype, device=like.device)
 
 
-def make(config: LagLlamaConfig) -> Head:
+def make(config: QuantileConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration: a wide forecast around the experts, or around the median."""
     spread = 0.5 * torch.special.ndtri(torch.tensor(config.quantile_levels))
     projection = Projection(
-        config.d_model,
+        d_model,
         len(config.quantile_levels),
         config.block_length,
         spread,
-        lags_seq=config.lags_seq,
+        lags_seq=lags_seq,
         lag_experts=config.lag_experts,
-        gain=config.head_gain,
+        gain=config.gain,
     )
-    dependence = BlockCopula(*config.block_copula, config.block_length)
+    dependence = BlockCopula(*config.copula, config.block_length)
     return Head(projection, QuantileMarginal(config.quantile_levels), dependence)

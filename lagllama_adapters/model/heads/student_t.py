@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import StudentTConfig
 from lagllama_adapters.model.distributions import StudentT
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import Independent
@@ -48,6 +48,6 @@ class StudentTMarginal(Marginal):
         return without_transform(dict(zip(self.param_names, params, strict=True)), facts)
 
 
-def make(config: LagLlamaConfig) -> Head:
+def make(config: StudentTConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration."""
-    return Head(Projection(config.d_model, outputs=3), StudentTMarginal(), Independent())
+    return Head(Projection(d_model, outputs=3), StudentTMarginal(), Independent())

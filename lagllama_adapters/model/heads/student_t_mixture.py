@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import StudentTMixtureConfig
 from lagllama_adapters.model.distributions import StudentTMixture
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
@@ -72,24 +72,24 @@ class StudentTMixtureMarginal(Marginal):
         return without_transform(by_component, facts)
 
 
-def make(config: LagLlamaConfig) -> Head:
+def make(config: StudentTMixtureConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration, around the experts, or around the median.
 
     Each component starts twice as wide as the one before it, so that they differ, with ``df`` near
     5.
     """
-    components = config.mixture_components
+    components = config.components
     scale = 0.5 * 2 ** (torch.arange(components) - (components - 1) / 2)
     initial = torch.zeros(4, components)
     initial[1], initial[3] = math.log(math.expm1(3.0)), scale.expm1().log()
     projection = Projection(
-        config.d_model,
+        d_model,
         4 * components,
         config.block_length,
         initial.flatten(),
-        lags_seq=config.lags_seq,
+        lags_seq=lags_seq,
         lag_experts=config.lag_experts,
         locations=slice(2 * components, 3 * components),
     )
-    marginal = StudentTMixtureMarginal(components, config.mixture_min_scale)
-    return Head(projection, marginal, BlockCopula(*config.block_copula, config.block_length))
+    marginal = StudentTMixtureMarginal(components, config.min_scale)
+    return Head(projection, marginal, BlockCopula(*config.copula, config.block_length))

@@ -1,0 +1,213 @@
+"""From every version of the checkpoint format to the present one, a step at a time.
+
+A step is a function of one version's configuration and tensors that gives the next version's. What
+comes out of the last one is read strictly. Steps are never changed once a version is out: files of
+every version must load for ever.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MIGRATIONS",
+    "regroup",
+    "upgrade_config",
+    "upgrade_tensors",
+    "version_of",
+]
+
+_Value = TypeVar("_Value")
+Config = dict[str, Any]
+
+_GROUPS_OF_2 = {
+    "inputs": (
+        "lags_seq",
+        "time_feat",
+        "scaling",
+        "scale_floor",
+        "imputation",
+        "observed_indicators",
+        "input_transform",
+        "scale_features",
+        "season_features",
+    ),
+    "decoder": (
+        "n_layer",
+        "n_head",
+        "n_embd_per_head",
+        "mlp_multiple_of",
+        "rope_scaling",
+        "context_length",
+        "max_context_length",
+        "attention_window",
+    ),
+    "sampling": ("rescaling", "path_stride"),
+}
+# Fields of the first version's heads, and their names in the second one.
+_HEADS_OF_2: dict[str, tuple[str, dict[str, str]]] = {
+    "student_t": ("student_t", {}),
+    "normal": ("normal", {}),
+    "quantile_block": (
+        "quantile",
+        {
+            "block_copula": "copula",
+            "lag_experts": "lag_experts",
+            "quantile_levels": "quantile_levels",
+            "head_gain": "gain",
+        },
+    ),
+    "student_t_mixture": (
+        "student_t_mixture",
+        {
+            "block_copula": "copula",
+            "lag_experts": "lag_experts",
+            "mixture_components": "components",
+            "mixture_min_scale": "min_scale",
+        },
+    ),
+}
+_HEAD_FIELDS_OF_1 = (
+    "head",
+    "block_length",
+    "quantile_levels",
+    "mixture_components",
+    "mixture_min_scale",
+    "block_copula",
+    "lag_experts",
+    "head_gain",
+)
+
+
+def _group_fields(config: Config) -> Config:
+    """From version 1, whose fields are flat, to 2."""
+    names = [name for group in _GROUPS_OF_2.values() for name in group]
+    expected = {*names, *_HEAD_FIELDS_OF_1}
+    unknown, missing = sorted(set(config) - expected), sorted(expected - set(config))
+    if unknown or missing:
+        raise ValueError(
+            f"configuration of format version 1: unknown keys {unknown}, missing keys {missing}; "
+            "it was edited by hand"
+        )
+    if config["head"] not in _HEADS_OF_2:
+        raise ValueError(
+            f"configuration of format version 1: head: got {config['head']!r}, expected one of "
+            f"{tuple(_HEADS_OF_2)}"
+        )
+    return regroup(config)
+
+
+def regroup(entries: Mapping[str, Any]) -> Config:
+    """Put entries of a configuration of version 1, all or some of them, into groups.
+
+    Parameters
+    ----------
+    entries : mapping
+        Flat. Entries that are no fields of version 1 stay where they are.
+
+    Returns
+    -------
+    dict
+        With the groups that entries belong to.
+    """
+    family, renamed = _HEADS_OF_2.get(entries.get("head", ""), (None, {}))
+    if family is None:  # not among the entries
+        renamed = {old: new for _, own in _HEADS_OF_2.values() for old, new in own.items()}
+    home = {name: (group, name) for group, own in _GROUPS_OF_2.items() for name in own}
+    home |= {old: ("head", new) for old, new in renamed.items()}
+    home |= {"block_length": ("head", "block_length")}
+    grouped: Config = {}
+    for name, value in entries.items():
+        if name == "head" and family is not None:
+            grouped.setdefault("head", {})["family"] = family
+        elif name in home:
+            group, new = home[name]
+            grouped.setdefault(group, {})[new] = value
+        elif name not in _HEAD_FIELDS_OF_1 or isinstance(value, Mapping):
+            grouped[name] = value
+    return grouped
+
+
+def _name_the_projection(name: str) -> str:
+    """From version 1 to 2: a head's weights are those of its projection."""
+    prefix, dot, rest = name.partition("head.")
+    return f"head.projection.{rest}" if dot and not prefix else name
+
+
+MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] = {
+    1: (_group_fields, _name_the_projection),
+}
+"""By version: what makes the next version's configuration, and its name of a tensor."""
+
+FORMAT_VERSION = max(MIGRATIONS) + 1
+"""The version that is written."""
+
+
+def version_of(config: Mapping[str, Any]) -> int:
+    """Version of a configuration that stands without one, as in files of Darts and of runs.
+
+    Version 1 had no groups.
+    """
+    return 1 if "lags_seq" in config else FORMAT_VERSION
+
+
+def upgrade_config(config: Mapping[str, Any], version: int | None = None) -> Config:
+    """Bring a configuration to the present version.
+
+    Parameters
+    ----------
+    config : mapping
+        As read from a file.
+    version : int, optional
+        Its version; told by its form if None.
+
+    Returns
+    -------
+    dict
+        For ``LagLlamaConfig.from_dict``, which checks it.
+
+    Raises
+    ------
+    ValueError
+        If the version is not known, or the configuration is not one of its version.
+    """
+    version = version_of(config) if version is None else version
+    _check_version(version)
+    upgraded = dict(config)
+    for old in range(version, FORMAT_VERSION):
+        upgraded = MIGRATIONS[old][0](upgraded)
+    return upgraded
+
+
+def upgrade_tensors(tensors: Mapping[str, _Value], version: int) -> dict[str, _Value]:
+    """Give tensors their present names.
+
+    Parameters
+    ----------
+    tensors : mapping
+        By their names in ``version``.
+    version : int
+        Of the file that they are from.
+
+    Raises
+    ------
+    ValueError
+        If the version is not known.
+    """
+    _check_version(version)
+    renamed = dict(tensors)
+    for old in range(version, FORMAT_VERSION):
+        renamed = {MIGRATIONS[old][1](name): tensor for name, tensor in renamed.items()}
+    return renamed
+
+
+def _check_version(version: object) -> None:
+    is_version = isinstance(version, int) and not isinstance(version, bool)
+    if is_version and 1 <= version <= FORMAT_VERSION:  # type: ignore[operator]
+        return
+    if is_version and version > FORMAT_VERSION:  # type: ignore[operator]
+        raise ValueError(
+            f"got format_version {version}, expected at most {FORMAT_VERSION}; the checkpoint was "
+            "written by a newer version of lagllama-adapters: upgrade it"
+        )
+    raise ValueError(f"got format_version {version!r}, expected 1 to {FORMAT_VERSION}")

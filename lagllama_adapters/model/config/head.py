@@ -1,0 +1,165 @@
+"""Facts about the head: one class for each family, told apart by ``family``."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lagllama_adapters.model.config.checks import (
+    check_booleans,
+    check_integers,
+    check_lists,
+    check_numbers,
+    is_ascending,
+    require,
+)
+
+__all__ = [
+    "FAMILIES",
+    "HeadConfig",
+    "NormalConfig",
+    "QuantileConfig",
+    "StudentTConfig",
+    "StudentTMixtureConfig",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """What all families share.
+
+    Attributes
+    ----------
+    family : str
+        Name of the family, a key of `FAMILIES`.
+    block_length : int
+        Future steps that one token emits.
+    """
+
+    GROUP: ClassVar[str] = "head"
+    family: ClassVar[str]
+    block_length: int = 1
+
+    def __post_init__(self) -> None:
+        check_integers(self, 1, "block_length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OneStepConfig(HeadConfig):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        block = self.block_length
+        expected = f"1 with family {self.family!r}"
+        require(block == 1, self.GROUP, "block_length", block, expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentTConfig(_OneStepConfig):
+    """Student-t of the next step, as published."""
+
+    family: ClassVar[str] = "student_t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalConfig(_OneStepConfig):
+    """Normal distribution of the next step."""
+
+    family: ClassVar[str] = "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BlockConfig(HeadConfig):
+    """What families share that emit blocks of steps.
+
+    Parameters
+    ----------
+    block_length : int
+        Future steps that one token emits.
+    copula : tuple of (float, float, float)
+        ``(share, slow, fast)``: steps of a block at distance d are joined by a Gaussian copula with
+        correlation ``share * slow**d + (1 - share) * fast**d``.
+    lag_experts : int
+        Linear maps from lag values to the block among which the head mixes; 0: none.
+    """
+
+    copula: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    lag_experts: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_integers(self, 0, "lag_experts")
+        check_lists(self, float, "copula")
+        copula = self.copula
+        valid = len(copula) == 3 and all(0 <= x <= 1 for x in copula) and max(copula[1:]) < 1
+        expected = "a share in [0, 1] and two numbers in [0, 1)"
+        require(valid, self.GROUP, "copula", copula, expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantileConfig(_BlockConfig):
+    """Quantiles of each step of a block, trained with the pinball loss.
+
+    Parameters
+    ----------
+    block_length, copula, lag_experts
+        As in all families that emit blocks.
+    quantile_levels : tuple of float
+        Ascending, in (0, 1), two or more.
+    gain : bool
+        Whether the state scales what it adds to the experts by a factor.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another type or outside its domain; the message names the field.
+    """
+
+    family: ClassVar[str] = "quantile"
+    quantile_levels: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    gain: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_booleans(self, "gain")
+        check_lists(self, float, "quantile_levels")
+        levels = self.quantile_levels
+        valid = len(levels) >= 2 and is_ascending(levels)
+        valid = valid and levels[0] > 0.0 and levels[-1] < 1.0
+        expected = "two or more ascending levels in (0, 1)"
+        require(valid, self.GROUP, "quantile_levels", levels, expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentTMixtureConfig(_BlockConfig):
+    """Mixture of Student-t distributions for each step of a block.
+
+    Parameters
+    ----------
+    block_length, copula, lag_experts
+        As in all families that emit blocks.
+    components : int
+        Student-t distributions per step.
+    min_scale : float
+        Smallest scale of a component, as a share of the series' own; without it the likelihood of a
+        series that repeats values exactly has no bound.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another type or outside its domain; the message names the field.
+    """
+
+    family: ClassVar[str] = "student_t_mixture"
+    components: int = 1
+    min_scale: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_integers(self, 1, "components")
+        check_numbers(self, "min_scale")
+        require(self.min_scale >= 0, self.GROUP, "min_scale", self.min_scale, "0 or more")
+
+
+FAMILIES: dict[str, type[HeadConfig]] = {
+    config.family: config
+    for config in (StudentTConfig, NormalConfig, QuantileConfig, StudentTMixtureConfig)
+}
+"""Configuration of each family by its name."""

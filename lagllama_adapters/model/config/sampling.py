@@ -1,0 +1,40 @@
+"""Facts about how weights are meant to be sampled."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from lagllama_adapters.model.config.checks import check_choices, check_integers
+
+__all__ = ["SamplingConfig"]
+
+Rescaling = Literal["frozen", "per_step"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How paths go on beyond what one token emits.
+
+    Parameters
+    ----------
+    rescaling : {"frozen", "per_step"}
+        Whether ``loc`` and ``scale`` stay as at forecast start or are re-estimated on the window
+        grown by the samples at each step, as the published procedure does.
+    path_stride : int
+        Every how many sampled steps a path reads its own samples back as a token, counted backwards
+        from the end of each block; 1: every step. A token's lags hold the steps between, so that
+        weights with dense lags lose nothing by a stride and sample long horizons faster.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another type or outside its domain; the message names the field.
+    """
+
+    GROUP: ClassVar[str] = "sampling"
+
+    rescaling: Rescaling = "frozen"
+    path_stride: int = 1
+
+    def __post_init__(self) -> None:
+        check_choices(self, rescaling=Rescaling)
+        check_integers(self, 1, "path_stride")
