@@ -23,8 +23,8 @@ from rich.table import Table
 
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import geometric_mean
-from lagllama_adapters.model.config import StudentTConfig, StudentTMixtureConfig
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
+from lagllama_adapters.model.config import StudentTConfig, StudentTMixtureConfig
 from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings

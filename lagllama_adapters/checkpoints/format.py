@@ -18,9 +18,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lagllama_adapters.checkpoints.migrations import (
-    FORMAT_VERSION,
     upgrade_config,
     upgrade_tensors,
+    version_of,
+    with_version,
 )
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
@@ -66,7 +67,7 @@ def save_checkpoint(
     ValueError
         If `dtype` is unknown, or a weight is not finite or too large for it.
     """
-    config = {"format_version": FORMAT_VERSION, "config": model.config.to_dict()}
+    config = with_version(model.config.to_dict())
     header = {_HEADER_KEY: json.dumps(config["config"], sort_keys=True)}
     weights = save(_stored_tensors(model, dtype), header)
     target = Path(folder)
@@ -149,18 +150,18 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (target / name).is_file():
             raise FileNotFoundError(f"{target} is not a checkpoint folder: it has no {name}")
-    version, saved = _read_config(target / CONFIG_FILE)
-    tensors, header = _read_weights(target / WEIGHTS_FILE)
-    _check_pair(saved, header, target)
+    kept = _read_config(target / CONFIG_FILE)
     try:
-        config = LagLlamaConfig.from_dict(upgrade_config(saved, version))
-        tensors = upgrade_tensors(tensors, version)
+        config = LagLlamaConfig.from_dict(upgrade_config(kept))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{target / CONFIG_FILE}: {error}") from error
+    tensors, header = _read_weights(target / WEIGHTS_FILE)
+    _check_pair(kept["config"], header, target)
+    tensors = upgrade_tensors(tensors, version_of(kept))
     return model_from_tensors(config, tensors, str(target))
 
 
-def _read_config(path: Path) -> tuple[int, dict[str, Any]]:
+def _read_config(path: Path) -> dict[str, Any]:
     """Version and configuration as they stand in the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -172,7 +173,7 @@ def _read_config(path: Path) -> tuple[int, dict[str, Any]]:
         raise ValueError(f"{path}: got {got}, expected an object with the keys {sorted(keys)}")
     if not isinstance(content["config"], dict):
         raise ValueError(f"{path}: 'config' is not an object")
-    return content["format_version"], content["config"]
+    return content
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:

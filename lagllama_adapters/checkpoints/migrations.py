@@ -5,7 +5,7 @@ comes out of the last one is read strictly. Steps are never changed once a versi
 every version must load for ever.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "upgrade_config",
     "upgrade_tensors",
     "version_of",
+    "version_of_tensors",
+    "with_version",
 ]
 
 _Value = TypeVar("_Value")
@@ -78,6 +80,19 @@ _HEAD_FIELDS_OF_1 = (
     "head_gain",
 )
 
+# What version 1 had in the fields of other families than the head's own.
+_UNSET_OF_1: dict[str, tuple[Any, ...]] = {
+    "quantile_levels": ([], ()),
+    "mixture_components": (0,),
+    "mixture_min_scale": (1e-3,),
+    "block_copula": ([0.0, 0.0, 0.0], (0.0, 0.0, 0.0)),
+    "lag_experts": (0,),
+    "head_gain": (False,),
+}
+
+# Of these no family has such a value.
+_NEVER_UNSET = ("quantile_levels", "mixture_components")
+
 
 def _group_fields(config: Config) -> Config:
     """From version 1, whose fields are flat, to 2."""
@@ -89,7 +104,7 @@ def _group_fields(config: Config) -> Config:
             f"configuration of format version 1: unknown keys {unknown}, missing keys {missing}; "
             "it was edited by hand"
         )
-    if config["head"] not in _HEADS_OF_2:
+    if not isinstance(config["head"], str) or config["head"] not in _HEADS_OF_2:
         raise ValueError(
             f"configuration of format version 1: head: got {config['head']!r}, expected one of "
             f"{tuple(_HEADS_OF_2)}"
@@ -110,20 +125,26 @@ def regroup(entries: Mapping[str, Any]) -> Config:
     dict
         With the groups that entries belong to.
     """
-    family, renamed = _HEADS_OF_2.get(entries.get("head", ""), (None, {}))
-    if family is None:  # not among the entries
+    head = entries.get("head")
+    family, renamed = _HEADS_OF_2.get(head, (head, {})) if isinstance(head, str) else (None, {})
+    if family is None:  # of whatever family
         renamed = {old: new for _, own in _HEADS_OF_2.values() for old, new in own.items()}
     home = {name: (group, name) for group, own in _GROUPS_OF_2.items() for name in own}
     home |= {old: ("head", new) for old, new in renamed.items()}
     home |= {"block_length": ("head", "block_length")}
     grouped: Config = {}
     for name, value in entries.items():
-        if name == "head" and family is not None:
+        applies = name in home if family is not None else name not in _NEVER_UNSET
+        if not applies and value in _UNSET_OF_1.get(name, ()):
+            continue  # it said that the field does not apply
+        if name == "head" and isinstance(value, str):
             grouped.setdefault("head", {})["family"] = family
         elif name in home:
             group, new = home[name]
             grouped.setdefault(group, {})[new] = value
-        elif name not in _HEAD_FIELDS_OF_1 or isinstance(value, Mapping):
+        elif name in _HEAD_FIELDS_OF_1 and name != "head":
+            grouped.setdefault("head", {})[name] = value  # which strict reading refuses
+        else:
             grouped[name] = value
     return grouped
 
@@ -143,23 +164,34 @@ FORMAT_VERSION = max(MIGRATIONS) + 1
 """The version that is written."""
 
 
-def version_of(config: Mapping[str, Any]) -> int:
-    """Version of a configuration that stands without one, as in files of Darts and of runs.
-
-    Version 1 had no groups.
-    """
-    return 1 if "lags_seq" in config else FORMAT_VERSION
-
-
-def upgrade_config(config: Mapping[str, Any], version: int | None = None) -> Config:
-    """Bring a configuration to the present version.
+def with_version(config: Mapping[str, Any]) -> Config:
+    """A configuration as it is kept anywhere: beside its version.
 
     Parameters
     ----------
     config : mapping
-        As read from a file.
-    version : int, optional
-        Its version; told by its form if None.
+        ``LagLlamaConfig.to_dict()``.
+    """
+    return {"format_version": FORMAT_VERSION, "config": dict(config)}
+
+
+def version_of(kept: Mapping[str, Any]) -> Any:
+    """Version of what `with_version` made; version 1 kept its flat fields alone."""
+    return kept.get("format_version", 1)
+
+
+def version_of_tensors(names: Iterable[str]) -> int:
+    """Version of tensors without a configuration, as Darts hands them over, told by their names."""
+    return 1 if any(_name_the_projection(n) != n and ".projection." not in n for n in names) else 2
+
+
+def upgrade_config(kept: Mapping[str, Any]) -> Config:
+    """Bring a configuration to the present version.
+
+    Parameters
+    ----------
+    kept : mapping
+        As of `with_version`, or the flat fields of version 1.
 
     Returns
     -------
@@ -171,9 +203,9 @@ def upgrade_config(config: Mapping[str, Any], version: int | None = None) -> Con
     ValueError
         If the version is not known, or the configuration is not one of its version.
     """
-    version = version_of(config) if version is None else version
+    version = version_of(kept)
     _check_version(version)
-    upgraded = dict(config)
+    upgraded = dict(kept["config"] if "format_version" in kept else kept)
     for old in range(version, FORMAT_VERSION):
         upgraded = MIGRATIONS[old][0](upgraded)
     return upgraded
@@ -187,7 +219,7 @@ def upgrade_tensors(tensors: Mapping[str, _Value], version: int) -> dict[str, _V
     tensors : mapping
         By their names in ``version``.
     version : int
-        Of the file that they are from.
+        Of the configuration that they belong to.
 
     Raises
     ------

@@ -14,7 +14,12 @@ from darts.utils.data.torch_datasets.utils import (
     TorchInferenceBatch,
 )
 
-from lagllama_adapters.checkpoints.migrations import upgrade_config
+from lagllama_adapters.checkpoints.migrations import (
+    upgrade_config,
+    upgrade_tensors,
+    version_of_tensors,
+    with_version,
+)
 from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
@@ -38,8 +43,8 @@ class LagLlamaModule(TunedModule):
     Parameters
     ----------
     network_config : mapping
-        ``LagLlamaConfig.to_dict()`` of the weights; saved with them, so that a saved model does not
-        need the checkpoint that it came from.
+        Configuration of the weights beside its version; saved with them, so that a saved model does
+        not need the checkpoint that it came from.
     context_length : int or None
         Tokens of context; the trained number if None.
     sampling : {"auto", "plain", "stratified"}
@@ -103,7 +108,7 @@ class LagLlamaModule(TunedModule):
         """
         token = _source.set(network)  # an argument would be among those that checkpoints keep
         try:
-            return cls(network_config=network.config.to_dict(), **kwargs)
+            return cls(network_config=with_version(network.config.to_dict()), **kwargs)
         finally:
             _source.reset(token)
 
@@ -111,6 +116,23 @@ class LagLlamaModule(TunedModule):
     def supports_probabilistic_prediction(self) -> bool:
         """Whether forecasts are sample paths."""
         return not self.point_forecast
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load tensors, also by the names that they had in files of earlier versions.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            Of this class.
+        *args, **kwargs
+            As in torch.
+        """
+        prefix = "network."
+        own = {n.removeprefix(prefix): x for n, x in state_dict.items() if n.startswith(prefix)}
+        others = {n: x for n, x in state_dict.items() if not n.startswith(prefix)}
+        named = upgrade_tensors(own, version_of_tensors(own))
+        present = others | {prefix + name: x for name, x in named.items()}
+        return super().load_state_dict(present, *args, **kwargs)
 
     def on_predict_start(self) -> None:
         """Fix the seed that all batches of this predict call share, unless it was given."""

@@ -9,7 +9,12 @@ import torch
 from safetensors.torch import load, save
 
 from lagllama_adapters.checkpoints.format import model_from_tensors
-from lagllama_adapters.checkpoints.migrations import upgrade_config
+from lagllama_adapters.checkpoints.migrations import (
+    upgrade_config,
+    upgrade_tensors,
+    version_of,
+    with_version,
+)
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.host import ForecastingHorizon
@@ -28,7 +33,7 @@ class TunedWeights:
     Attributes
     ----------
     config : dict
-        ``LagLlamaConfig.to_dict()`` of the network.
+        Configuration of the network beside its version, see `with_version`.
     tensors : bytes
         Its weights in the safetensors format.
     report : FinetuneReport
@@ -43,13 +48,14 @@ class TunedWeights:
     def of(cls, network: LagLlama, report: FinetuneReport) -> "TunedWeights":
         """Keep the weights of a network."""
         tensors = {name: x.detach().cpu() for name, x in network.state_dict().items()}
-        return cls(network.config.to_dict(), save(tensors), report)
+        return cls(with_version(network.config.to_dict()), save(tensors), report)
 
     @cached_property
     def network(self) -> LagLlama:
         """The network, built once, on the CPU and in eval mode; not to be changed."""
         config = LagLlamaConfig.from_dict(upgrade_config(self.config))
-        return model_from_tensors(config, load(self.tensors), "the tuned weights")
+        tensors = upgrade_tensors(load(self.tensors), version_of(self.config))
+        return model_from_tensors(config, tensors, "the tuned weights")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TunedWeights":
         return self

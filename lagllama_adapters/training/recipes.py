@@ -181,8 +181,8 @@ pretraining script beside it: Adam at a constant rate, 128 batches an epoch for 
 
 def settings_to_dict(settings: PretrainSettings) -> dict[str, Any]:
     """Plain numbers, texts, lists and dicts, as in YAML and JSON."""
-    fields_ = asdict(settings) | {"model": settings.model.to_dict()}
-    plain: dict[str, Any] = json.loads(json.dumps(fields_))
+    values = asdict(settings) | {"model": settings.model.to_dict()}
+    plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain
 
 
@@ -223,6 +223,7 @@ def read_settings(source: str | Path) -> PretrainSettings:
     recipe = entries.pop("recipe", "base")
     if recipe not in RECIPES:
         raise ValueError(f"{source}: recipe: got {recipe!r}, expected one of {[*RECIPES]}")
+    entries.pop("format_version", None)  # of a pretrain.json, whose settings have their own form
     if isinstance(entries.get("model"), Mapping):  # whose fields had no groups in version 1
         entries["model"] = regroup(entries["model"])
     try:
@@ -252,10 +253,15 @@ def _changed(base: Any, entries: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _family(head: HeadConfig, name: Any, prefix: str) -> Any:
-    """The head itself, or one of another family with its defaults."""
-    if name not in FAMILIES:
+    """The head itself, or one of another family that keeps what both have."""
+    if not isinstance(name, str) or name not in FAMILIES:
         raise ValueError(f"{prefix}family: got {name!r}, expected one of {[*FAMILIES]}")
-    return head if name == head.family else FAMILIES[name]()
+    if name == head.family:
+        return head
+    kind = FAMILIES[name]
+    one_step = {f.name for f in fields(kind)} == {"block_length"}
+    shared = {f.name for f in fields(kind)} & {f.name for f in fields(head)}
+    return kind() if one_step else kind(**{key: getattr(head, key) for key in shared})
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lagllama_adapters.checkpoints.migrations import upgrade_config
+from lagllama_adapters.checkpoints.migrations import FORMAT_VERSION, version_of
 
 __all__ = [
     "SaveState",
@@ -134,7 +134,14 @@ def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
     path = out / "pretrain.json"
     if path.exists() and (out / "last.ckpt").exists():
         before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
-        architecture = _differing(upgrade_config(before["model"]), now["model"])
+        version = version_of(before)
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"{out}: holds a run of format version {version}, expected {FORMAT_VERSION}: its "
+                "weights have other names now; finish it with the version of lagllama-adapters "
+                "that began it, or give another folder"
+            )
+        architecture = _differing(before["model"], now["model"])
         other = _differing(before, {key: now[key] for key in _FIXED})
         if before["optimizer"].get("name") != now["optimizer"]["name"]:
             other.append("optimizer.name")  # the rest of it may change
@@ -145,7 +152,8 @@ def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
                 "folder, or remove it to start anew"
             )
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    kept = {"format_version": FORMAT_VERSION, **settings}
+    temporary.write_text(json.dumps(kept, indent=1) + "\n")
     os.replace(temporary, path)
 
 

@@ -9,7 +9,7 @@ from lagllama_adapters.checkpoints.published import (
     to_published_state_dict,
 )
 from lagllama_adapters.checkpoints.torch_archive import UnsafeCheckpointError
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import LagLlamaConfig, NormalConfig
 
 NORMAL = ("gluonts.torch.distributions.distribution_output", "NormalOutput")
 BETA = ("gluonts.torch.distributions.distribution_output", "BetaOutput")
@@ -88,7 +88,7 @@ def test_a_normal_head_has_two_parameters(write_published, tiny_published_tensor
     dropped = ("model.param_proj.proj.2.weight", "model.param_proj.proj.2.bias")
     state = {k: t for k, t in tiny_published_tensors.items() if k not in dropped}
     model = read_published_checkpoint(write_published(state=state, distribution=NORMAL))
-    assert model.config.head == "normal"
+    assert model.config.head == NormalConfig()
     back = to_published_state_dict(model.state_dict())
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)

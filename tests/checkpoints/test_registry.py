@@ -15,6 +15,7 @@ from lagllama_adapters.checkpoints.registry import (
     load_pretrained,
     pretrained_config,
 )
+from lagllama_adapters.model.devices import resolve_device
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def test_the_default_device_is_the_cpu_and_auto_takes_what_there_is(folder, monk
     assert load_pretrained(folder, "auto") is load_pretrained(folder, None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    assert registry._resolve_device("auto") == torch.device("cuda", 1)
+    assert resolve_device("auto") == torch.device("cuda", 1)
 
 
 def test_a_name_is_that_name_even_where_a_folder_has_it(

@@ -17,14 +17,18 @@ KEYS = [b"hare", b"lynx", b"owl"]
 PATHS, STEPS = 25, 14
 
 
+def _head(config):
+    return make_head(config.head, config.d_model, config.lags_seq)
+
+
 @pytest.fixture(params=[CONFIG, BLOCK], ids=["one_step", "block"])
 def head(request):
-    return make_head(request.param)
+    return _head(request.param)
 
 
 @pytest.fixture
 def block_head():
-    return make_head(BLOCK)
+    return _head(BLOCK)
 
 
 def _levels(scores):

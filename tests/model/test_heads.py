@@ -31,6 +31,10 @@ HEADS = {
 PATHS = 40_000
 
 
+def _head(config):
+    return make_head(config.head, config.d_model, config.lags_seq)
+
+
 def _facts(scale):
     """Of series with that scale, ``[batch, 1]``."""
     return SeriesFacts(torch.zeros_like(scale), scale, scale.double(), "zero", "none")
@@ -45,7 +49,7 @@ def _zeros(lags):
 def head(request):
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(3)
-        return make_head(HEADS[request.param]).double()
+        return _head(HEADS[request.param]).double()
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def test_float32_keeps_digits_in_both_tails(score, head, params):
 def test_heads_of_one_step_leave_steps_independent():
     shocks = _shocks(5, 1)
     for name in ("student_t", "normal"):
-        assert torch.equal(make_head(HEADS[name]).dependence.join(shocks), shocks[..., 0])
+        assert torch.equal(_head(HEADS[name]).dependence.join(shocks), shocks[..., 0])
 
 
 def test_longer_horizons_extend_shorter_ones(head):
@@ -121,12 +125,12 @@ def test_steps_of_a_block_are_two_autoregressive_processes_and_blocks_are_apart(
         fresh = shocks[:, step]
         state = fresh if step % 6 == 0 else decay * state + (1 - decay**2).sqrt() * fresh
         expected.append((state * share.sqrt()).sum(-1))
-    got = make_head(BLOCK).dependence.join(shocks)
+    got = _head(BLOCK).dependence.join(shocks)
     torch.testing.assert_close(got, torch.stack(expected, dim=1))
 
 
 def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not():
-    scores = make_head(BLOCK).dependence.join(_shocks(12, 2, seed=7))
+    scores = _head(BLOCK).dependence.join(_shocks(12, 2, seed=7))
     step = np.arange(12)
     same_block = step[:, None] // 6 == step[None] // 6
     distance = np.abs(step[:, None] - step)
@@ -136,7 +140,7 @@ def test_steps_of_a_block_are_joined_by_the_documented_copula_and_blocks_are_not
 
 def test_the_variance_of_a_sum_is_that_of_jointly_normal_steps():
     """Marginals normal (df without bound) of known scales s: the sum of s_i s_j correlation_ij."""
-    head = make_head(MIXTURE.replace(components=1, min_scale=0.0)).double()
+    head = _head(MIXTURE.replace(components=1, min_scale=0.0)).double()
     scale = torch.tensor([1.0, 0.5, 2.0, 1.5, 0.1, 3.0], dtype=torch.float64)
     one = torch.ones(1, 1, 6, 1, dtype=torch.float64)
     params = (one, 1e12 * one, 0 * one, scale[:, None] * one)
@@ -150,7 +154,7 @@ def test_the_variance_of_a_sum_is_that_of_jointly_normal_steps():
 
 
 def test_pinball_loss_is_twice_the_mean_over_levels():
-    head = make_head(BLOCK).double()
+    head = _head(BLOCK).double()
     raw, target = torch.randn(2, 3, 6, 5).double(), torch.randn(2, 3, 6).double()
     got = head.marginal.loss(raw, target, _facts(torch.ones(2, 1)))
     error = target.numpy()[..., None] - raw.numpy()
@@ -160,7 +164,7 @@ def test_pinball_loss_is_twice_the_mean_over_levels():
 
 
 def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_is_met():
-    head = make_head(BLOCK).double()
+    head = _head(BLOCK).double()
     raw = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 3, 6, dtype=torch.float64)
     target[0, 0] = raw[0, 0, :, 2].detach()
@@ -177,7 +181,7 @@ def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_i
 
 @pytest.mark.parametrize("name", ["student_t", "normal", "student_t_mixture"])
 def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
-    head = make_head(HEADS[name]).double()
+    head = _head(HEADS[name]).double()
     raw = head(torch.randn(2, 3, 8).double(), _zeros(torch.zeros(2, 3, 13).double()))
     target = torch.randn(2, 3, head.block_length).double()
     scale = torch.tensor([2.0, 5.0]).double()[:, None, None]
@@ -192,7 +196,7 @@ def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
 
 
 def test_a_block_of_one_component_is_a_student_t_at_each_step():
-    head = make_head(MIXTURE.replace(components=1)).double()
+    head = _head(MIXTURE.replace(components=1)).double()
     lags = torch.randn(1, 3, 13).double()
     raw = head(torch.randn(1, 3, 8).double(), Tokens(lags, lags))
     weights, df, loc, scale = (p.squeeze(-1) for p in head.marginal.params(raw))
@@ -207,7 +211,7 @@ def test_a_block_of_one_component_is_a_student_t_at_each_step():
 def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
     """The density of a Student-t at its centre is below 0.4 / scale; here it shrinks for ever."""
     for min_scale in (1e-3, 0.1):
-        head = make_head(MIXTURE.replace(min_scale=min_scale)).double()
+        head = _head(MIXTURE.replace(min_scale=min_scale)).double()
         raw = torch.full((1, 1, 6, 12), -1e3, dtype=torch.float64)
         raw[..., 6:9] = 0  # loc
         loss = head.marginal.loss(raw, torch.zeros(1, 1, 6).double(), _facts(torch.ones(1, 1)))
@@ -235,7 +239,7 @@ def test_experts_shift_the_distributions_and_change_nothing_else(config):
 
 
 def test_experts_start_as_seasonal_naive_forecasts():
-    head = make_head(BLOCK.replace(lag_experts=5))
+    head = _head(BLOCK.replace(lag_experts=5))
     lags = torch.arange(13.0)  # the value at lag l is l
     maps = head.projection.experts.detach().round().view(13, 5, 6)
     copies = torch.einsum("l,lkp->kp", lags, maps)
@@ -248,7 +252,7 @@ def test_a_gain_scales_what_the_state_adds_and_not_the_experts():
     config = BLOCK.replace(lag_experts=2, gain=True)
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(0)
-        head = make_head(config).double()
+        head = _head(config).double()
     generator = torch.Generator().manual_seed(1)
     hidden = torch.randn(7, 8, generator=generator, dtype=torch.float64)
     lags = torch.randn(7, 13, generator=generator, dtype=torch.float64)

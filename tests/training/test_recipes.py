@@ -6,8 +6,10 @@ import pytest
 import torch
 import yaml
 
+from lagllama_adapters.checkpoints.migrations import FORMAT_VERSION
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama, Tokens
+from lagllama_adapters.model.config import StudentTMixtureConfig
 from lagllama_adapters.training.pretrain import pretrain
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import (
@@ -54,7 +56,36 @@ def test_the_settings_of_a_run_are_a_configuration(corpus_folder, tmp_path, sett
     settings = replace(settings, optimizer=replace(settings.optimizer, steps=1))
     pretrain(corpus_folder, None, tmp_path, settings, device="cpu", progress_bar=False)
     assert read_settings(tmp_path / "pretrain.json") == settings
-    assert json.loads((tmp_path / "pretrain.json").read_text()) == settings_to_dict(settings)
+    written = json.loads((tmp_path / "pretrain.json").read_text())
+    assert written == {"format_version": FORMAT_VERSION, **settings_to_dict(settings)}
+
+
+def test_a_run_of_an_earlier_version_is_not_gone_on_with(corpus_folder, tmp_path, settings):
+    settings = replace(settings, optimizer=replace(settings.optimizer, steps=1))
+    pretrain(corpus_folder, None, tmp_path, settings, device="cpu", progress_bar=False)
+    path = tmp_path / "pretrain.json"
+    written = json.loads(path.read_text())
+    del written["format_version"]
+    path.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match="holds a run of format version 1, expected"):
+        pretrain(corpus_folder, None, tmp_path, settings, device="cpu", progress_bar=False)
+    assert json.loads(path.read_text()) == written
+
+
+def test_a_configuration_of_the_first_version_is_read(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        "model: {n_layer: 3, head: student_t_mixture, quantile_levels: [], head_gain: false, "
+        "mixture_components: 3}"
+    )
+    model, base = read_settings(path).model, RECIPES["base"].model
+    assert model == base.replace(
+        n_layer=3,
+        head=StudentTMixtureConfig(block_length=48, components=3, lag_experts=16),
+    )
+    path.write_text("model: {head: {family: [1]}}")
+    with pytest.raises(ValueError, match=r"model\.head\.family: got \[1\], expected one of"):
+        read_settings(path)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +123,7 @@ def test_neither_a_recipe_nor_a_file(tmp_path):
 def test_yaml_names_every_field():
     entries = yaml.safe_load(settings_to_yaml(PretrainSettings()))
     assert entries == settings_to_dict(PretrainSettings())
-    assert entries["model"]["lags_seq"][:3] == [0, 1, 2]
+    assert entries["model"]["inputs"]["lags_seq"][:3] == [0, 1, 2]
 
 
 def _reference_losses(corpus, settings):

@@ -56,6 +56,8 @@ class LagLlamaConfig:
         for name, kind in _GROUPS.items():
             group = getattr(self, name)
             require(isinstance(group, kind), "", name, group, f"a {kind.__name__}")
+        expected = f"one of {[known.__name__ for known in FAMILIES.values()]}"
+        require(type(self.head) in FAMILIES.values(), "", "head", self.head, expected)
         stride, block = self.sampling.path_stride, self.head.block_length
         expected = f"1 to block_length ({block})"
         require(stride <= block, "sampling", "path_stride", stride, expected)
