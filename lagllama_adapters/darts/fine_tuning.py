@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
-from darts import TimeSeries
-from darts.utils.data import TorchTrainingDataset
-from pytorch_lightning.callbacks import (
+from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
+from lagllama_adapters.darts.host import (
     EarlyStopping,
     StochasticWeightAveraging,
+    TimeSeries,
+    TorchTrainingDataset,
     WeightAveraging,
+    pl,
 )
-
-from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.saved_model import SavedModel
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset

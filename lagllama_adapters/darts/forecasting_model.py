@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytorch_lightning as pl
-from darts import TimeSeries
-from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
-from darts.utils.data.torch_datasets.utils import TorchInferenceSample, TorchTrainingSample
-from darts.utils.serialization import add_safe_globals
 
 from lagllama_adapters.checkpoints.registry import (
     KNOWN_CHECKPOINTS,
@@ -28,6 +23,15 @@ from lagllama_adapters.darts.arguments import (
 )
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
+from lagllama_adapters.darts.host import (
+    TimeSeries,
+    TorchInferenceDataset,
+    TorchInferenceSample,
+    TorchTrainingDataset,
+    TorchTrainingSample,
+    add_safe_globals,
+    pl,
+)
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.likelihood import (
     StudentTLikelihood,

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from darts import TimeSeries
-from darts.utils.data import TorchTrainingDataset
-from darts.utils.data.torch_datasets.utils import TorchTrainingSample
 
+from lagllama_adapters.darts.host import TimeSeries, TorchTrainingDataset, TorchTrainingSample
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask

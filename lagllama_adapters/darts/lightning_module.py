@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from darts.utils.data.torch_datasets.utils import (
-    PLModuleInput,
-    PLModuleOutput,
-    TorchInferenceBatch,
-)
 
 from lagllama_adapters.checkpoints.migrations import (
     upgrade_config,
@@ -20,6 +15,7 @@ from lagllama_adapters.checkpoints.migrations import (
     version_of_tensors,
     with_version,
 )
+from lagllama_adapters.darts.host import PLModuleInput, PLModuleOutput, TorchInferenceBatch
 from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions

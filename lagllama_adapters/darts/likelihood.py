@@ -1,13 +1,9 @@
 """Darts' likelihoods for the heads of Lag-Llama."""
 
 import torch
-from darts.utils.likelihood_models.torch import (
-    GaussianLikelihood,
-    QuantileRegression,
-    TorchLikelihood,
-)
 from torch.nn.functional import softplus
 
+from lagllama_adapters.darts.host import GaussianLikelihood, QuantileRegression, TorchLikelihood
 from lagllama_adapters.model.config import (
     LagLlamaConfig,
     NormalConfig,

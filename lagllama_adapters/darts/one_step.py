@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from darts import TimeSeries
 
+from lagllama_adapters.darts.host import TimeSeries
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.timeseries import series_panel
 

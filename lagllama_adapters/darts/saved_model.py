@@ -9,9 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from darts.models.forecasting.foundation_model import FoundationModel
-from darts.utils.serialization.base import UnpicklingError
-
+from lagllama_adapters.darts.host import FoundationModel, UnpicklingError
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.training.quiet import quiet
 

@@ -7,10 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from darts import TimeSeries
-from darts.utils.data import SequentialTorchTrainingDataset, TorchTrainingDataset
-from darts.utils.data.torch_datasets.utils import TorchInferenceBatch, TorchTrainingSample
 
+from lagllama_adapters.darts.host import (
+    SequentialTorchTrainingDataset,
+    TimeSeries,
+    TorchInferenceBatch,
+    TorchTrainingDataset,
+    TorchTrainingSample,
+)
 from lagllama_adapters.data.calendar import FEATURE_NAMES, Calendar
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 

@@ -4,9 +4,8 @@ import math
 from typing import Any
 
 import torch
-from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
-from darts.utils.data.torch_datasets.utils import TorchTrainingBatch
 
+from lagllama_adapters.darts.host import PLForecastingModule, TorchTrainingBatch
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.loss import training_loss
