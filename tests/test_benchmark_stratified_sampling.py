@@ -61,4 +61,4 @@ def test_main_prints_a_row_for_each_number_of_paths(benchmark, monkeypatch, caps
 
 def test_the_untrained_network_is_the_published_one(benchmark):
     config = benchmark.load_predictor("untrained-student-t").config
-    assert (config.head, config.decoder.n_layer, config.block_length) == ("student_t", 8, 1)
+    assert (config.head.family, config.decoder.n_layer, config.block_length) == ("student_t", 8, 1)

@@ -164,14 +164,16 @@ def plain_pinball(marginal: Marginal, raw: Tensor, target: Tensor) -> Tensor:
 
 def flops_per_token(config: LagLlamaConfig, tokens: int) -> float:
     """FLOPs of a training step per token, see the module."""
+    experts = getattr(config.head, "lag_experts", 0)
+    plain = config.replace(lag_experts=0) if experts else config
     with torch.device("meta"):
-        matrices = [p for p in LagLlama(config.replace(lag_experts=0)).parameters() if p.ndim > 1]
+        matrices = [p for p in LagLlama(plain).parameters() if p.ndim > 1]
     elements = sum(p.numel() for p in matrices)
-    elements += len(config.lags_seq) * config.head.lag_experts * config.block_length
-    elements += config.d_model * config.head.lag_experts  # the experts' gate
+    elements += len(config.lags_seq) * experts * config.block_length
+    elements += config.d_model * experts  # the experts' gate
     seen = np.minimum(np.arange(1, tokens + 1), config.decoder.attention_window or tokens).mean()
     attention = 4 * config.decoder.n_layer * config.d_model * seen
-    return float(3 * (2 * elements + attention + 2 * config.head.lag_experts * config.block_length))
+    return float(3 * (2 * elements + attention + 2 * experts * config.block_length))
 
 
 def products(model: LagLlama, rows: int, dtype: torch.dtype) -> Callable[[], None]:

@@ -386,7 +386,7 @@ def test_parameters_describe_the_samples(predictor, series):
         for name, values in params.items():
             share = (samples <= values[:, None]).mean(1)
             np.testing.assert_allclose(share, float(name[1:]), atol=0.015)
-    elif predictor.config.head == "student_t_mixture":
+    elif predictor.config.head.family == "student_t_mixture":
         names = ["weights", "df", "loc", "scale"]
         assert list(params) == [f"{name}{i}" for name in names for i in range(3)]
         stacked = [np.stack([params[f"{name}{i}"] for i in range(3)], -1) for name in names]

@@ -158,7 +158,7 @@ def test_pinball_loss_is_twice_the_mean_over_levels():
     raw, target = torch.randn(2, 3, 6, 5).double(), torch.randn(2, 3, 6).double()
     got = head.marginal.loss(raw, target, _facts(torch.ones(2, 1)))
     error = target.numpy()[..., None] - raw.numpy()
-    q = np.array(BLOCK.quantile_levels)
+    q = np.array(BLOCK.head.quantile_levels)
     expected = 2 * np.where(error > 0, q * error, (q - 1) * error).mean(-1)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
@@ -169,7 +169,10 @@ def test_pinball_loss_has_the_gradient_of_its_definition_also_where_a_quantile_i
     target = torch.randn(2, 3, 6, dtype=torch.float64)
     target[0, 0] = raw[0, 0, :, 2].detach()
     weight = torch.rand(2, 3, 6, dtype=torch.float64)
-    error, q = target[..., None] - raw, torch.tensor(BLOCK.quantile_levels, dtype=torch.float64)
+    error, q = (
+        target[..., None] - raw,
+        torch.tensor(BLOCK.head.quantile_levels, dtype=torch.float64),
+    )
     plain = 2 * torch.maximum(q * error, (q - 1) * error).mean(-1)
     got = head.marginal.loss(raw, target, _facts(torch.ones(2, 1)))
     torch.testing.assert_close(
@@ -221,7 +224,7 @@ def test_the_likelihood_of_a_repeated_value_is_bounded_by_the_smallest_scale():
 
 @pytest.mark.parametrize("config", [BLOCK, MIXTURE], ids=["quantiles", "mixture"])
 def test_experts_shift_the_distributions_and_change_nothing_else(config):
-    head = make_head(config.replace(lag_experts=2)).double()
+    head = _head(config.replace(lag_experts=2)).double()
     hidden, lags = torch.randn(4, 8).double(), torch.randn(4, 13).double()
     without, shifted = head(hidden, _zeros(lags)), head(hidden, Tokens(lags, lags))
     gate = head.projection.expert_gate(hidden).softmax(-1)

@@ -5,7 +5,6 @@ GluonTS 0.14.4 and torch 2.13.0, float32 on the CPU, on random weights; the READ
 more. The tolerance, 1e-5 of the largest magnitude, is float32 rounding through the layers.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def model():
 
 
 def _with_rope(model, changes):
-    other = LagLlama(replace(model.config, **changes))
+    other = LagLlama(model.config.replace(**changes))
     other.load_state_dict(model.state_dict())
     return other.eval()
 

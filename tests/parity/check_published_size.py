@@ -12,7 +12,6 @@ equals its safetensors bit for bit.
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +81,7 @@ def forward(model: LagLlama, arrays: dict[str, torch.Tensor], name: str) -> Erro
             for rope, changes in ROPES.items():
                 if f"{prefix}{rope}__df" not in arrays:
                     continue
-                variant = LagLlama(replace(model.config, **changes)).eval()
+                variant = LagLlama(model.config.replace(**changes)).eval()
                 variant.load_state_dict(model.state_dict())
                 out = variant(arrays["past_target"], observed, past_feat, future_feat, **given)
                 for param, key in zip(out.params, ("df", "dloc", "dscale"), strict=True):

@@ -135,7 +135,9 @@ def test_an_interrupted_run_resumes_to_the_same_losses_and_weights(
 def test_resuming_with_another_architecture_is_refused(corpus_folder, tmp_path, settings):
     _run(corpus_folder, tmp_path, settings)
     other = replace(settings, model=settings.model.replace(n_layer=2))
-    with pytest.raises(ValueError, match=r"another architecture \(differing: \['n_layer'\]\)"):
+    with pytest.raises(
+        ValueError, match=r"another architecture \(differing: \['decoder.n_layer'\]\)"
+    ):
         _run(corpus_folder, tmp_path, other)
 
 
