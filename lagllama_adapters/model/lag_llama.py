@@ -1,10 +1,12 @@
 """Lag-Llama: lag tokens, decoder, head."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lagllama_adapters.model.cloning import deepcopy_module
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.facts import SeriesFacts
@@ -69,6 +71,10 @@ class LagLlama(nn.Module):
             config.decoder.attention_window,
         )
         self.head = make_head(config.head, config.d_model, config.lags_seq)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LagLlama":
+        # In every fit of a host: a share of its time that can be measured.
+        return deepcopy_module(self, memo)
 
     @property
     def dtype(self) -> torch.dtype:
