@@ -142,8 +142,7 @@ def _forecast(
     )
     facts, tokens = model.read(window)
     raw, marginal = model.decode(tokens), model.head.marginal
-    # The token before a step emits it, first of its block: [pass * step, 1, ...].
-    params = marginal.params(raw[:, context - 1 :].flatten(0, 1).unsqueeze(1))
-    flat = joined.transpose(1, 2).flatten(0, 1)[..., None].to(params[0])
-    drawn = marginal.quantile(params, flat)[..., 0].unflatten(0, (len(batch), _STEPS))
-    return np.asarray(facts.unstandardise(drawn.transpose(1, 2)).cpu())
+    # The token before a step emits it, first of its block: together as if of one block.
+    params = marginal.params(raw[:, None, context - 1 :, 0])
+    drawn = marginal.quantile(params, joined.to(params[0]), facts)
+    return np.asarray(facts.unstandardise(drawn).cpu())

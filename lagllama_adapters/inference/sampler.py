@@ -129,7 +129,7 @@ class EncodedHistory:
             read_back_steps(stop - block, stop, config.sampling.path_stride)
             for stop in range(block, horizon, block)
         ]
-        steps = [step for fed in self._read_back for step in fed]
+        steps = [step for own in self._read_back for step in own]
         # The length of the whole sequence, which dynamic rotary scaling reads.
         cos, sin = model.rotary(context + (horizon - 1) // block * block)
         positions = [context + step for step in steps]
@@ -143,10 +143,10 @@ class EncodedHistory:
 
     def _tokens_without_path(
         self, scaled: Tensor, observed: Tensor, calendar: Tensor | None, steps: list[int]
-    ) -> Tensor:
+    ) -> Tokens:
         """What all paths of a series share of the tokens that they will read back.
 
-        Features ``[token, series, feature_size]``, with 0 for lags that reach into the path.
+        ``[token, series, ...]``, with 0 for lags that reach into the path.
         """
         model, known = self.model, scaled.shape[1]
         positions = known + torch.tensor(steps, dtype=torch.long, device=scaled.device)
@@ -157,7 +157,7 @@ class EncodedHistory:
             indicators = (observed[:, in_past] | ~is_past).to(scaled.dtype)
         lagged = scaled[:, in_past] * is_past
         tokens = model.assemble_tokens(lagged, indicators, self.facts, calendar)
-        return tokens.features.transpose(0, 1).contiguous()
+        return tokens.by_step()
 
     def draw(self, scores: Tensor) -> Tensor:
         """Paths for ``scores`` ``[series, path, step]``; data units, in the history's dtype."""
@@ -171,7 +171,7 @@ class EncodedHistory:
         for start in range(0, horizon, block):
             stop = min(start + block, horizon)
             params = marginal.params(raw)
-            drawn = marginal.quantile(params, scores[:, :, start:stop])
+            drawn = marginal.quantile(params, scores[:, :, start:stop], self.facts)
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
                 own = self._read_back[start // block]
@@ -182,16 +182,15 @@ class EncodedHistory:
                 done += len(own)
         return self.facts.unstandardise(sampled.permute(1, 2, 0))
 
-    def _tokens(self, sampled: Tensor, steps: list[int], shared: Tensor) -> Tokens:
+    def _tokens(self, sampled: Tensor, steps: list[int], shared: Tokens) -> Tokens:
         """Tokens of sampled steps: ``[token, series, path, ...]``."""
         lags_seq = self.model.config.lags_seq
-        features = shared[:, :, None].repeat(1, 1, sampled.shape[2], 1)
-        lag_values = features[..., : len(lags_seq)]
-        for token, step in zip(lag_values, steps, strict=True):
+        tokens = shared.per_path(sampled.shape[2])
+        for token, step in zip(tokens.lag_values, steps, strict=True):
             within = bisect_right(lags_seq, step)  # lags ascend: the first ones reach into the path
             sources = [step - lag for lag in lags_seq[:within]]
             token[..., :within] = sampled[sources].permute(1, 2, 0)
-        return Tokens(features, lag_values)
+        return tokens
 
 
 def _sample_dtype(model: LagLlama) -> torch.dtype:
@@ -243,7 +242,7 @@ def sample_paths_uncached(
         own = read_back_steps(start, stop, model.config.sampling.path_stride)
         positions += [context + step for step in own]
         params = marginal.params(raw[:, None])
-        drawn = marginal.quantile(params, scores[:, :, start:stop])
+        drawn = marginal.quantile(params, scores[:, :, start:stop], facts)
         new = facts.unstandardise(drawn[:, 0])
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)

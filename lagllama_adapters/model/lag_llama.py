@@ -225,13 +225,12 @@ class LagLlama(nn.Module):
             ``[batch, steps, 6]``.
         """
         shape = lagged.shape[:-1]
-        parts = [lagged] if indicators is None else [lagged, indicators]
+        parts = [] if indicators is None else [indicators]
         parts.append(facts.features[:, None].expand(*shape, -1))
         if self.config.inputs.time_feat:
             known = lagged.new_zeros(N_TIME_FEATURES) if calendar is None else calendar
             parts.append(known.to(lagged).expand(*shape, N_TIME_FEATURES))
-        features = torch.cat(parts, dim=-1)
-        return Tokens(features, features[..., : lagged.shape[-1]])
+        return Tokens.join(lagged, parts)
 
     def rotary(self, length: int) -> tuple[Tensor, Tensor]:
         """Rotary table for a sequence of ``length`` positions (context and horizon together)."""

@@ -1,6 +1,8 @@
 """Windows of series that the network reads, and the tokens that it makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -59,6 +61,35 @@ class Tokens:
     features: Tensor
     lag_values: Tensor
 
-    def __getitem__(self, index: object) -> "Tokens":
+    @classmethod
+    def join(cls, lag_values: Tensor, others: Sequence[Tensor]) -> Self:
+        """Tokens whose features are the lag values and then the others.
+
+        Parameters
+        ----------
+        lag_values : Tensor
+            ``[..., n_lags]``.
+        others : sequence of Tensor
+            ``[..., n]`` each.
+        """
+        return cls._of(torch.cat((lag_values, *others), dim=-1), lag_values.shape[-1])
+
+    def by_step(self) -> Self:
+        """``[series, token, ...]`` as ``[token, series, ...]``, contiguous."""
+        return self._of(self.features.transpose(0, 1).contiguous(), self.lag_values.shape[-1])
+
+    def per_path(self, paths: int) -> Self:
+        """``[token, series, ...]`` as ``[token, series, path, ...]``, in memory of their own.
+
+        What is written to ``lag_values`` of the result is in its ``features`` too.
+        """
+        features = self.features[:, :, None].repeat(1, 1, paths, 1)
+        return self._of(features, self.lag_values.shape[-1])
+
+    @classmethod
+    def _of(cls, features: Tensor, n_lags: int) -> Self:
+        return cls(features, features[..., :n_lags])
+
+    def __getitem__(self, index: object) -> Self:
         """Tokens at an index into their leading dimensions."""
-        return Tokens(self.features[index], self.lag_values[index])  # type: ignore[index]
+        return type(self)(self.features[index], self.lag_values[index])  # type: ignore[index]

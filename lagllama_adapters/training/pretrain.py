@@ -13,7 +13,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
-from lagllama_adapters.training.copula import estimate_block_copula
+from lagllama_adapters.training.copula_calibration import estimate_block_copula
 from lagllama_adapters.training.loop import make_trainer
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings, settings_to_dict

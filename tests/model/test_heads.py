@@ -40,6 +40,9 @@ def _facts(scale):
     return SeriesFacts(torch.zeros_like(scale), scale, scale.double(), "zero", "none")
 
 
+UNIT = _facts(torch.ones(1, 1))
+
+
 def _zeros(lags):
     """Tokens of series that have always been at their loc."""
     return Tokens(torch.zeros_like(lags), torch.zeros_like(lags))
@@ -68,7 +71,7 @@ def _shocks(steps, n_shocks, seed=5):
 
 def _samples(head, params):
     scores = head.dependence.join(_shocks(head.block_length, head.dependence.n_shocks))
-    return head.marginal.quantile(params, scores[None])[0]
+    return head.marginal.quantile(params, scores[None], UNIT)[0]
 
 
 def test_samples_follow_the_distribution_of_the_parameters(head, params):
@@ -89,7 +92,7 @@ def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
 def test_a_sample_is_the_quantile_at_the_level_of_its_score(head, params):
     scores = torch.linspace(-4, 4, 161, dtype=torch.float64)[None, :, None]
     scores = scores.expand(1, 161, head.block_length)
-    samples = head.marginal.quantile(params, scores)
+    samples = head.marginal.quantile(params, scores, UNIT)
     assert (samples.diff(dim=1) > 0).all()
     levels = torch.special.ndtr(scores)
     expected = head.marginal.distribution(params).icdf(levels)
@@ -99,8 +102,9 @@ def test_a_sample_is_the_quantile_at_the_level_of_its_score(head, params):
 @pytest.mark.parametrize("score", [-8.0, -4.0, 4.0, 8.0])
 def test_float32_keeps_digits_in_both_tails(score, head, params):
     scores = torch.full((1, 1, head.block_length), score, dtype=torch.float64)
-    exact = head.marginal.quantile(params, scores)
-    got = head.marginal.quantile(tuple(p.float() for p in params), scores.float())
+    exact = head.marginal.quantile(params, scores, UNIT)
+    in_float32 = tuple(p.float() for p in params)
+    got = head.marginal.quantile(in_float32, scores.float(), UNIT)
     torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
 
 
@@ -207,7 +211,7 @@ def test_a_block_of_one_component_is_a_student_t_at_each_step():
     expected, got = StudentT(df, loc, scale), head.marginal.distribution(head.marginal.params(raw))
     value, scores = torch.randn(1, 3, 6).double(), 3 * torch.randn(1, 3, 6).double()
     torch.testing.assert_close(got.log_prob(value), expected.log_prob(value))
-    samples = head.marginal.quantile(head.marginal.params(raw), scores)
+    samples = head.marginal.quantile(head.marginal.params(raw), scores, UNIT)
     torch.testing.assert_close(samples, expected.icdf_of_score(scores), rtol=1e-6, atol=1e-9)
 
 

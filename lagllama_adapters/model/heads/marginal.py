@@ -19,10 +19,10 @@ _LOWEST_LEVEL = 1e-4  # of scores of values: what a distribution deems impossibl
 class Marginal(ABC):
     """Family of distributions, one for each step of a block.
 
-    Raw output, parameters and samples are in the network's scaled space; ``facts`` convert to data
-    units where a family needs them. Randomness comes in as standard normal scores drawn beforehand
-    (see ``inference.noise``), so that a sample is a deterministic map: the quantile at the level of
-    the score.
+    Raw output, targets and samples are in the network's scaled space. A family in data units, such
+    as one of counts, converts by the ``facts`` that each method has which meets values. Randomness
+    comes in as standard normal scores drawn beforehand (see ``inference.noise``), so that a sample
+    is a deterministic map: the quantile at the level of the score.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Marginal(ABC):
         """
 
     @abstractmethod
-    def quantile(self, params: Params, scores: Tensor) -> Tensor:
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
         """Turn normal scores into values at their levels.
 
         Parameters
@@ -74,6 +74,8 @@ class Marginal(ABC):
             ``[series, path or 1, block, ...]``.
         scores : Tensor
             ``[series, path, steps]`` with ``steps <= block``.
+        facts : SeriesFacts
+            Of the series.
 
         Returns
         -------
@@ -81,20 +83,22 @@ class Marginal(ABC):
             ``[series, path, steps]`` in scaled space, ascending with the scores.
         """
 
-    def normal_scores(self, params: Params, values: Tensor) -> Tensor:
+    def normal_scores(self, params: Params, values: Tensor, facts: SeriesFacts) -> Tensor:
         """Turn values into the normal scores of their levels, as `quantile` inverts.
 
         Parameters
         ----------
         params : tuple of Tensor
-            As in `distribution`.
+            Of one token for each series.
         values : Tensor
-            ``[..., block]`` in scaled space.
+            ``[series, block]`` in scaled space.
+        facts : SeriesFacts
+            Of the series.
 
         Returns
         -------
         Tensor
-            ``[..., block]``, float64, finite.
+            ``[series, block]``, float64, finite.
         """
         level: Tensor = self.distribution(params).cdf(values).double()
         scores: Tensor = torch.special.ndtri(level.clamp(_LOWEST_LEVEL, 1 - _LOWEST_LEVEL))

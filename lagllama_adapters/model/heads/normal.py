@@ -33,7 +33,7 @@ class NormalMarginal(Marginal):
         likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor) -> Tensor:
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
         """``loc + scale * score``."""
         loc, scale = params
         return loc + scale * scores

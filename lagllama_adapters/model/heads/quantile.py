@@ -47,7 +47,7 @@ class QuantileMarginal(Marginal):
         tilt = (2 * self._levels(error) - 1) / error.shape[-1]
         return error.abs().mean(-1) + error @ tilt
 
-    def quantile(self, params: Params, scores: Tensor) -> Tensor:
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
         """By `PiecewiseQuantile.icdf_of_score`."""
         values = params[0][..., : scores.shape[-1], :]
         return PiecewiseQuantile(values, self._levels(values)).icdf_of_score(scores)

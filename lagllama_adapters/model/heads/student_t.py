@@ -38,7 +38,7 @@ class StudentTMarginal(Marginal):
         likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor) -> Tensor:
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
         """By `StudentT.icdf_of_score`."""
         df, loc, scale = params
         return StudentT(df, loc, scale, validate_args=False).icdf_of_score(scores)

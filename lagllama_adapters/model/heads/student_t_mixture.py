@@ -57,7 +57,7 @@ class StudentTMixtureMarginal(Marginal):
         likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor) -> Tensor:
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
         """By `StudentTMixture.icdf_of_score`."""
         steps = scores.shape[-1]
         return StudentTMixture(*(p[..., :steps, :] for p in params)).icdf_of_score(scores)

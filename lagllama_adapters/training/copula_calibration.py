@@ -1,5 +1,6 @@
 """Calibration of the dependence between forecast errors within a block."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -88,6 +89,7 @@ def fit_autocorrelation(correlation: Tensor, weight: Tensor) -> tuple[float, flo
 class _Forecast(NamedTuple):
     """One batch: the head's raw output, the truths in scaled space and their normal scores."""
 
+    facts: SeriesFacts
     raw: Tensor
     target: Tensor
     observed: Tensor
@@ -104,8 +106,9 @@ def _forecast(model: LagLlama, batch: dict[str, Tensor]) -> _Forecast:
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
     target = encoded.facts.standardise(values[:, end:], batch["observed"][:, end:])
     marginal = model.head.marginal
-    scores = marginal.normal_scores(marginal.params(encoded.first_raw), target)
-    return _Forecast(encoded.first_raw, target, observed, scores)
+    params = marginal.params(encoded.first_raw)
+    scores = marginal.normal_scores(params, target, encoded.facts)
+    return _Forecast(encoded.facts, encoded.first_raw, target, observed, scores)
 
 
 def _best_share(model: LagLlama, forecasts: list[_Forecast], slow: float, fast: float) -> float:
@@ -124,17 +127,14 @@ def _sum_risks(model: LagLlama, forecast: _Forecast, slow: float, fast: float) -
     shape = (rows, _PATHS, block, BlockCopula.n_shocks)
     shocks = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     params = marginal.params(forecast.raw[:, None])
-    nothing, config = torch.zeros(rows, 1), model.config
-    unit = SeriesFacts(
-        nothing, nothing + 1, nothing, config.inputs.imputation, config.inputs.input_transform
-    )
+    unit = replace(forecast.facts, loc=torch.zeros(rows, 1), scale=torch.ones(rows, 1))
     truths = torch.where(forecast.observed, unit.unstandardise(forecast.target), 0.0)
     horizons = sorted({min(steps, block) for steps in _HORIZONS})
     risks = torch.zeros(len(_SHARES), len(horizons))
     spread: dict[int, Tensor] = {}
     for i, share in enumerate(_SHARES):
         copula = BlockCopula(float(share), slow, fast, block)
-        samples = marginal.quantile(params, copula.join(shocks))
+        samples = marginal.quantile(params, copula.join(shocks), forecast.facts)
         paths = unit.unstandardise(samples) * forecast.observed[:, None]
         for j, horizon in enumerate(horizons):
             sums = paths[..., :horizon].sum(-1)

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.model import SeriesFacts
 from lagllama_adapters.model.heads import BlockCopula
-from lagllama_adapters.training import copula
-from lagllama_adapters.training.copula import estimate_block_copula, fit_autocorrelation
+from lagllama_adapters.training import copula_calibration
+from lagllama_adapters.training.copula_calibration import estimate_block_copula, fit_autocorrelation
 from lagllama_adapters.training.windows.batches import WindowBatches
 from lagllama_adapters.training.windows.settings import WindowSettings
 
@@ -44,10 +45,15 @@ def test_the_share_of_calibrated_forecasts_is_that_of_their_errors(share, make_m
     model = make_model()
     marginal = model.head.marginal
     raw = torch.special.ndtri(torch.tensor(marginal.levels)).expand(4000, 6, -1)
+    inputs, ones = model.config.inputs, torch.ones(4000, 1)
+    facts = SeriesFacts(0 * ones, ones, ones, inputs.imputation, inputs.input_transform)
     shocks = torch.randn(4000, 1, 6, 2, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         params = marginal.params(raw[:, None])
-        target = marginal.quantile(params, BlockCopula(share, 0.95, 0.3, 6).join(shocks))[:, 0]
+        scores = BlockCopula(share, 0.95, 0.3, 6).join(shocks)
+        target = marginal.quantile(params, scores, facts)[:, 0]
     observed = torch.rand(4000, 6, generator=torch.Generator().manual_seed(2)) < 0.9
-    forecast = copula._Forecast(raw, target, observed, target)
-    assert copula._best_share(model, [forecast], 0.95, 0.3) == pytest.approx(share, abs=0.15)
+    forecast = copula_calibration._Forecast(facts, raw, target, observed, target)
+    assert copula_calibration._best_share(model, [forecast], 0.95, 0.3) == pytest.approx(
+        share, abs=0.15
+    )
