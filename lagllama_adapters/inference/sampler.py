@@ -136,10 +136,11 @@ class EncodedHistory:
         self._rotary = cos[positions], sin[positions]
         self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
-        scaled = self.facts.standardise(values, observed)
-        self._shared_tokens = self._tokens_without_path(
-            scaled, observed, None if calendar is None else calendar[:, positions], steps
-        )
+        self._shared_tokens = None
+        if steps:  # beyond one block
+            ahead = None if calendar is None else calendar[:, positions]
+            scaled = self.facts.standardise(values, observed)
+            self._shared_tokens = self._tokens_without_path(scaled, observed, ahead, steps)
 
     def _tokens_without_path(
         self, scaled: Tensor, observed: Tensor, calendar: Tensor | None, steps: list[int]
@@ -174,6 +175,7 @@ class EncodedHistory:
             drawn = marginal.quantile(params, scores[:, :, start:stop], self.facts)
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
+                assert self._shared_tokens is not None
                 own = self._read_back[start // block]
                 rows = slice(done, done + len(own))
                 rotary = self._rotary[0][rows], self._rotary[1][rows]
