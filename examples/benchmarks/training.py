@@ -40,6 +40,7 @@ from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import PRESETS, PretrainSettings
 from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.lead import training_lead
 
 PARTS = ("data", "forward", "loss", "backward", "optimizer")
 
@@ -94,7 +95,7 @@ class Training:
         self.batches = WindowBatches(
             synthetic_corpus(),
             settings.windows,
-            max_lag=settings.model.max_lag,
+            lead=training_lead(settings.model),
             steps=self.tokens,
             block=settings.model.block_length,
             batch_size=batch_size,
@@ -139,6 +140,7 @@ class Training:
             forecast_start=batch["forecast_start"],
             time_feat=batch["time_feat"],
             steps=self.tokens,
+            tail=self.settings.model.block_length,
             **self.options,
         )
         marks.append(self.now())

@@ -155,8 +155,45 @@ def _name_the_projection(name: str) -> str:
     return f"head.projection.{rest}" if dot and not prefix else name
 
 
+# Fields that version 3 added, and the values that describe weights from before.
+_ADDED_IN_3: dict[str, Config] = {
+    "inputs": {"input_limit": None, "season_reach": 0, "repeat_features": []},
+    "sampling": {"exact_constants": False, "path_bounds": False},
+}
+_ADDED_TO_QUANTILES_IN_3: Config = {
+    "tails": "exponential",
+    "copy_experts": [],
+    "spread_references": False,
+    "weigh_records": False,
+    "climatology": False,
+}
+
+
+def _add_seasons(config: Config) -> Config:
+    """From version 2 to 3, whose weights may measure seasons."""
+    upgraded = {name: dict(group) for name, group in config.items() if isinstance(group, Mapping)}
+    added = dict(_ADDED_IN_3)
+    if upgraded.get("head", {}).get("family") == "quantile":
+        added["head"] = _ADDED_TO_QUANTILES_IN_3
+    for name, values in added.items():
+        group = upgraded.setdefault(name, {})
+        early = sorted(set(group) & set(values))
+        if early:
+            raise ValueError(
+                f"configuration of format version 2: unknown keys {early} in {name}; it was edited "
+                "by hand"
+            )
+        group.update(values)
+    return {**config, **upgraded}
+
+
+def _same_name(name: str) -> str:
+    return name
+
+
 MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] = {
     1: (_group_fields, _name_the_projection),
+    2: (_add_seasons, _same_name),
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 
@@ -181,7 +218,10 @@ def version_of(kept: Mapping[str, Any]) -> Any:
 
 
 def version_of_tensors(names: Iterable[str]) -> int:
-    """Version of tensors without a configuration, as Darts hands them over, told by their names."""
+    """Version of tensors without a configuration, as Darts hands them over, told by their names.
+
+    2 for those of later versions too, whose names are alike.
+    """
     return 1 if any(_name_the_projection(n) != n and ".projection." not in n for n in names) else 2
 
 

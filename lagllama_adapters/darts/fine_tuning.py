@@ -38,7 +38,7 @@ class TunableModel(SavedModel):
 
     context_length: int | None
     keep_best: bool
-    _past_length: int
+    _training_length: int
     # Whether the number of epochs of the present fit is the user's.
     _has_chosen_epochs: bool = False
 
@@ -202,7 +202,7 @@ class TunableModel(SavedModel):
         target_length = self.output_chunk_length + self.output_chunk_shift
         return CalendarTrainingDataset(
             series,
-            past_length=self._past_length,
+            past_length=self._training_length,
             input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
             output_chunk_length=target_length if self._requires_training else 0,
             stride=stride,

@@ -44,6 +44,7 @@ from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.training.quiet import quiet
+from lagllama_adapters.training.windows.lead import training_lead
 
 __all__ = ["LagLlamaModel"]
 
@@ -214,7 +215,7 @@ class LagLlamaModel(TunableModel):
         self.sign_flip = sign_flip
         self.max_paths = options.max_paths
         self.dtype = dtype
-        self._past_length = past_length
+        self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
         self.pl_module_params.pop("enable_finetuning", None)  # the module trains as it predicts
 

@@ -15,6 +15,7 @@ from lagllama_adapters.training.optimization import (
     make_schedule,
 )
 from lagllama_adapters.training.windows.forecast_start import draw_forecast_start
+from lagllama_adapters.training.windows.lead import training_lead
 
 __all__ = ["LEARNING_RATE", "TunedModule"]
 
@@ -61,24 +62,26 @@ class TunedModule(PLForecastingModule):  # type: ignore[misc]
         Tensor
             Scalar.
         """
-        window = _training_window(batch, self.network.config.past_length(self.context_length))
+        context = self.context_length or self.network.config.context_length
+        window = _training_window(batch, context + training_lead(self.network.config))
         loss = training_loss(
             self.network,
             **window,
-            forecast_start=self._forecast_start(window),
+            forecast_start=self._forecast_start(window, context),
             history_discount=HISTORY_DISCOUNT,
             row_weights=_row_weights(batch),
+            context_length=context,
         )
         rows = len(batch.past_target)
         self.log("train_loss", loss, batch_size=rows, prog_bar=True, sync_dist=True)
         return loss
 
-    def _forecast_start(self, window: Window) -> torch.Tensor:
+    def _forecast_start(self, window: Window, context: int) -> torch.Tensor:
         past, future = window["past_observed_values"], window["future_observed_values"]
         observed = torch.cat((past, future[:, :-1]), dim=1)  # the last step is a target only
         # By the step alone: a fit that is resumed draws what it would have drawn.
         generator = torch.Generator().manual_seed(self.global_step)
-        steps = observed.shape[1] - self.network.config.max_lag
+        steps = context + future.shape[1] - 1
         return draw_forecast_start(observed, steps, generator)
 
     def validation_step(self, batch: TorchTrainingBatch, batch_idx: int) -> None:

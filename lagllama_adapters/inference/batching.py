@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.sampler import read_back_steps
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
 
-__all__ = ["SERIES_AT_ONCE", "batches", "chunks", "paths_at_once"]
+__all__ = ["batches", "chunks", "histories_at_once", "paths_at_once"]
 
-# Bounds of memory: of contexts where no paths are drawn, and of samples in float64.
-SERIES_AT_ONCE = 256
+# Bounds of memory: of samples in float64, and of histories, whose tables are many times as large.
 _VALUES_AT_ONCE = 4_000_000
+_HISTORY_AT_ONCE = 1_200_000
 
 
 class _Cap(NamedTuple):
@@ -27,40 +27,56 @@ _ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
 _ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
 
 
+def histories_at_once(length: int, batch_size: int) -> int:
+    """How many histories of a length are read at a time, at most ``batch_size``."""
+    return max(1, min(batch_size, _HISTORY_AT_ONCE // length))
+
+
 def chunks(count: int, size: int) -> Iterator[slice]:
     """Slices of at most ``size`` that cover ``count`` rows."""
     return (slice(start, start + size) for start in range(0, count, size))
 
 
 def batches(
-    horizons: Sequence[int], block_length: int, options: ForecastOptions
+    horizons: Sequence[int],
+    lengths: Sequence[int],
+    config: LagLlamaConfig,
+    options: ForecastOptions,
 ) -> Iterator[list[int]]:
     """Rows of series that are forecast together.
 
     Series whose last steps fall into the same block take the same number of decoding steps: they
-    share batches, and none of them waits for a longer one.
+    share batches, and none of them waits for a longer one. Nor do short histories wait for those
+    that are several times as long.
 
     Parameters
     ----------
     horizons : sequence of int
         Steps ahead of each series.
-    block_length : int
-        Steps that a token emits.
+    lengths : sequence of int
+        Values that each series has.
+    config : LagLlamaConfig
+        Of the weights.
     options : ForecastOptions
-        ``batch_size`` and ``num_samples``.
+        ``batch_size``, ``num_samples`` and the context.
 
     Yields
     ------
     list of int
         Each row is in one of them.
     """
-    groups: dict[int, list[int]] = {}
+    context = options.context_tokens(config)
+    least, most = context + config.max_lag, config.past_length(context)
+    read = [max(least, min(length, most)) for length in lengths]
+    groups: dict[tuple[int, int], list[int]] = {}
     for row, horizon in enumerate(horizons):
-        groups.setdefault((horizon - 1) // block_length, []).append(row)
+        doublings = (read[row] // (2 * least)).bit_length()
+        groups.setdefault(((horizon - 1) // config.block_length, doublings), []).append(row)
     for rows in groups.values():
         longest = max(horizons[row] for row in rows)
         fitting = max(1, _VALUES_AT_ONCE // (options.num_samples * longest))
-        for part in chunks(len(rows), min(fitting, options.batch_size)):
+        histories = histories_at_once(max(read[row] for row in rows), options.batch_size)
+        for part in chunks(len(rows), min(fitting, histories)):
             yield rows[part]
 
 

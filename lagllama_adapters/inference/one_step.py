@@ -10,8 +10,10 @@ from torch import Tensor
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.windows import calendar_windows, left_pad
+from lagllama_adapters.inference.batching import histories_at_once
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.transforms import apply_all, branches, undo_all
 from lagllama_adapters.model import LagLlama, Window
 
@@ -86,8 +88,10 @@ def one_step_samples(
             )[0]
             for key, series in zip(keys, panel, strict=True)
         ]
-        for start in range(0, len(passes), options.batch_size):
-            batch = passes[start : start + options.batch_size]
+        length = read_length(model.config, context, panel.targets)
+        at_once = histories_at_once(length, options.batch_size)
+        for start in range(0, len(passes), at_once):
+            batch = passes[start : start + at_once]
             noise = [scores[row][:, first:stop] for row, first, stop in batch]
             read, states = apply_all(branch.steps, panel.take([row for row, _, _ in batch]))
             drawn = undo_all(branch.steps, _forecast(model, read, batch, noise, context), states)
@@ -124,7 +128,8 @@ def _forecast(
         past.append(series.target[:first])
         known[place, : stop - first] = series.target[first:stop]
         joined[place, :, : stop - first] = own
-    values, observed = left_pad(past, config.past_length(context))
+    length = read_length(config, context, past)
+    values, observed = left_pad(past, length)
     known_steps = known[:, : _STEPS - 1]
     values = np.concatenate((values, known_steps), axis=1)
     observed = np.concatenate((observed, ~np.isnan(known_steps)), axis=1)
@@ -138,7 +143,7 @@ def _forecast(
         torch.from_numpy(observed).to(device),
         calendar,
         steps=context + _STEPS - 1,
-        forecast_start=config.past_length(context),
+        forecast_start=length,
     )
     facts, tokens = model.read(window)
     raw, marginal = model.decode(tokens), model.head.marginal

@@ -15,12 +15,13 @@ from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.panel import Panel, refuse_covariates
 from lagllama_adapters.data.windows import calendar_windows, left_pad
 from lagllama_adapters.inference.arguments import positive_integer
-from lagllama_adapters.inference.batching import SERIES_AT_ONCE, batches, chunks, paths_at_once
+from lagllama_adapters.inference.batching import batches, chunks, histories_at_once, paths_at_once
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import noise_keys
 from lagllama_adapters.inference.one_step import one_step_samples
 from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
+from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.sampler import (
     EncodedHistory,
     History,
@@ -146,7 +147,8 @@ class LagLlamaPredictor:
         keys = noise_keys(panel, self.config.past_length(options.context_tokens(self.config)))
         seed = secrets.randbits(63) if options.seed is None else options.seed
         samples = np.empty((len(panel), options.num_samples, max(horizons)), panel.dtype)
-        for rows in batches(horizons, self.config.block_length, options):
+        lengths = [len(series) for series in panel]
+        for rows in batches(horizons, lengths, self.config, options):
             own = [keys[row] for row in rows]
             longest = max(horizons[row] for row in rows)
             drawn = self._draw(panel.take(rows), longest, own, seed, options, panel.dtype)
@@ -303,7 +305,8 @@ class LagLlamaPredictor:
         context = ForecastOptions(context_length=context_length).context_tokens(self.config)
         marginal = self.model.head.marginal
         parts = []
-        for rows in chunks(len(panel), SERIES_AT_ONCE):
+        length = read_length(self.config, context, panel.targets)
+        for rows in chunks(len(panel), histories_at_once(length, ForecastOptions.batch_size)):
             units = (SafeUnits(np.dtype(np.float64)),)
             read, states = apply_all(units, panel[rows])
             history = self._history(read, context, self._calendar(read, context, horizon))
@@ -352,8 +355,8 @@ class LagLlamaPredictor:
         return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
 
     def _history(self, panel: Panel, context: int, calendar: Tensor | None) -> History:
-        values, observed = left_pad(panel.targets, self.config.past_length(context))
-        return History(torch.from_numpy(values), torch.from_numpy(observed), calendar)
+        values, observed = left_pad(panel.targets, read_length(self.config, context, panel.targets))
+        return History(torch.from_numpy(values), torch.from_numpy(observed), calendar, context)
 
 
 def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:

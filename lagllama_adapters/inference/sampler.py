@@ -7,14 +7,16 @@ which re-estimates loc and scale on the window grown by the samples.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lagllama_adapters.model import LagLlama, Tokens, Window
+from lagllama_adapters.model.cycles import CyclePaths
 from lagllama_adapters.model.kv_cache import KVCache, Scratch
 from lagllama_adapters.model.lag_tokens import lag_positions
+from lagllama_adapters.model.outlook import HistoryOutlook, PathOutlook
 
 __all__ = [
     "EncodedHistory",
@@ -32,23 +34,27 @@ class History:
     Attributes
     ----------
     values : Tensor
-        ``[series, context_length + max_lag]`` in data units, float64, padded on the left.
+        ``[series, time]`` in data units, float64, padded on the left; at least the tokens of
+        context and the longest lag.
     observed : Tensor
         Same shape, bool, True where a value was observed.
     time_feat : Tensor or None
         ``[series, context_length + horizon, 6]`` calendar of context and horizon.
+    context_length : int
+        Tokens of context.
     """
 
     values: Tensor
     observed: Tensor
     time_feat: Tensor | None
+    context_length: int
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice) -> "History":
         calendar = None if self.time_feat is None else self.time_feat[rows]
-        return History(self.values[rows], self.observed[rows], calendar)
+        return History(self.values[rows], self.observed[rows], calendar, self.context_length)
 
 
 @torch.no_grad()
@@ -121,7 +127,7 @@ class EncodedHistory:
         values = history.values.to(model.device)
         observed = history.observed.to(model.device)
         calendar = None if history.time_feat is None else history.time_feat.to(model.device)
-        context = values.shape[1] - config.max_lag
+        context = history.context_length
         past_calendar = None if calendar is None else calendar[:, :context]
         self.facts, tokens = model.read(Window(values, observed, past_calendar, context))
         # The steps of the last block are never read again.
@@ -136,11 +142,13 @@ class EncodedHistory:
         self._rotary = cos[positions], sin[positions]
         self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
-        self._shared_tokens = None
+        self._shared_tokens, self._cycles = None, None
         if steps:  # beyond one block
             ahead = None if calendar is None else calendar[:, positions]
-            scaled = self.facts.standardise(values, observed)
+            scaled = self.facts.as_inputs(self.facts.standardise(values, observed))
             self._shared_tokens = self._tokens_without_path(scaled, observed, ahead, steps)
+            if isinstance(tokens.outlook, HistoryOutlook):
+                self._cycles = tokens.outlook.cycles
 
     def _tokens_without_path(
         self, scaled: Tensor, observed: Tensor, calendar: Tensor | None, steps: list[int]
@@ -168,11 +176,15 @@ class EncodedHistory:
         scores = scores.to(device=model.device, dtype=_sample_dtype(model))
         cache = self.cache.without_suffix()
         sampled = scores.new_empty(horizon, series, paths)  # in the network's space
+        outlook = None
+        if self._cycles is not None and horizon > block:
+            outlook = PathOutlook(CyclePaths(self._cycles, horizon, paths), self.facts)
         raw, done = self.first_raw[:, None], 0  # done: tokens decoded
         for start in range(0, horizon, block):
             stop = min(start + block, horizon)
             params = marginal.params(raw)
             drawn = marginal.quantile(params, scores[:, :, start:stop], self.facts)
+            drawn = self.facts.bounded(drawn, start)
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
                 assert self._shared_tokens is not None
@@ -180,6 +192,9 @@ class EncodedHistory:
                 rows = slice(done, done + len(own))
                 rotary = self._rotary[0][rows], self._rotary[1][rows]
                 tokens = self._tokens(sampled, own, self._shared_tokens[rows])
+                if outlook is not None:
+                    outlook.cycles.append(self.facts.as_inputs(sampled[start:stop]))
+                    tokens = replace(tokens, outlook=outlook)
                 raw = model.decode_paths(tokens, rotary, cache)
                 done += len(own)
         return self.facts.unstandardise(sampled.permute(1, 2, 0))
@@ -191,7 +206,7 @@ class EncodedHistory:
         for token, step in zip(tokens.lag_values, steps, strict=True):
             within = bisect_right(lags_seq, step)  # lags ascend: the first ones reach into the path
             sources = [step - lag for lag in lags_seq[:within]]
-            token[..., :within] = sampled[sources].permute(1, 2, 0)
+            token[..., :within] = self.facts.as_inputs(sampled[sources]).permute(1, 2, 0)
         return tokens
 
 
@@ -218,9 +233,9 @@ def sample_paths_uncached(
         ``[series, path, step]`` in data units, float64 on the CPU.
     """
     series, paths, horizon = scores.shape
-    max_lag, block = model.config.max_lag, model.head.block_length
-    marginal = model.head.marginal
-    context = history.values.shape[1] - max_lag
+    block, marginal = model.head.block_length, model.head.marginal
+    context = history.context_length
+    lead = history.values.shape[1] - context - model.config.max_lag
     device = model.device
 
     def per_path(x: Tensor) -> Tensor:
@@ -229,22 +244,25 @@ def sample_paths_uncached(
     values, observed = per_path(history.values), per_path(history.observed)
     calendar = None if history.time_feat is None else per_path(history.time_feat)
     scores = scores.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
-    facts = model.series_facts(values, observed)
+    facts = model.series_facts(values, observed, lead)
     length = context + (horizon - 1) // block * block
     positions = list(range(context))
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
         steps = context + start
         if rescale_each_step:
-            facts = model.series_facts(values, observed)
+            facts = model.series_facts(values, observed, lead)
         known = None if calendar is None else calendar[:, :steps]
         tokens = model.tokens(Window(values, observed, known, steps), facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)
-        raw = model.decode(tokens[:, positions], (cos[positions], sin[positions]))[:, -1]
+        tokens = tokens[:, positions]
+        states = model.states(tokens, (cos[positions], sin[positions]))
+        raw = model.head(states[:, -1], tokens[:, -1])
         own = read_back_steps(start, stop, model.config.sampling.path_stride)
         positions += [context + step for step in own]
         params = marginal.params(raw[:, None])
         drawn = marginal.quantile(params, scores[:, :, start:stop], facts)
+        drawn = facts.bounded(drawn, 0 if rescale_each_step else start)
         new = facts.unstandardise(drawn[:, 0])
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)

@@ -53,7 +53,11 @@ class CausalSelfAttention(nn.Module):
         self.out_proj = Linear(d_model, d_model, bias=False)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        cache: LayerCache | None = None,
+        last: int | None = None,
     ) -> Tensor:
         """Attend within a sequence.
 
@@ -65,29 +69,32 @@ class CausalSelfAttention(nn.Module):
             Cosines and sines ``[steps, head_dim]``.
         cache : LayerCache, optional
             Receives the keys and values as the shared prefix.
+        last : int, optional
+            How many of the last steps are asked for; None: all.
 
         Returns
         -------
         Tensor
-            ``[batch, steps, d_model]``.
+            ``[batch, last or steps, d_model]``.
         """
         batch, steps, width = x.shape
+        asked = steps if last is None else last
         qkv = self.qkv_proj(x).view(batch, steps, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
         turned, value = qkv.split((2, 1))
         query, key = apply_rotary(turned, *rotary)
         value = value[0].to(query)  # where autocast has rounded it, the rotation leaves float32
         if cache is not None:
             cache.store_prefix(key, value)
-        if self.window is None or steps <= self.window:
-            mask = None
-        else:
-            mask = attention_mask(0, steps, steps, self.window, x.device)
+        query = query[:, :, steps - asked :]
+        mask = None
+        if 1 < asked < steps or (self.window is not None and steps > self.window):
+            mask = attention_mask(steps - asked, asked, steps, self.window, x.device)
         # torch's bfloat16 attention takes four times float32's on a CPU: no autocast there.
         with torch.autocast("cpu", enabled=False):
             out = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, is_causal=mask is None
+                query, key, value, attn_mask=mask, is_causal=mask is None and asked == steps
             )
-        return self.out_proj(out.transpose(1, 2).reshape(batch, steps, width))  # type: ignore[no-any-return]
+        return self.out_proj(out.transpose(1, 2).reshape(batch, asked, width))  # type: ignore[no-any-return]
 
     def attend_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
         """Attend from new steps of every path to the shared prefix and the path's own steps.

@@ -43,10 +43,15 @@ class DecoderBlock(nn.Module):
         self.mlp = SwiGLU(d_model, mlp_hidden)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        cache: LayerCache | None = None,
+        last: int | None = None,
     ) -> Tensor:
-        """Map ``[batch, steps, d_model]`` to the same shape; see `CausalSelfAttention.forward`."""
-        x = x + self.attention(self.attention_norm(x), rotary, cache)
+        """Map ``[batch, steps, d_model]`` to ``last`` steps; see `CausalSelfAttention.forward`."""
+        attended = self.attention(self.attention_norm(x), rotary, cache, last)
+        x = (x if last is None else x[:, -last:]) + attended
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
     def decode_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
@@ -76,7 +81,11 @@ class Decoder(nn.Module):
         self.final_norm = nn.RMSNorm(d_model, eps=_NORM_EPS)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        cache: KVCache | None = None,
+        last: int | None = None,
     ) -> Tensor:
         """Decode a sequence from position 0.
 
@@ -88,14 +97,17 @@ class Decoder(nn.Module):
             Rows of the rotary table for positions ``0 .. steps - 1``.
         cache : KVCache, optional
             Receives keys and values as the shared prefix.
+        last : int, optional
+            Of how many of the last steps the states are asked for; None: all.
 
         Returns
         -------
         Tensor
-            Normed states ``[batch, steps, d_model]``.
+            Normed states ``[batch, last or steps, d_model]``.
         """
         for i, block in enumerate(self.blocks):
-            x = block(x, rotary, None if cache is None else cache.layers[i])
+            asked = last if i == len(self.blocks) - 1 else None
+            x = block(x, rotary, None if cache is None else cache.layers[i], asked)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
     def decode_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:

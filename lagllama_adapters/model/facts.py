@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.bounds import PathBounds
 from lagllama_adapters.model.config import Imputation, InputTransform
+from lagllama_adapters.model.seasons import Seasons
 
 __all__ = ["SeriesFacts"]
 
@@ -24,6 +26,20 @@ class SeriesFacts:
         What missing values become, see `LagLlamaConfig`.
     input_transform : {"none", "asinh"}
         Of scaled values.
+    input_limit : float or None
+        Of inputs in the network's space, on either side.
+    constant : Tensor or None
+        ``[batch, 1]``, bool: series that never changed, whose forecasts are that constant. None:
+        the weights make no difference.
+    seasons : Seasons or None
+        Measured ones; None: the weights use none.
+    last : Tensor or None
+        ``[batch, 1]``, int64: the last position that was measured.
+    climatology : Tensor or None
+        ``[batch, levels]``: quantiles of the history in the network's space, for heads that mix
+        with them.
+    bounds : PathBounds or None
+        Envelope of paths.
     """
 
     loc: Tensor
@@ -31,6 +47,12 @@ class SeriesFacts:
     features: Tensor
     imputation: Imputation
     input_transform: InputTransform
+    input_limit: float | None = None
+    constant: Tensor | None = None
+    seasons: Seasons | None = None
+    last: Tensor | None = None
+    climatology: Tensor | None = None
+    bounds: PathBounds | None = None
 
     @property
     def log_scale(self) -> Tensor:
@@ -62,9 +84,23 @@ class SeriesFacts:
             scaled = scaled.asinh()
         return scaled.to(self.features.dtype)
 
+    def as_inputs(self, scaled: Tensor) -> Tensor:
+        """Values in the network's space as tokens hold them: within ``input_limit``."""
+        limit = self.input_limit
+        return scaled if limit is None else scaled.clamp(-limit, limit)
+
+    def bounded(self, scaled: Tensor, start: int) -> Tensor:
+        """Samples ``[batch, ..., step]`` of the steps from ``start`` on, within the envelope."""
+        if self.bounds is None:
+            return scaled
+        return self.bounds.clamp(scaled, start + 1, self.input_transform == "asinh")
+
     def unstandardise(self, scaled: Tensor) -> Tensor:
         """Inverse of `standardise`, in the dtype of the history."""
-        loc, scale = (_align(x, scaled) for x in (self.loc, self.scale))
+        scale = self.scale
+        if self.constant is not None:
+            scale = scale.masked_fill(self.constant, 0.0)
+        loc, scale = (_align(x, scaled) for x in (self.loc, scale))
         x = scaled.to(loc.dtype)
         return loc + scale * (x.sinh() if self.input_transform == "asinh" else x)
 

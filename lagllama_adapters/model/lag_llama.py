@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from lagllama_adapters.model.cloning import deepcopy_module
 from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.cycles import CycleHistory
 from lagllama_adapters.model.decoder import Decoder
+from lagllama_adapters.model.estimation import estimate_facts
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads import make_head
 from lagllama_adapters.model.kv_cache import KVCache
 from lagllama_adapters.model.lag_tokens import gather_lags
 from lagllama_adapters.model.linear import Linear
+from lagllama_adapters.model.outlook import HistoryOutlook, Outlook
 from lagllama_adapters.model.rotary import rotary_table
-from lagllama_adapters.model.scaler import location_and_scale
-from lagllama_adapters.model.series_features import relative_features, seasonal_features
 from lagllama_adapters.model.window import Tokens, Window
 
 __all__ = ["LagLlama", "LagLlamaOutput"]
@@ -94,6 +95,7 @@ class LagLlama(nn.Module):
         future_time_feat: Tensor | None = None,
         future_target: Tensor | None = None,
         future_observed_values: Tensor | None = None,
+        context_length: int | None = None,
     ) -> LagLlamaOutput:
         """Teacher-forced pass over context and, if given, horizon.
 
@@ -101,7 +103,8 @@ class LagLlama(nn.Module):
         ----------
         past_target : Tensor
             ``[batch, context_length + max_lag]``, floating, in data units, padded on the left;
-            loc and scale are estimated in its dtype.
+            loc and scale are estimated in its dtype. With ``context_length``, any values before
+            these serve the measurement of seasons.
         past_observed_values : Tensor
             Same shape, 1 or True where a value was observed.
         past_time_feat : Tensor, optional
@@ -112,6 +115,8 @@ class LagLlama(nn.Module):
             ``[batch, horizon]``: its first ``horizon - 1`` values are read as inputs.
         future_observed_values : Tensor, optional
             1 or True where ``future_target`` was observed; None: where it is not NaN.
+        context_length : int, optional
+            Tokens of the past; None: as many as it has lags for.
 
         Returns
         -------
@@ -123,10 +128,10 @@ class LagLlama(nn.Module):
         ValueError
             If the shapes do not fit each other or the context is empty.
         """
-        max_lag = self.config.max_lag
-        self._check_past(past_target, past_observed_values, past_time_feat)
+        self._check_past(past_target, past_observed_values, past_time_feat, context_length)
+        steps = context_length or past_target.shape[1] - self.config.max_lag
         values, observed = past_target, past_observed_values.bool()
-        calendar = None if past_time_feat is None else past_time_feat[:, max_lag:]
+        calendar = None if past_time_feat is None else past_time_feat[:, -steps:]
         if future_target is not None and future_target.shape[1] > 1:
             inputs = future_target.shape[1] - 1
             if future_observed_values is None:
@@ -135,7 +140,7 @@ class LagLlama(nn.Module):
             observed = torch.cat((observed, future_observed_values[:, :inputs].bool()), dim=1)
             if calendar is not None:
                 calendar = _join_calendar(calendar, future_time_feat, inputs)
-        steps = values.shape[1] - max_lag
+            steps += inputs
         facts, tokens = self.read(
             Window(values, observed, calendar, steps, forecast_start=past_target.shape[1])
         )
@@ -154,29 +159,22 @@ class LagLlama(nn.Module):
             Of at least ``steps + max_lag`` values. Nothing after forecast start takes part in the
             facts.
         """
-        facts = self.series_facts(*window.history)
+        lead = window.values.shape[1] - window.steps - self.config.max_lag
+        facts = self.series_facts(*window.history, lead)
         return facts, self.tokens(window, facts)
 
-    def series_facts(self, values: Tensor, observed: Tensor) -> SeriesFacts:
-        """Loc, scale and the features derived from them.
+    def series_facts(self, values: Tensor, observed: Tensor, lead: int = 0) -> SeriesFacts:
+        """Loc, scale and all else that is estimated once per series.
 
         Parameters
         ----------
         values, observed : Tensor
             ``[batch, time]``: the history; bool, True where a value was observed.
+        lead : int
+            Values at the beginning from which seasons are measured alone: those that no lag of a
+            token reaches.
         """
-        inputs = self.config.inputs
-        loc, scale = location_and_scale(values, observed, inputs.scaling, inputs.scale_floor)
-        if inputs.scale_features == "log":
-            features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
-        else:
-            features = relative_features(values, observed, loc, scale)
-        if inputs.season_features:
-            seasonal = seasonal_features(values, observed, scale, inputs.season_features)
-            features = torch.cat((features, seasonal), dim=1)
-        return SeriesFacts(
-            loc, scale, features.to(self.dtype), inputs.imputation, inputs.input_transform
-        )
+        return estimate_facts(self.config, values, observed, lead, self.dtype)
 
     def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
         """Tokens of the last ``steps`` positions of a window.
@@ -195,14 +193,41 @@ class LagLlama(nn.Module):
             the weights use them, scale features, calendar.
         """
         lags, observed = self.config.lags_seq, window.observed
-        scaled = facts.standardise(window.values, observed)
+        scaled = facts.as_inputs(facts.standardise(window.values, observed))
         lagged = gather_lags(scaled, lags, window.steps)
         indicators = (
             gather_lags(observed.to(scaled.dtype), lags, window.steps)
             if self.config.inputs.observed_indicators
             else None
         )
-        return self.assemble_tokens(lagged, indicators, facts, window.calendar)
+        outlook = self.outlook(scaled, observed, facts, window.steps)
+        return self.assemble_tokens(lagged, indicators, facts, window.calendar, outlook)
+
+    def outlook(
+        self, scaled: Tensor, observed: Tensor, facts: SeriesFacts, steps: int
+    ) -> HistoryOutlook | None:
+        """What known values tell of the steps after each of the last ``steps`` positions.
+
+        Parameters
+        ----------
+        scaled, observed : Tensor
+            ``[batch, time]``, as tokens hold them.
+        facts : SeriesFacts
+            Of the ``batch``.
+        steps : int
+            Tokens.
+
+        Returns
+        -------
+        HistoryOutlook or None
+            None: the head does not read it.
+        """
+        if facts.seasons is None or facts.last is None or not self.head.reads_outlook:
+            return None
+        block, time = self.config.block_length, scaled.shape[1]
+        cycles = CycleHistory(scaled, observed, facts.seasons.periods, facts.last, block)
+        positions = torch.arange(time - steps, time, device=scaled.device)
+        return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))
 
     def assemble_tokens(
         self,
@@ -210,6 +235,7 @@ class LagLlama(nn.Module):
         indicators: Tensor | None,
         facts: SeriesFacts,
         calendar: Tensor | None,
+        outlook: Outlook | None = None,
     ) -> Tokens:
         """Join the parts of tokens.
 
@@ -223,6 +249,8 @@ class LagLlama(nn.Module):
             Of the ``batch``.
         calendar : Tensor or None
             ``[batch, steps, 6]``.
+        outlook : Outlook, optional
+            Of the tokens.
         """
         shape = lagged.shape[:-1]
         parts = [] if indicators is None else [indicators]
@@ -230,7 +258,7 @@ class LagLlama(nn.Module):
         if self.config.inputs.time_feat:
             known = lagged.new_zeros(N_TIME_FEATURES) if calendar is None else calendar
             parts.append(known.to(lagged).expand(*shape, N_TIME_FEATURES))
-        return Tokens.join(lagged, parts)
+        return Tokens.join(lagged, parts, outlook)
 
     def rotary(self, length: int) -> tuple[Tensor, Tensor]:
         """Rotary table for a sequence of ``length`` positions (context and horizon together)."""
@@ -277,7 +305,7 @@ class LagLlama(nn.Module):
         """
         context = tokens.features.shape[1]
         cos, sin = rotary[0][:context], rotary[1][:context]
-        states = self.decoder(self.embed_tokens(tokens), (cos, sin), cache)
+        states = self.decoder(self.embed_tokens(tokens), (cos, sin), cache, last=1)
         return self.head(states[:, -1], tokens[:, -1])  # type: ignore[no-any-return]
 
     def decode_paths(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
@@ -301,7 +329,11 @@ class LagLlama(nn.Module):
         return self.head(states[-1], tokens[-1])  # type: ignore[no-any-return]
 
     def _check_past(
-        self, past_target: Tensor, past_observed: Tensor, past_time_feat: Tensor | None
+        self,
+        past_target: Tensor,
+        past_observed: Tensor,
+        past_time_feat: Tensor | None,
+        context_length: int | None,
     ) -> None:
         config = self.config
         if past_target.ndim != 2 or past_observed.shape != past_target.shape:
@@ -309,11 +341,11 @@ class LagLlama(nn.Module):
                 f"past_target and past_observed_values: got shapes {tuple(past_target.shape)} and "
                 f"{tuple(past_observed.shape)}, expected the same [batch, time]"
             )
-        context = past_target.shape[1] - config.max_lag
-        if context < 1:
+        least = config.max_lag + (1 if context_length is None else context_length)
+        if past_target.shape[1] < least:
             raise ValueError(
                 f"past_target: got {past_target.shape[1]} time steps, expected context_length + "
-                f"max_lag ({config.max_lag}), so at least {config.max_lag + 1}; pad the history on "
+                f"max_lag ({config.max_lag}), so at least {least}; pad the history on "
                 "the left and mark the padding as not observed"
             )
         if past_time_feat is not None and past_time_feat.shape != (

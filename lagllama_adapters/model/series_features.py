@@ -5,8 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["relative_features", "seasonal_features"]
+from lagllama_adapters.model.seasons import without_absurd
 
+__all__ = [
+    "N_SHAPE_FEATURES",
+    "relative_features",
+    "seasonal_features",
+    "shape_features",
+]
+
+N_SHAPE_FEATURES = 12
+_CLAMP = 3.0  # of standardised values: one absurd reading must not count for more
 _LEAST = 1e-4  # a difference, in units of the scale, that counts as none
 
 
@@ -30,6 +39,71 @@ def relative_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tens
     return torch.cat(
         ((loc / scale).asinh(), roughness.clamp_min(_LEAST).log(), count.log1p() / 4 - 1), dim=1
     )
+
+
+def shape_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Shape of the history, bounded, and free of its unit, its level and absurd values.
+
+    Parameters
+    ----------
+    values, observed : Tensor
+        ``[batch, time]``; True where a value was observed.
+    loc, scale : Tensor
+        ``[batch, 1]``, see `location_and_scale`.
+
+    Returns
+    -------
+    Tensor
+        ``[batch, N_SHAPE_FEATURES]``: log of the roughness; log of the number of values; shares of
+        values that equal the least, the largest, and the one before; how far the least and the
+        largest are from loc, ``x / (1 + x)`` in units of the scale; mean absolute distance from
+        loc; and of the values and of their changes the logs of the mean absolute over the root mean
+        square one, and of that over the fourth root of the mean fourth power, which tell tails.
+    """
+    x = ((values - loc) / scale).asinh()
+    mask = without_absurd(x, observed)
+    x = x.clamp(-_CLAMP, _CLAMP)
+    roughness = _differences(x, mask, torch.ones_like(scale), (1,))[0]
+    count = observed.sum(1, keepdim=True).to(values.dtype)
+    n = count.clamp_min(1)
+    low = values.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
+    high = values.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
+    both = observed[:, 1:] & observed[:, :-1]
+    equal = (
+        (values == low) & observed,
+        (values == high) & observed,
+        (values[:, 1:] == values[:, :-1]) & both,
+    )
+    shares = [part.sum(1, keepdim=True) / n for part in equal]
+    any_known = mask.any(1, keepdim=True)
+    distances = [
+        torch.where(any_known, distance / (scale + distance), 0.0)
+        for distance in (loc - low, high - loc)
+    ]
+    mean = (x.abs() * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    return torch.cat(
+        (
+            roughness.clamp_min(_LEAST).log() / 4,
+            count.log1p() / 4 - 1,
+            *shares,
+            *distances,
+            mean,
+            *_tails(x, mask),
+            *_tails(x[:, 1:] - x[:, :-1], mask[:, 1:] & mask[:, :-1]),
+        ),
+        dim=1,
+    )
+
+
+def _tails(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    weight = mask.to(x.dtype)
+    n = weight.sum(1, keepdim=True).clamp_min(1)
+    x = (x - (x * weight).sum(1, keepdim=True) / n) * weight
+    square = x.square()
+    first = (x.abs().sum(1, keepdim=True) / n).clamp_min(_LEAST)
+    second = (square.sum(1, keepdim=True) / n).sqrt().clamp_min(_LEAST)
+    fourth = (square.square().sum(1, keepdim=True) / n).sqrt().sqrt().clamp_min(_LEAST)
+    return (first / second).log(), (second / fourth).log()
 
 
 def seasonal_features(

@@ -7,6 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.outlook import Outlook
+
 __all__ = ["Tokens", "Window"]
 
 
@@ -56,13 +58,18 @@ class Tokens:
         ``[..., feature_size]``: what the decoder reads.
     lag_values : Tensor
         ``[..., n_lags]``: the lagged values among them, which the head reads directly.
+    outlook : Outlook or None
+        What the series tells of the steps ahead, for heads that lean on it.
     """
 
     features: Tensor
     lag_values: Tensor
+    outlook: Outlook | None = None
 
     @classmethod
-    def join(cls, lag_values: Tensor, others: Sequence[Tensor]) -> Self:
+    def join(
+        cls, lag_values: Tensor, others: Sequence[Tensor], outlook: Outlook | None = None
+    ) -> Self:
         """Tokens whose features are the lag values and then the others.
 
         Parameters
@@ -71,11 +78,14 @@ class Tokens:
             ``[..., n_lags]``.
         others : sequence of Tensor
             ``[..., n]`` each.
+        outlook : Outlook, optional
+            Of the same tokens.
         """
-        return cls._of(torch.cat((lag_values, *others), dim=-1), lag_values.shape[-1])
+        features = torch.cat((lag_values, *others), dim=-1)
+        return cls(features, features[..., : lag_values.shape[-1]], outlook)
 
     def by_step(self) -> Self:
-        """``[series, token, ...]`` as ``[token, series, ...]``, contiguous."""
+        """``[series, token, ...]`` as ``[token, series, ...]``, contiguous, without an outlook."""
         return self._of(self.features.transpose(0, 1).contiguous(), self.lag_values.shape[-1])
 
     def per_path(self, paths: int) -> Self:
@@ -92,4 +102,5 @@ class Tokens:
 
     def __getitem__(self, index: object) -> Self:
         """Tokens at an index into their leading dimensions."""
-        return type(self)(self.features[index], self.lag_values[index])  # type: ignore[index]
+        outlook = None if self.outlook is None else self.outlook[index]
+        return type(self)(self.features[index], self.lag_values[index], outlook)  # type: ignore[index]

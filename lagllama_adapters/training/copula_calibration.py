@@ -99,9 +99,9 @@ class _Forecast(NamedTuple):
 @torch.inference_mode()
 def _forecast(model: LagLlama, batch: dict[str, Tensor]) -> _Forecast:
     """Forecast what followed the last token of each window."""
-    end = model.config.max_lag + batch["time_feat"].shape[1]
-    values, inputs = batch["values"], batch["inputs_observed"]
-    history = History(values[:, :end], inputs[:, :end], batch["time_feat"])
+    end = batch["values"].shape[1] - model.config.block_length
+    values, inputs, calendar = batch["values"], batch["inputs_observed"], batch["time_feat"]
+    history = History(values[:, :end], inputs[:, :end], calendar, calendar.shape[1])
     encoded = EncodedHistory(model, history, horizon=model.config.block_length)
     observed = batch["observed"][:, end:] & inputs[:, :end].any(1, keepdim=True)
     target = encoded.facts.standardise(values[:, end:], batch["observed"][:, end:])

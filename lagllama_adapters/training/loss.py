@@ -7,6 +7,8 @@ from lagllama_adapters.model import LagLlama, Window
 
 __all__ = ["training_loss", "window_loss"]
 
+_TARGET_MARGIN = 3.0  # of targets beyond the limit of inputs, in the network's space
+
 
 def training_loss(
     model: LagLlama,
@@ -20,6 +22,7 @@ def training_loss(
     forecast_start: Tensor | None = None,
     history_discount: float = 0.0,
     row_weights: Tensor | None = None,
+    context_length: int | None = None,
 ) -> Tensor:
     """Mean loss over context and horizon, loc and scale from the history only.
 
@@ -31,7 +34,7 @@ def training_loss(
     model : LagLlama
         In training or eval mode.
     past_target, past_observed_values : Tensor
-        ``[batch, context_length + max_lag]``; True or 1 = observed.
+        ``[batch, context_length + max_lag]``, or more in front; True or 1 = observed.
     future_target : Tensor
         ``[batch, horizon]``, at least one step.
     future_observed_values : Tensor, optional
@@ -43,12 +46,16 @@ def training_loss(
         past if None, as published.
     history_discount, row_weights
         See `window_loss`; 0 and None as published.
+    context_length : int, optional
+        Tokens of the past; None: as many as it has lags for.
 
     Returns
     -------
     Tensor
         Scalar.
     """
+    if context_length is None:
+        context_length = past_target.shape[1] - model.config.max_lag
     if future_observed_values is None:
         future_observed_values = ~future_target.isnan()
     values = torch.cat((past_target, future_target.to(past_target)), dim=1)
@@ -56,7 +63,7 @@ def training_loss(
     time_feat = None
     if past_time_feat is not None and future_time_feat is not None:
         time_feat = torch.cat((past_time_feat, future_time_feat), dim=1)
-        time_feat = time_feat[:, model.config.max_lag : -1]
+        time_feat = time_feat[:, past_target.shape[1] - context_length : -1]
     if forecast_start is None:
         forecast_start = torch.full((len(values),), past_target.shape[1], device=values.device)
     return window_loss(
@@ -65,10 +72,11 @@ def training_loss(
         observed,
         inputs_observed=observed,
         forecast_start=forecast_start,
-        steps=values.shape[1] - 1 - model.config.max_lag,
+        steps=context_length + future_target.shape[1] - 1,
         time_feat=time_feat,
         history_discount=history_discount,
         row_weights=row_weights,
+        tail=1,
     )
 
 
@@ -84,6 +92,7 @@ def window_loss(
     history_discount: float = 2.0,
     matmul_dtype: torch.dtype = torch.float32,
     row_weights: Tensor | None = None,
+    tail: int | None = None,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
@@ -97,7 +106,8 @@ def window_loss(
     model : LagLlama
         The network.
     values : Tensor
-        ``[batch, max_lag + steps + tail]`` in data units; ``tail >= 1`` further targets.
+        ``[batch, lead + steps + tail]`` in data units: ``lead >= max_lag`` values before the first
+        token, and ``tail >= 1`` further targets.
     observed : Tensor
         Like ``values``: which may serve as targets.
     inputs_observed : Tensor
@@ -116,14 +126,17 @@ def window_loss(
     row_weights : Tensor, optional
         ``[batch]``: factor of each row's part of the mean, which is divided by as much as without
         them: a row of weight 0 adds nothing, one of weight 2 counts double.
+    tail : int, optional
+        Values beyond the last token; None: those beyond ``max_lag + steps``.
 
     Returns
     -------
     Tensor
         Scalar; 0 if no target with a history was observed.
     """
-    max_lag, block = model.config.max_lag, model.head.block_length
-    end = max_lag + steps
+    block = model.head.block_length
+    lead = model.config.max_lag if tail is None else values.shape[1] - steps - tail
+    end = lead + steps
     window = Window(values[:, :end], inputs_observed[:, :end], time_feat, steps, forecast_start)
     facts, tokens = model.read(window)
     mixed = matmul_dtype != torch.float32
@@ -132,13 +145,18 @@ def window_loss(
     raw = raw.to(tokens.features)
 
     target = facts.standardise(values, observed)
-    windows = _blocks(target, max_lag + 1, steps, block)
-    weight = _blocks(observed.to(raw.dtype), max_lag + 1, steps, block)
+    if facts.input_limit is not None:  # one absurd target must not rule a batch
+        limit = facts.input_limit + _TARGET_MARGIN
+        target = target.clamp(-limit, limit)
+    windows = _blocks(target, lead + 1, steps, block)
+    weight = _blocks(observed.to(raw.dtype), lead + 1, steps, block)
+    if facts.constant is not None:  # nothing that is learned takes part in their forecasts
+        weight = weight * ~facts.constant[..., None]
     in_history = window.history[1]
     weight = weight * in_history.any(1)[:, None, None]
     if history_discount:
         seen = in_history.cumsum(1)
-        share = seen[:, max_lag:] / seen[:, -1:].clamp_min(1)
+        share = seen[:, lead:] / seen[:, -1:].clamp_min(1)
         weight = weight * share.pow(history_discount).to(raw.dtype)[..., None]
     loss = model.head.marginal.loss(raw, windows, facts) * weight
     if row_weights is not None:

@@ -82,6 +82,7 @@ class TrainingModule(L.LightningModule):
             time_feat=batch["time_feat"],
             history_discount=self.history_discount,
             matmul_dtype=self.matmul_dtype,
+            tail=self.model.config.block_length,
         )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

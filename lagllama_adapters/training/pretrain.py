@@ -25,6 +25,7 @@ from lagllama_adapters.training.run_state import (
     settings_of_the_run,
 )
 from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.lead import training_lead
 
 __all__ = ["pretrain", "training_windows"]
 
@@ -156,7 +157,7 @@ def training_windows(settings: PretrainSettings, corpus: Corpus, **iteration: An
     return WindowBatches(
         corpus,
         settings.windows,
-        max_lag=settings.model.max_lag,
+        lead=training_lead(settings.model),
         steps=settings.model.context_length + settings.rollout_length,
         block=settings.model.block_length,
         batch_size=settings.batch_size,

@@ -56,6 +56,24 @@ def test_a_folder_of_version_1_is_read_and_saved_as_the_present_one(tmp_path, as
     assert_same_weights(again, model)
 
 
+def test_version_2_gets_the_fields_that_describe_it():
+    config = read_checkpoint(VERSION_1).config
+    plain = config.to_dict()
+    added = {
+        "inputs": ("input_limit", "season_reach", "repeat_features"),
+        "sampling": ("exact_constants", "path_bounds"),
+        "head": ("tails", "copy_experts", "spread_references", "weigh_records", "climatology"),
+    }
+    for group, names in added.items():
+        for name in names:
+            del plain[group][name]
+    kept = {"format_version": 2, "config": plain}
+    assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
+    plain["inputs"]["season_reach"] = 5
+    with pytest.raises(ValueError, match=r"unknown keys \['season_reach'\] in inputs"):
+        upgrade_config(kept)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -118,7 +136,7 @@ def test_tensors_of_version_1_are_named_as_the_network_names_them():
     names = set(LagLlama(read_checkpoint(VERSION_1).config).state_dict())
     old = {name.replace("head.projection.", "head."): torch.zeros(0) for name in names}
     assert set(upgrade_tensors(old, 1)) == names
-    assert (version_of_tensors(old), version_of_tensors(names)) == (1, FORMAT_VERSION)
+    assert (version_of_tensors(old), version_of_tensors(names)) == (1, 2)
     assert upgrade_tensors(old, FORMAT_VERSION) == old
 
 

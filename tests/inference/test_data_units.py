@@ -66,7 +66,7 @@ def counts():
 
 
 def test_cached_and_reencoded_paths_are_the_same_counts(model, counts):
-    history = History(counts, torch.ones_like(counts, dtype=torch.bool), None)
+    history = History(counts, counts >= 0, None, 60 - model.config.max_lag)
     scores = draw_scores(model.head, 0, [b"a", b"b", b"c"], 7, 12)
     with torch.inference_mode():
         cached = sample_paths(model, history, scores)

@@ -10,7 +10,8 @@ from lagllama_adapters.inference.batching import batches, paths_at_once
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import content_key
 from lagllama_adapters.inference.sampler import sample_paths_uncached
-from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import DecoderConfig, InputConfig, QuantileConfig
 from lagllama_adapters.model.distributions import StudentTMixture
 
 HORIZON, PATHS = 8, 30
@@ -70,16 +71,33 @@ def test_a_batch_boundary_changes_nothing(predictor, series, batch_size):
     _assert_same(batched.samples, _predict(predictor, series))
 
 
+def _batches(horizons, block=48, lengths=None, reach=0, **options):
+    config = LagLlamaConfig(
+        inputs=InputConfig(lags_seq=(0, 968), season_reach=reach),
+        decoder=DecoderConfig(context_length=32),
+        head=QuantileConfig(block_length=block),
+    )
+    lengths = [1_000] * len(horizons) if lengths is None else lengths
+    return [*batches(horizons, lengths, config, ForecastOptions(**options))]
+
+
 def test_batches_are_as_large_as_asked_for_or_memory_allows():
     horizons = [24] * 700
     sizes = {
-        size: [len(rows) for rows in batches(horizons, 48, ForecastOptions(batch_size=size))]
+        size: [len(rows) for rows in _batches(horizons, batch_size=size)]
         for size in (256, 500, 1000)
     }
     assert sizes == {256: [256, 256, 188], 500: [500, 200], 1000: [700]}
-    many = ForecastOptions(num_samples=1000)
-    assert [len(rows) for rows in batches(horizons[:400], 48, many)] == [166, 166, 68]
-    assert [*batches([10**7, 10**7], 48, many)] == [[0], [1]]
+    assert [len(rows) for rows in _batches([24] * 400, num_samples=1000)] == [166, 166, 68]
+    assert _batches([10**7, 10**7], num_samples=1000) == [[0], [1]]
+
+
+def test_short_histories_do_not_wait_for_long_ones_that_are_read():
+    lengths = [30, 10_000, 1_500, 5_000, 10**6]
+    assert _batches([24] * 5, lengths=lengths) == [[0, 1, 2, 3, 4]]  # 1,000 values of each
+    assert _batches([24] * 5, lengths=lengths, reach=8_000) == [[0, 2], [1, 4], [3]]
+    long = [len(rows) for rows in _batches([24] * 300, lengths=[10_000] * 300, reach=20_000)]
+    assert long == [120, 120, 60]
 
 
 def test_each_series_may_have_a_horizon_of_its_own(predictor, series):
@@ -94,10 +112,9 @@ def test_each_series_may_have_a_horizon_of_its_own(predictor, series):
 
 
 def test_series_share_a_batch_if_their_steps_end_in_the_same_block():
-    options = ForecastOptions(batch_size=2)
-    found = [*batches([5, 6, 1, 12, 2, 7], 6, options)]
+    found = _batches([5, 6, 1, 12, 2, 7], 6, batch_size=2)
     assert found == [[0, 1], [2, 4], [3, 5]]
-    assert [*batches([2, 1, 2], 1, options)] == [[0, 2], [1]]
+    assert _batches([2, 1, 2], 1, batch_size=2) == [[0, 2], [1]]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def history():
     observed = torch.rand(shape, generator=generator) > 0.2
     observed[1, :35] = False  # a short series
     calendar = torch.rand(SERIES, CONTEXT + HORIZON, 6, generator=generator) - 0.5
-    return History(values * observed, observed, calendar)
+    return History(values * observed, observed, calendar, CONTEXT)
 
 
 def _scores(model):
@@ -143,6 +143,7 @@ def test_a_shared_prefix_equals_a_repeated_one(model, history):
     repeated = History(
         *(x.repeat_interleave(PATHS, 0) for x in (history.values, history.observed)),
         history.time_feat.repeat_interleave(PATHS, 0),
+        CONTEXT,
     )
     with torch.inference_mode():
         alone = sample_paths(model, repeated, scores.flatten(0, 1)[:, None])

@@ -29,7 +29,7 @@ def _batches(values):
         np.arange(n + 1) * length,
         names, ("x",) * n, ("D",) * n, (None,) * n,
     )  # fmt: skip
-    sizes = {"max_lag": 23, "steps": 24, "block": 6, "batch_size": 64, "seed": 0}
+    sizes = {"lead": 23, "steps": 24, "block": 6, "batch_size": 64, "seed": 0}
     return WindowBatches(corpus, WindowSettings(), **sizes)
 
 

@@ -45,7 +45,7 @@ def test_training_lowers_the_loss(corpus_folder, tmp_path, settings, make_model)
     batches = WindowBatches(
         Corpus.read(corpus_folder),
         WindowSettings(),
-        max_lag=23,
+        lead=23,
         steps=24,
         block=6,
         batch_size=64,
@@ -388,7 +388,7 @@ def test_a_compiled_step_has_the_same_loss_and_gradient(corpus_folder, make_mode
     monkeypatch.setattr(torch, "compile", lambda f: compile_(f, backend="aot_eager"))
     batches = WindowBatches(
         *(Corpus.read(corpus_folder), WindowSettings()),
-        **{"max_lag": 23, "steps": 24, "block": 6, "batch_size": 8, "seed": 0},
+        **{"lead": 23, "steps": 24, "block": 6, "batch_size": 8, "seed": 0},
     )
     found = []
     for compiled in (False, True):

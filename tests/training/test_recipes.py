@@ -132,7 +132,7 @@ def _reference_losses(corpus, settings):
     windows = WindowBatches(
         corpus,
         settings.windows,
-        max_lag=config.max_lag,
+        lead=config.max_lag,
         steps=config.context_length,
         block=1,
         batch_size=settings.batch_size,

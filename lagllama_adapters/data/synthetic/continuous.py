@@ -18,6 +18,7 @@ from lagllama_adapters.data.synthetic.parts import (
     noise,
     ornstein_uhlenbeck,
     pick_period,
+    profile,
     reversion,
     season,
     segments,
@@ -27,7 +28,15 @@ from lagllama_adapters.data.synthetic.parts import (
 )
 from lagllama_adapters.data.synthetic.recursion import first_order_recursion
 
-__all__ = ["arma", "calendar", "diffusion", "gaussian_process", "shifts", "trend_season"]
+__all__ = [
+    "arma",
+    "calendar",
+    "diffusion",
+    "gaussian",
+    "gaussian_process",
+    "shifts",
+    "trend_season",
+]
 
 
 def _placed(batch: SeriesBatch, values: Tensor) -> Tensor:
@@ -202,3 +211,35 @@ def _local_linear_trend(batch: SeriesBatch) -> Tensor:
     slope = (batch.log_uniform(0.1, 5.0) / batch.length * white_noise(batch)).cumsum(1)
     level = (slope + white_noise(batch)).cumsum(1)
     return level + batch.log_uniform(0.1, 5.0) * (season(batch) + white_noise(batch))
+
+
+def gaussian(batch: SeriesBatch) -> Tensor:
+    """Textbook processes with normal innovations, whose right forecasts are known.
+
+    White noise, a random walk, an AR(1) and a season with noise: what other families hide under
+    heavy tails, breaks and changing variances.
+    """
+    kinds: dict[Maker, float] = {
+        _gaussian_noise: 3.0,
+        _gaussian_walk: 2.0,
+        _gaussian_ar: 2.0,
+        _gaussian_season: 3.0,
+    }
+    return _placed(batch, mixture(batch, kinds))
+
+
+def _gaussian_noise(batch: SeriesBatch) -> Tensor:
+    return batch.normal(batch.length)
+
+
+def _gaussian_walk(batch: SeriesBatch) -> Tensor:
+    return _gaussian_noise(batch).cumsum(1)
+
+
+def _gaussian_ar(batch: SeriesBatch) -> Tensor:
+    return stationary_ar1(batch.uniform(-0.6, 0.99), _gaussian_noise(batch))
+
+
+def _gaussian_season(batch: SeriesBatch) -> Tensor:
+    shape = torch.where(batch.chance(0.5), season(batch), profile(batch))
+    return shape + batch.log_uniform(0.03, 3.0) * _gaussian_noise(batch)

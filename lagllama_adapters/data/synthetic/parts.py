@@ -23,6 +23,7 @@ __all__ = [
     "noise",
     "ornstein_uhlenbeck",
     "pick_period",
+    "profile",
     "reversion",
     "season",
     "segments",
@@ -79,6 +80,24 @@ def season(batch: SeriesBatch) -> Tensor:
     waves = torch.where(batch.chance(priors.sharp_season_probability), peaked, waves)
     wandering = (0.5 * _slow(batch)).exp()
     return torch.where(batch.chance(priors.changing_season_probability), wandering, 1.0) * waves
+
+
+def profile(batch: SeriesBatch) -> Tensor:
+    """A cycle of a whole number of steps with a random value at each, more or less smoothed.
+
+    Its standard deviation is about 1.
+    """
+    noise = batch.normal(batch.length)
+    period = batch.log_uniform(2.0, max(3.0, batch.length / 3)).round().long()
+    width = (period * batch.uniform(0, 0.25)).long().clamp_min(1)
+    sums = torch.nn.functional.pad(noise.cumsum(1), (1, 0))
+    total = sums.gather(1, period)
+
+    def until(step: Tensor) -> Tensor:
+        return (step // period) * total + sums.gather(1, step % period)
+
+    step = torch.arange(batch.length, device=batch.device).expand(batch.n_series, -1)
+    return (until(step + width) - until(step)) / width.sqrt()
 
 
 def _slow(batch: SeriesBatch) -> Tensor:

@@ -21,6 +21,7 @@ def _families() -> dict[str, float]:
         "shifts": 1.5,
         "diffusion": 1.5,
         "arma": 2.0,
+        "gaussian": 3.0,
         "counts": 1.5,
         "intermittent": 1.0,
         "pulses": 1.0,

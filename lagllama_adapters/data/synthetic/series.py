@@ -25,6 +25,7 @@ FAMILIES: dict[str, Maker] = {
     "shifts": continuous.shifts,
     "diffusion": continuous.diffusion,
     "arma": continuous.arma,
+    "gaussian": continuous.gaussian,
     "counts": events.counts,
     "intermittent": events.intermittent,
     "pulses": events.pulses,

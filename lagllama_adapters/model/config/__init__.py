@@ -9,6 +9,7 @@ from lagllama_adapters.model.config.head import (
     QuantileConfig,
     StudentTConfig,
     StudentTMixtureConfig,
+    Tails,
 )
 from lagllama_adapters.model.config.inputs import (
     Imputation,
@@ -36,4 +37,5 @@ __all__ = [
     "Scaling",
     "StudentTConfig",
     "StudentTMixtureConfig",
+    "Tails",
 ]

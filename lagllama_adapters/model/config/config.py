@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from lagllama_adapters.model.config.checks import require
 from lagllama_adapters.model.config.decoder import DecoderConfig
-from lagllama_adapters.model.config.head import FAMILIES, HeadConfig, StudentTConfig
+from lagllama_adapters.model.config.head import FAMILIES, HeadConfig, QuantileConfig, StudentTConfig
 from lagllama_adapters.model.config.inputs import InputConfig
 from lagllama_adapters.model.config.sampling import SamplingConfig
 
@@ -61,6 +61,12 @@ class LagLlamaConfig:
         stride, block = self.sampling.path_stride, self.head.block_length
         expected = f"1 to block_length ({block})"
         require(stride <= block, "sampling", "path_stride", stride, expected)
+        if isinstance(self.head, QuantileConfig):
+            experts, tails = self.head.copy_experts, self.head.tails
+            valid = self.inputs.season_reach > 0 or not experts
+            require(valid, "head", "copy_experts", experts, "none where inputs.season_reach is 0")
+            valid = self.inputs.input_transform == "asinh" or tails != "normal_asinh"
+            require(valid, "head", "tails", tails, "another where input_transform is not asinh")
 
     def __hash__(self) -> int:
         # The generated one fails for `rope_scaling`, a mapping.
@@ -109,7 +115,8 @@ class LagLlamaConfig:
         context_length : int, optional
             Tokens of context; the trained one if None.
         """
-        return (self.context_length if context_length is None else context_length) + self.max_lag
+        context = self.context_length if context_length is None else context_length
+        return context + self.inputs.reach
 
     def replace(self, **changes: Any) -> Self:
         """Copy with some fields changed.

@@ -1,16 +1,18 @@
 """Facts about the head: one class for each family, told apart by ``family``."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lagllama_adapters.model.config.checks import (
     check_booleans,
+    check_choices,
     check_integers,
     check_lists,
     check_numbers,
     is_ascending,
     require,
 )
+from lagllama_adapters.model.cycles import COPY_EXPERTS
 
 __all__ = [
     "FAMILIES",
@@ -19,7 +21,10 @@ __all__ = [
     "QuantileConfig",
     "StudentTConfig",
     "StudentTMixtureConfig",
+    "Tails",
 ]
+
+Tails = Literal["exponential", "normal", "normal_asinh"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,23 @@ class QuantileConfig(_BlockConfig):
         Ascending, in (0, 1), two or more.
     gain : bool
         Whether the state scales what it adds to the experts by a factor.
+    tails : {"exponential", "normal", "normal_asinh"}
+        Of the quantile function beyond the outer levels. ``"exponential"``: quantiles are linear in
+        the level in between (`PiecewiseQuantile`). ``"normal"``: they are linear in the normal
+        score, in between and beyond (`NormalScoreQuantile`), for ``"normal_asinh"`` beyond in the
+        units before the asinh of inputs.
+    copy_experts : tuple of str
+        Some of `COPY_EXPERTS`, for each measured season, among which the head mixes besides the
+        ``lag_experts``.
+    spread_references : bool
+        Whether offsets are scaled by powers of the errors of naive forecasts on the history, and of
+        the spread of each phase of the season; the state chooses the powers.
+    weigh_records : bool
+        Whether the weight of a copy falls with the error that it had on the history; how fast is
+        learned.
+    climatology : bool
+        Whether quantiles are mixed with those of the history, by a share of the state for each
+        step.
 
     Raises
     ------
@@ -115,10 +137,28 @@ class QuantileConfig(_BlockConfig):
     family: ClassVar[str] = "quantile"
     quantile_levels: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     gain: bool = False
+    tails: Tails = "exponential"
+    copy_experts: tuple[str, ...] = ()
+    spread_references: bool = False
+    weigh_records: bool = False
+    climatology: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_booleans(self, "gain")
+        seasonal = ("spread_references", "weigh_records", "climatology")
+        check_booleans(self, "gain", *seasonal)
+        check_choices(self, tails=Tails)
+        experts = self.copy_experts
+        valid = isinstance(experts, tuple | list) and set(experts) <= set(COPY_EXPERTS)
+        valid = valid and len(set(experts)) == len(experts)
+        expected = f"distinct names among {COPY_EXPERTS}"
+        require(valid, self.GROUP, "copy_experts", experts, expected)
+        object.__setattr__(self, "copy_experts", tuple(experts))
+        valid = self.lag_experts > 0 or not experts
+        require(valid, self.GROUP, "copy_experts", experts, "none where lag_experts is 0")
+        for name in seasonal:
+            valid = bool(experts) or not getattr(self, name)
+            require(valid, self.GROUP, name, getattr(self, name), "False without copy_experts")
         check_lists(self, float, "quantile_levels")
         levels = self.quantile_levels
         valid = len(levels) >= 2 and is_ascending(levels)

@@ -6,11 +6,15 @@ from typing import ClassVar, Literal
 from lagllama_adapters.model.config.checks import (
     check_booleans,
     check_choices,
+    check_integers,
     check_lists,
+    check_numbers,
     is_ascending,
     require,
 )
 from lagllama_adapters.model.lags import PUBLISHED_LAGS
+from lagllama_adapters.model.seasons import N_PERIODS, N_SEASON_FEATURES
+from lagllama_adapters.model.series_features import N_SHAPE_FEATURES
 
 __all__ = ["Imputation", "InputConfig", "InputTransform", "ScaleFeatures", "ScaleFloor", "Scaling"]
 
@@ -18,7 +22,7 @@ Scaling = Literal["robust", "mean", "std", "none"]
 ScaleFloor = Literal["epsilon", "cascade"]
 Imputation = Literal["zero", "scaled_zero"]
 InputTransform = Literal["none", "asinh"]
-ScaleFeatures = Literal["log", "relative"]
+ScaleFeatures = Literal["log", "relative", "shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +46,21 @@ class InputConfig:
         Whether tokens carry, for each lag, 1 where it was observed and 0 where not.
     input_transform : {"none", "asinh"}
         Applied to scaled values; the head then works in the transformed space.
-    scale_features : {"log", "relative"}
+    input_limit : float or None
+        Largest absolute input, after the transform; None: no limit.
+    scale_features : {"log", "relative", "shape"}
         ``"log"``: ``log1p(|loc|), log(scale)`` (published). ``"relative"``: three features that do
-        not depend on the unit of the series, so that forecasts are equivariant to it.
+        not depend on the unit of the series, so that forecasts are equivariant to it. ``"shape"``:
+        features that depend on its level neither, and are safe from outliers (`shape_features`).
     season_features : tuple of int
         Seasons in steps, ascending. Tokens carry two features of each: how well it repeats in the
         history, and its drift (`seasonal_features`).
+    season_reach : int
+        Values before the context in which seasons of any length are looked for
+        (`measure_seasons`), at least twice the longest one to be found. 0: none are.
+    repeat_features : tuple of int
+        Distances in steps, ascending, at which tokens are told how much the history differs, from
+        the measurement of seasons.
 
     Raises
     ------
@@ -65,7 +78,10 @@ class InputConfig:
     observed_indicators: bool = False
     input_transform: InputTransform = "none"
     scale_features: ScaleFeatures = "log"
+    input_limit: float | None = None
     season_features: tuple[int, ...] = ()
+    season_reach: int = 0
+    repeat_features: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_booleans(self, "time_feat", "observed_indicators")
@@ -77,14 +93,24 @@ class InputConfig:
             input_transform=InputTransform,
             scale_features=ScaleFeatures,
         )
-        check_lists(self, int, "lags_seq", "season_features")
-        lags, seasons = self.lags_seq, self.season_features
+        check_integers(self, 0, "season_reach")
+        check_lists(self, int, "lags_seq", "season_features", "repeat_features")
+        if self.input_limit is not None:
+            check_numbers(self, "input_limit")
+            valid = self.input_limit > 0
+            require(valid, self.GROUP, "input_limit", self.input_limit, "a positive number or None")
+        lags = self.lags_seq
         valid = len(lags) > 0 and lags[0] >= 0 and is_ascending(lags)
         expected = "distinct non-negative lags in ascending order"
         require(valid, self.GROUP, "lags_seq", lags, expected)
-        valid = is_ascending(seasons) and all(season >= 1 for season in seasons)
-        expected = "distinct positive seasons in ascending order"
-        require(valid, self.GROUP, "season_features", seasons, expected)
+        for name in ("season_features", "repeat_features"):
+            steps = getattr(self, name)
+            valid = is_ascending(steps) and all(step >= 1 for step in steps)
+            expected = "distinct positive numbers of steps in ascending order"
+            require(valid, self.GROUP, name, steps, expected)
+        valid = self.season_reach > 0 or not self.repeat_features
+        expected = "none where season_reach is 0"
+        require(valid, self.GROUP, "repeat_features", self.repeat_features, expected)
 
     @property
     def max_lag(self) -> int:
@@ -92,9 +118,16 @@ class InputConfig:
         return self.lags_seq[-1]
 
     @property
+    def reach(self) -> int:
+        """Values before the first token of the context that a forecast reads."""
+        return max(self.max_lag, self.season_reach)
+
+    @property
     def n_scale_features(self) -> int:
         """Features of a token that describe its series as a whole."""
-        return (2 if self.scale_features == "log" else 3) + 2 * len(self.season_features)
+        shape = {"log": 2, "relative": 3, "shape": N_SHAPE_FEATURES}[self.scale_features]
+        measured = N_PERIODS * N_SEASON_FEATURES if self.season_reach else 0
+        return shape + 2 * len(self.season_features) + measured + len(self.repeat_features)
 
     @property
     def feature_size(self) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from lagllama_adapters.model.config.checks import check_choices, check_integers
+from lagllama_adapters.model.config.checks import check_booleans, check_choices, check_integers
 
 __all__ = ["SamplingConfig"]
 
@@ -23,6 +23,12 @@ class SamplingConfig:
         Every how many sampled steps a path reads its own samples back as a token, counted backwards
         from the end of each block; 1: every step. A token's lags hold the steps between, so that
         weights with dense lags lose nothing by a stride and sample long horizons faster.
+    exact_constants : bool
+        Whether the forecast of a series that never changed, of two or more values, is that constant
+        exactly.
+    path_bounds : bool
+        Whether paths stay within an envelope around the extremes of the history, which widens with
+        the root of the horizon, and never cross an extreme on which the history often rests.
 
     Raises
     ------
@@ -34,7 +40,10 @@ class SamplingConfig:
 
     rescaling: Rescaling = "frozen"
     path_stride: int = 1
+    exact_constants: bool = False
+    path_bounds: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self, rescaling=Rescaling)
         check_integers(self, 1, "path_stride")
+        check_booleans(self, "exact_constants", "path_bounds")

@@ -26,6 +26,8 @@ class Head(nn.Module):
     ----------
     block_length : int
         Future steps that one token emits.
+    reads_outlook : bool
+        Whether it needs the outlook of tokens.
     """
 
     def __init__(self, projection: Projection, marginal: Marginal, dependence: Dependence) -> None:
@@ -38,6 +40,11 @@ class Head(nn.Module):
     def block_length(self) -> int:
         """Future steps that one token emits."""
         return self.projection.block_length
+
+    @property
+    def reads_outlook(self) -> bool:
+        """Whether it needs the outlook of tokens."""
+        return self.projection.reads_outlook
 
     def forward(self, state: Tensor, tokens: Tokens) -> Tensor:
         """Raw output ``[..., block_length, outputs]``.

@@ -1,13 +1,15 @@
 """From the state and the lag values of a token to raw output for each step of a block."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from lagllama_adapters.model.window import Tokens
 
-__all__ = ["Projection"]
+__all__ = ["LOG_GAIN", "Projection"]
 
-_LOG_GAIN = (-6.0, 3.0)  # limits: a bad step of training must not overflow
+LOG_GAIN = (-6.0, 3.0)  # limits: a bad step of training must not overflow
 # Steps per day, week or year at the usual frequencies.
 _SEASONS = (1, 12, 24, 7, 4, 48, 288, 52, 168, 96, 336, 365, 5, 144, 672, 30)
 
@@ -38,7 +40,16 @@ class Projection(nn.Module):
         Whether the state scales what it adds to the experts by a factor of its own, ``exp`` of a
         linear map. Noise is a hundredth of the spread of one series and all of that of another; a
         normed state reaches such ratios by a factor far more easily than by a sum.
+    further_experts : int
+        How many more the gate chooses among, which a subclass adds.
+
+    Attributes
+    ----------
+    reads_outlook : bool
+        Whether it needs the outlook of tokens.
     """
+
+    reads_outlook: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -51,12 +62,14 @@ class Projection(nn.Module):
         lag_experts: int = 0,
         locations: slice = slice(None),
         gain: bool = False,
+        further_experts: int = 0,
     ) -> None:
         super().__init__()
         self.block_length = block_length
         self.locations = locations
         self.proj = nn.Linear(d_model, block_length * outputs)
-        self.expert_gate = nn.Linear(d_model, lag_experts) if lag_experts else None
+        n_experts = lag_experts + further_experts
+        self.expert_gate = nn.Linear(d_model, n_experts) if lag_experts else None
         self.experts = (
             nn.Parameter(_seasonal_copies(lags_seq, lag_experts, block_length))
             if lag_experts
@@ -66,7 +79,9 @@ class Projection(nn.Module):
             if initial is not None:
                 self.proj.weight.mul_(0.1)
                 self.proj.bias.copy_(initial.repeat(block_length))
-            if self.experts is not None:
+            # Where there are others the maps stay exact: noise of as many lags as there are is
+            # a fifth of the scale, many steps of a series that hardly moves.
+            if self.experts is not None and not further_experts:
                 self.experts.add_(0.02 * torch.randn_like(self.experts))
         self.log_gain = nn.Linear(d_model, 1) if gain else None
         if self.log_gain is not None:
@@ -76,7 +91,7 @@ class Projection(nn.Module):
         """Raw output ``[..., block_length, outputs]``; see `Head.forward`."""
         raw: Tensor = self.proj(state).unflatten(-1, (self.block_length, -1))
         if self.log_gain is not None:
-            gain: Tensor = self.log_gain(state).clamp(*_LOG_GAIN).exp()
+            gain: Tensor = self.log_gain(state).clamp(*LOG_GAIN).exp()
             raw = raw * gain[..., None]
         if self.expert_gate is None or self.experts is None:
             return raw

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lagllama_adapters.model.config import QuantileConfig
-from lagllama_adapters.model.distributions import PiecewiseQuantile
+from lagllama_adapters.model.config import QuantileConfig, Tails
+from lagllama_adapters.model.distributions import NormalScoreQuantile, PiecewiseQuantile
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
 from lagllama_adapters.model.heads.head import Head
 from lagllama_adapters.model.heads.marginal import Marginal, Params
 from lagllama_adapters.model.heads.projection import Projection
+from lagllama_adapters.model.heads.seasonal_projection import SeasonalProjection
 
 __all__ = ["QuantileMarginal", "make"]
 
@@ -22,12 +23,15 @@ class QuantileMarginal(Marginal):
     ----------
     levels : tuple of float
         Ascending, in (0, 1).
+    tails : {"exponential", "normal", "normal_asinh"}
+        See `QuantileConfig`.
     """
 
     param_names = ("quantiles",)
 
-    def __init__(self, levels: tuple[float, ...]) -> None:
+    def __init__(self, levels: tuple[float, ...], tails: Tails = "exponential") -> None:
         self.levels = levels
+        self.tails = tails
 
     def params(self, raw: Tensor) -> Params:
         """Quantiles in ascending order, ``[..., block, n_levels]``.
@@ -37,8 +41,8 @@ class QuantileMarginal(Marginal):
         return (raw.sort(dim=-1).values,)
 
     def distribution(self, params: Params) -> Distribution:
-        """`PiecewiseQuantile` over ``[..., block]``."""
-        return PiecewiseQuantile(params[0], self._levels(params[0]))
+        """`PiecewiseQuantile` or `NormalScoreQuantile` over ``[..., block]``."""
+        return self._quantiles(params[0])
 
     def loss(self, raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
         """Pinball loss, twice its mean over the levels (an estimate of the CRPS)."""
@@ -48,18 +52,24 @@ class QuantileMarginal(Marginal):
         return error.abs().mean(-1) + error @ tilt
 
     def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
-        """By `PiecewiseQuantile.icdf_of_score`."""
-        values = params[0][..., : scores.shape[-1], :]
-        return PiecewiseQuantile(values, self._levels(values)).icdf_of_score(scores)
+        """By ``icdf_of_score`` of the distribution."""
+        return self._quantiles(params[0][..., : scores.shape[-1], :]).icdf_of_score(scores)
 
     def named(self, params: Params, facts: SeriesFacts) -> dict[str, Tensor]:
         """``q0.100`` and so on."""
-        quantiles = facts.unstandardise(params[0])
+        bounded = facts.bounded(params[0].mT, 0).mT
+        quantiles = facts.unstandardise(bounded)
         return {f"q{level:.3f}": quantiles[..., i] for i, level in enumerate(self.levels)}
 
     def is_in_data_units(self, name: str) -> bool:
         """Always."""
         return True
+
+    def _quantiles(self, values: Tensor) -> PiecewiseQuantile | NormalScoreQuantile:
+        levels = self._levels(values)
+        if self.tails == "exponential":
+            return PiecewiseQuantile(values, levels)
+        return NormalScoreQuantile(values, levels, asinh=self.tails == "normal_asinh")
 
     def _levels(self, like: Tensor) -> Tensor:
         # Not a buffer: casting the network to half precision must not round them.
@@ -70,14 +80,22 @@ class QuantileMarginal(Marginal):
 def make(config: QuantileConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration: a wide forecast around the experts, or around the median."""
     spread = 0.5 * torch.special.ndtri(torch.tensor(config.quantile_levels))
-    projection = Projection(
-        d_model,
-        len(config.quantile_levels),
-        config.block_length,
-        spread,
-        lags_seq=lags_seq,
-        lag_experts=config.lag_experts,
-        gain=config.gain,
-    )
+    sizes = (d_model, len(config.quantile_levels), config.block_length, spread)
+    projection: Projection
+    if config.copy_experts:
+        projection = SeasonalProjection(
+            *sizes,
+            lags_seq=lags_seq,
+            lag_experts=config.lag_experts,
+            gain=config.gain,
+            copy_experts=config.copy_experts,
+            spread_references=config.spread_references,
+            weigh_records=config.weigh_records,
+            climatology=config.climatology,
+        )
+    else:
+        projection = Projection(
+            *sizes, lags_seq=lags_seq, lag_experts=config.lag_experts, gain=config.gain
+        )
     dependence = BlockCopula(*config.copula, config.block_length)
-    return Head(projection, QuantileMarginal(config.quantile_levels), dependence)
+    return Head(projection, QuantileMarginal(config.quantile_levels, config.tails), dependence)

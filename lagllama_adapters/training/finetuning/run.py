@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
@@ -17,6 +17,7 @@ from lagllama_adapters.training.loop import accelerator_of, make_trainer
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.run_state import SaveState, interrupts, seedless_loader
 from lagllama_adapters.training.windows.batches import WindowBatches
+from lagllama_adapters.training.windows.lead import training_lead
 from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS
 
 __all__ = ["finetune"]
@@ -68,7 +69,7 @@ def finetune(
     """
     settings = settings or FinetuneSettings()
     config, target = model.config, torch.device(device or model.device)
-    context = LagLlamaPredictor(model).past_length(context_length) - config.max_lag
+    context = ForecastOptions(context_length=context_length).context_tokens(config)
     training, validation = hold_out(panel, settings.horizon, settings.validation_windows)
     with torch.inference_mode(False):  # or the copy could not be trained
         tuned = copy.deepcopy(model).to(target).train()
@@ -77,7 +78,7 @@ def finetune(
     batches = WindowBatches(
         training,
         replace(PLAIN_WINDOWS, min_observed=2, max_rollout=settings.rollout_length),
-        max_lag=config.max_lag,
+        lead=training_lead(config),
         steps=context + settings.rollout_length,
         block=config.block_length,
         batch_size=settings.batch_size,

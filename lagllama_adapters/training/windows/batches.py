@@ -17,6 +17,9 @@ from lagllama_adapters.training.windows.settings import WindowSettings
 
 __all__ = ["WindowBatches"]
 
+_MOST_RATE = 4.0  # of resampling, and its inverse
+_LEAST_TO_RESAMPLE, _LEAST_RESAMPLED = 24, 40  # values, before and after
+
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -34,7 +37,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         Series.
     settings : WindowSettings
         Drawing and augmentation.
-    max_lag, steps, block : int
+    lead, steps, block : int
         Values before the first token, tokens, and targets of the last token.
     batch_size : int
         Windows per batch.
@@ -61,7 +64,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         corpus: Corpus,
         settings: WindowSettings,
         *,
-        max_lag: int,
+        lead: int,
         steps: int,
         block: int,
         batch_size: int,
@@ -73,7 +76,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
     ) -> None:
         self.corpora = [corpus]
         self.settings = settings
-        self.max_lag, self.steps, self.block = max_lag, steps, block
+        self.lead, self.steps, self.block = lead, steps, block
         self.batch_size = batch_size
         self.seed = seed
         self.batches_per_step = batches_per_step
@@ -114,7 +117,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         -------
         dict
             ``values`` (float64 if a corpus is), ``observed``, ``inputs_observed``
-            ``[batch, max_lag + steps + block]``; ``forecast_start`` ``[batch]``; ``time_feat``
+            ``[batch, lead + steps + block]``; ``forecast_start`` ``[batch]``; ``time_feat``
             ``[batch, steps, 6]`` (0 where not known). With ``settings.min_steps``, ``steps`` is
             the batch's own.
         """
@@ -122,12 +125,13 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
         series = np.minimum(series, len(self._lengths) - 1)
         steps = self._steps(rng)
-        positions = self._positions(series, steps, rng)
-        values, observed = self._gather(series, positions)
+        positions, fraction = self._positions(series, steps, rng)
+        values, observed = self._gather_between(series, positions, fraction)
         forecast_start = self._forecast_start(positions, steps, rng)
         values, observed, dateless = self._augment(values, observed, rng)
+        dateless = dateless | (fraction > 0).any(1)
         inputs_observed = self._hide(observed, forecast_start, rng)
-        tokens = positions[:, self.max_lag : self.max_lag + steps]
+        tokens = positions[:, self.lead : self.lead + steps]
         arrays: dict[str, Any] = {
             "values": np.where(observed, values, 0.0).astype(self._dtype),
             "observed": observed,
@@ -145,8 +149,8 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
 
     def _positions(
         self, series: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """Steps of each window inside its series (may lie outside)."""
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Steps of each window inside its series (may lie outside), and fractions of a step."""
         length = self._lengths[series]
         stride = np.where(
             rng.random(len(series)) < self.settings.decimate, rng.integers(2, 7, len(series)), 1
@@ -156,17 +160,49 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         latest = np.maximum(length - 1 - stride, 0)  # at least one target remains
         earliest = np.minimum(first * stride, latest)
         last_token = rng.integers(earliest, latest + 1)
-        window = np.arange(self.max_lag + steps + self.block) - (self.max_lag + steps - 1)
-        return np.asarray(last_token[:, None] + stride[:, None] * window)
+        window = np.arange(self.lead + steps + self.block) - (self.lead + steps - 1)
+        if not self.settings.resample:
+            return last_token[:, None] + stride[:, None] * window, np.zeros((1, 1))
+        # At an odd rate a season of 24 becomes one of 11, of 37 or of 60 steps.
+        rate = np.exp(rng.uniform(-np.log(_MOST_RATE), np.log(_MOST_RATE), len(series)))
+        chosen = (rng.random(len(series)) < self.settings.resample) & (stride == 1)
+        chosen &= (length / rate >= _LEAST_RESAMPLED) & (length >= _LEAST_TO_RESAMPLE)
+        exact = last_token[:, None] + np.where(chosen, rate, stride)[:, None] * window
+        whole = np.floor(exact).astype(np.int64)
+        return whole, np.where(chosen[:, None], exact - whole, 0.0)
 
     def _forecast_start(
         self, positions: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         """Where the history ends, as an index into the window, with a few values before it."""
-        end = self.max_lag + steps
+        end = self.lead + steps
         available = (positions[:, :end] >= 0).sum(1)
         most = np.clip(available - self.settings.min_history, 0, self.settings.max_rollout)
-        return np.asarray(end - rng.integers(0, np.minimum(most, steps - 1) + 1))
+        recent = end - rng.integers(0, np.minimum(most, steps - 1) + 1)
+        if not self.settings.far_rollout:
+            return np.asarray(recent)
+        # A long forecast goes on from a loc, a scale and seasons that are hundreds of steps old.
+        room = np.minimum(np.maximum(available - self.block, 1), end - self.block)
+        most = np.minimum(room, self.settings.max_far_rollout)
+        drawn = np.exp(rng.random(len(recent)) * np.log(np.maximum(most, 2)))
+        far = end - drawn.astype(np.int64)
+        chosen = (rng.random(len(recent)) < self.settings.far_rollout) & (most > 2 * self.block)
+        return np.asarray(np.where(chosen, np.minimum(far, recent), recent))
+
+    def _gather_between(
+        self,
+        series: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+        fraction: npt.NDArray[np.float64],
+    ) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Values a fraction of a step after positions, on the line to the next ones."""
+        values, observed = self._gather(series, positions)
+        if not fraction.any():
+            return values, observed
+        after, known = self._gather(series, positions + (fraction > 0))
+        share = fraction.astype(self._dtype)
+        moved = np.where(fraction > 0, values + share * (after - values), values)
+        return moved, observed & known
 
     def _gather(
         self, series: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]

@@ -32,8 +32,14 @@ class WindowSettings:
     mix, time_flip, modulate, spike, censor, round, sign_flip : float
         Probability per window of each augmentation, in this order. Mixed and reversed windows lose
         their calendar.
-    freq_mask, freq_mix, flatten, truncate, hide, decimate, drop_calendar : float
-        Likewise; flattened windows are constant.
+    freq_mask, freq_mix, flatten, truncate, hide, decimate, resample, drop_calendar : float
+        Likewise; flattened windows are constant, decimated ones have each second to sixth value,
+        resampled ones a random rate, 1/4 to 4 values a step, and no calendar.
+    far_rollout : float
+        Probability per window that the forecast start lies much earlier, log-uniform up to
+        ``max_far_rollout`` tokens before the last.
+    max_far_rollout : int
+        Likewise.
     freq_mask_rate, freq_mix_rate : float
         Largest share of frequencies changed.
     freq_published : float
@@ -84,6 +90,9 @@ class WindowSettings:
     min_history: int = 1
     hide: float = 0.1
     decimate: float = 0.15
+    resample: float = 0.0
+    far_rollout: float = 0.0
+    max_far_rollout: int = 800
     drop_calendar: float = 0.2
 
     def __post_init__(self) -> None:
@@ -95,6 +104,7 @@ class WindowSettings:
             ("min_steps", 1),
             ("min_history", 1),
             ("max_rollout", 0),
+            ("max_far_rollout", 0),
         ):
             value = getattr(self, name)
             if value is not None and value < least:

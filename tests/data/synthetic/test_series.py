@@ -161,7 +161,7 @@ def test_a_corpus_holds_series_as_training_reads_them():
     np.testing.assert_array_equal(corpus.values, again.values)
     assert corpus.start == again.start
     batches = WindowBatches(
-        corpus, WindowSettings(), max_lag=40, steps=16, block=8, batch_size=64, seed=0
+        corpus, WindowSettings(), lead=40, steps=16, block=8, batch_size=64, seed=0
     )
     batch = batches.batch(0)
     assert batch["values"].isfinite().all()

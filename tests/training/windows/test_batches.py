@@ -16,7 +16,7 @@ from lagllama_adapters.training.windows.probabilities import series_probabilitie
 from lagllama_adapters.training.windows.settings import WindowSettings
 
 MAX_LAG, STEPS, BLOCK = 23, 24, 6
-SIZES = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
+SIZES = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 8, "seed": 0}
 PLAIN = WindowSettings(
     sign_flip=0, freq_mask=0, freq_mix=0, flatten=0, truncate=0, hide=0, decimate=0, drop_calendar=0
 )
@@ -30,7 +30,7 @@ def corpus(corpus_folder):
 @pytest.fixture
 def make_batches(corpus):
     def make(settings=PLAIN, batch_size=64, seed=0):
-        sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK}
+        sizes = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK}
         return WindowBatches(corpus, settings, batch_size=batch_size, seed=seed, **sizes)
 
     return make
@@ -85,7 +85,7 @@ def test_a_batch_depends_on_seed_and_index_alone(make_batches):
 def test_windows_of_a_packed_corpus_are_those_from_memory(corpus, corpus_folder, tmp_path):
     packed = Corpus.read(pack_corpus(corpus_folder, tmp_path / "packed"))
     assert isinstance(packed.values, np.memmap)
-    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 64, "seed": 0}
+    sizes = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 64, "seed": 0}
     memory, disk = (WindowBatches(c, WindowSettings(), **sizes) for c in (corpus, packed))
     for index in range(4):
         torch.testing.assert_close(memory.batch(index), disk.batch(index), rtol=0, atol=0)
@@ -311,7 +311,7 @@ def _ramp():
 
 
 def _batch_of_the_ramp(settings):
-    sizes = {"max_lag": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 200, "seed": 0}
+    sizes = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 200, "seed": 0}
     batch = WindowBatches(_ramp(), settings, **sizes).batch(0)
     return batch["values"].numpy(), batch["observed"].numpy()
 

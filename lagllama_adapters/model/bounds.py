@@ -1,0 +1,104 @@
+"""Limits of what sample paths may reach, from the extremes of a history."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["PathBounds", "is_constant", "path_bounds"]
+
+_LEAST_SHARE = 0.3  # of values on an extreme that bounds the paths
+_LEAST_VISITS = 5  # to it, apart from each other
+_WIDENING = 2.0  # of the envelope, in ranges of the history per root of its lengths ahead
+
+
+class PathBounds(NamedTuple):
+    """An envelope of the steps ahead, in scaled units before any transform.
+
+    Attributes
+    ----------
+    low, high : Tensor
+        ``[batch, 1]``: least and largest value of the history.
+    below, above : Tensor
+        ``[batch, 1]``: the range of the history, by which the envelope may leave the extremes; 0
+        where the history rests on that extreme again and again, as demand and solar power do on 0.
+    length : Tensor
+        ``[batch, 1]``: number of values of the history.
+    """
+
+    low: Tensor
+    high: Tensor
+    below: Tensor
+    above: Tensor
+    length: Tensor
+
+    def clamp(self, scaled: Tensor, first: int, asinh: bool) -> Tensor:
+        """Paths within the envelope.
+
+        Parameters
+        ----------
+        scaled : Tensor
+            ``[batch, ..., step]``, in the network's space.
+        first : int
+            Steps ahead of the first one, from 1.
+        asinh : bool
+            Whether that space is the asinh of scaled units.
+
+        Returns
+        -------
+        Tensor
+            As ``scaled``.
+        """
+        steps = scaled.shape[-1]
+        ahead = torch.arange(first, first + steps, dtype=self.low.dtype, device=scaled.device)
+        factor = 1 + _WIDENING * (ahead / self.length.clamp_min(1)).sqrt()
+        low, high = self.low - self.below * factor, self.high + self.above * factor
+        if asinh:
+            low, high = low.asinh(), high.asinh()
+        shape = (len(scaled), *([1] * (scaled.ndim - 2)), steps)
+        low, high = low.to(scaled).view(shape), high.to(scaled).view(shape)
+        return scaled.maximum(low).minimum(high)
+
+
+def path_bounds(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> PathBounds:
+    """Envelope of forecasts of histories.
+
+    Parameters
+    ----------
+    values, observed : Tensor
+        ``[batch, time]``; True where a value was observed.
+    loc, scale : Tensor
+        ``[batch, 1]``.
+
+    Returns
+    -------
+    PathBounds
+        Without limits for rows without observations.
+    """
+    count = observed.sum(1, keepdim=True)
+    low = values.masked_fill(~observed, torch.inf).amin(1, keepdim=True)
+    high = values.masked_fill(~observed, -torch.inf).amax(1, keepdim=True)
+    spread = (high - low) / scale
+    none = count == 0
+
+    def rests(extreme: Tensor) -> Tensor:
+        there = (values == extreme) & observed
+        visits = (there[:, 1:] & ~there[:, :-1]).sum(1, keepdim=True)
+        often = there.sum(1, keepdim=True) >= _LEAST_SHARE * count
+        return often & (visits >= _LEAST_VISITS)
+
+    unbounded = torch.finfo(values.dtype).max ** 0.25
+    return PathBounds(
+        ((low - loc) / scale).masked_fill(none, 0.0),
+        ((high - loc) / scale).masked_fill(none, 0.0),
+        spread.masked_fill(rests(low), 0.0).masked_fill(none, unbounded),
+        spread.masked_fill(rests(high), 0.0).masked_fill(none, unbounded),
+        count.to(values.dtype),
+    )
+
+
+def is_constant(values: Tensor, observed: Tensor) -> Tensor:
+    """Whether two or more values of a row were observed, all equal: ``[batch, 1]``, bool."""
+    low = values.masked_fill(~observed, torch.inf).amin(1, keepdim=True)
+    high = values.masked_fill(~observed, -torch.inf).amax(1, keepdim=True)
+    return (low == high) & (observed.sum(1, keepdim=True) >= 2)

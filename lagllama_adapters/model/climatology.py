@@ -1,0 +1,30 @@
+"""Quantiles of a history, whenever its values were."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["empirical_quantiles"]
+
+
+def empirical_quantiles(values: Tensor, observed: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Quantiles of each row's observed values.
+
+    Parameters
+    ----------
+    values, observed : Tensor
+        ``[batch, time]``; True where a value was observed.
+    levels : tuple of float
+        In (0, 1).
+
+    Returns
+    -------
+    Tensor
+        ``[batch, n_levels]``, linear between order statistics; inf in rows without observations.
+    """
+    ordered = values.masked_fill(~observed, torch.inf).sort(dim=1).values
+    last = (observed.sum(1, keepdim=True) - 1).clamp_min(0)
+    level = torch.tensor(levels, dtype=values.dtype, device=values.device)
+    position = level * last.to(values.dtype)
+    below = position.floor().long()
+    low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
+    return torch.where(low < torch.inf, torch.lerp(low, high, position - below), low)

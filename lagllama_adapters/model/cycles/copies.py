@@ -1,0 +1,125 @@
+"""Copies of cycles ahead of tokens, and mixtures of them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model.cycles.tables import MEANS, SHAPES
+from lagllama_adapters.model.seasons import N_PERIODS
+
+__all__ = ["COPY_EXPERTS", "Copies", "mix_copies", "record_of"]
+
+COPY_EXPERTS = (
+    "last",
+    "two",
+    "four",
+    "eight",
+    "sixteen",
+    "smooth",
+    "drift",
+    "level",
+    "level_four",
+    "step",
+)
+"""Kinds of forecasts per period.
+
+The last cycle, and means of the last 2, 4, 8 and 16; "smooth": the mean of four over a 72nd of
+a period on both sides, a longer one has more to average; "drift": the mean of two moved on by the
+change from the last cycle but one to the last, per cycle; "level": the last cycle moved by how much
+the last quarter of a period stands above that of one period before, "level_four" the mean of four
+likewise above those means, "step" the last cycle by how much the last value alone does. For the
+period 1 they are the last value, local means, and trends.
+"""
+
+
+class Copies(NamedTuple):
+    """Copies of cycles ahead of tokens, before a choice among them.
+
+    Attributes
+    ----------
+    shapes : Tensor
+        ``[..., block, 2 * 7]``: for each period the means over 1 to 16 cycles, the smooth one and
+        the drift.
+    moves : Tensor
+        ``[..., 2 * 3]``: for each period what "level", "level_four" and "step" add to theirs.
+    log_spread : Tensor
+        ``[..., block]``: log of the mean absolute change from cycle to cycle at each phase of the
+        first period, over its mean of all phases; 0 where it is not known.
+    log_records : Tensor
+        ``[..., 2 * 6]``: for each period logs of the mean absolute errors that the means over 1 to
+        16 cycles and the smooth one had one period ahead, until the token and the end of the
+        history, over the least of the period; 0 where none is known.
+    """
+
+    shapes: Tensor
+    moves: Tensor
+    log_spread: Tensor
+    log_records: Tensor
+
+
+def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Tensor:
+    """Weighted sum of copies.
+
+    Parameters
+    ----------
+    copies : Copies
+        Of tokens.
+    weights : Tensor
+        ``[..., 2 * len(experts)]``, those of the first period first.
+    experts : tuple of str
+        Some of `COPY_EXPERTS`.
+
+    Returns
+    -------
+    Tensor
+        ``[..., block]``.
+    """
+    on_shapes, on_moves, _ = _selection(experts, weights.dtype, weights.device)
+    shaped = (copies.shapes @ (weights @ on_shapes)[..., None]).squeeze(-1)
+    return shaped + (copies.moves * (weights @ on_moves)).sum(-1, keepdim=True)
+
+
+def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
+    """The record of each expert, or of the mean that it starts from.
+
+    Parameters
+    ----------
+    copies : Copies
+        Of tokens.
+    experts : tuple of str
+        Some of `COPY_EXPERTS`.
+
+    Returns
+    -------
+    Tensor
+        ``[..., 2 * len(experts)]``, see ``log_records``.
+    """
+    records = copies.log_records
+    return records @ _selection(experts, records.dtype, records.device)[2].T
+
+
+@lru_cache(maxsize=32)
+def _selection(
+    experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which shape, move and record each expert of each period has."""
+    shape_of = {"level": 0, "level_four": 2, "step": 0}
+    shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
+    move_of = {"level": 0, "level_four": 1, "step": 2}
+    record_of = shape_of | {"smooth": MEANS, "drift": 1}
+    with torch.inference_mode(False):  # kept for callers in any mode
+        on_shapes = torch.zeros(N_PERIODS, len(experts), N_PERIODS, SHAPES)
+        on_moves = torch.zeros(N_PERIODS, len(experts), N_PERIODS, len(move_of))
+        on_records = torch.zeros(N_PERIODS, len(experts), N_PERIODS, MEANS + 1)
+        for i, name in enumerate(experts):
+            for period in range(N_PERIODS):
+                on_shapes[period, i, period, shape_of[name]] = 1.0
+                on_records[period, i, period, record_of[name]] = 1.0
+                if name in move_of:
+                    on_moves[period, i, period, move_of[name]] = 1.0
+        return tuple(  # type: ignore[return-value]
+            part.flatten(2).flatten(0, 1).to(dtype=dtype, device=device)
+            for part in (on_shapes, on_moves, on_records)
+        )

@@ -1,0 +1,114 @@
+"""Where cycles are looked up, and what is made of the sums found there.
+
+For a period ``p`` the value of a step ahead is looked up at the same phase of the last cycle, in
+means over the last 1, 2, 4, 8 and 16 cycles. These means are running sums over steps of ``p``,
+built by doubling, so a forecast reads them at one place however many cycles they hold.
+"""
+
+import torch
+from torch import Tensor
+
+DOUBLINGS = 4
+MEANS = DOUBLINGS + 1
+SHAPES = MEANS + 2
+SMOOTH = 72  # part of a period over which phases are averaged on either side
+_FARTHEST = 6.0  # that a trend may carry a copy, in asinh space
+
+
+def rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``[batch, time, n]`` at ``[batch, ...]``: ``[batch, ..., n]``."""
+    first = torch.arange(len(table), device=table.device) * table.shape[1]
+    flat = (index + first.view(-1, *([1] * (index.ndim - 1)))).flatten()
+    return table.flatten(0, 1).index_select(0, flat).view(*index.shape, table.shape[-1])
+
+
+def columns(table: Tensor, index: Tensor) -> Tensor:
+    """Columns of ``[batch, 2, n, time]`` at ``[batch, 2, k]``: ``[batch, 2, n, k]``.
+
+    Negative ones are column 0, the time before the series.
+    """
+    shape = (*table.shape[:-1], index.shape[-1])
+    return table.gather(-1, index.clamp_min(0)[:, :, None].expand(shape))
+
+
+def same_phase(periods: Tensor, block: int) -> tuple[Tensor, Tensor]:
+    """For each step ahead: where its phase lies in the last cycle, and how many cycles ahead.
+
+    ``[batch, 2, block]`` each; the first is -period + 1 ... 0, relative to the token.
+    """
+    ahead = torch.arange(1, block + 1, device=periods.device)
+    cycle = -(-ahead // periods[..., None])
+    return ahead - periods[..., None] * cycle, cycle
+
+
+def means(sums: list[Tensor], dim: int) -> list[Tensor]:
+    """Means over 1 to 16 cycles; where none of them was observed, that over more."""
+    means: list[Tensor] = []
+    for total, count in (pair.unbind(dim) for pair in reversed(sums)):
+        mean = total / count.clamp_min(1)
+        means.append(torch.where(count > 0, mean, means[-1]) if means else mean)
+    return means[::-1]
+
+
+def increments(now: Tensor, before: Tensor, four_before: Tensor, dim: int = 2) -> Tensor:
+    """Values, their differences to one period before, and to the mean over 4 cycles there.
+
+    Each with 1 or 0 for whether there is one: six channels, along the dimension of the two of the
+    arguments.
+    """
+    value, mask = now.unbind(dim)
+    earlier, earlier_mask = before.unbind(dim)
+    total, count = four_before.unbind(dim)
+    both, known = mask * earlier_mask, mask * (count > 0)
+    rise, rise_four = value - earlier, value - total / count.clamp_min(1)
+    parts = (value, mask, rise * both, both, rise_four * known, known)
+    return torch.stack(parts, dim=dim)
+
+
+def steps_back(periods: Tensor) -> Tensor:
+    """``[batch, 2, 4]``: the steps back from a token at which `moves` reads totals."""
+    quarter = (periods // 4).clamp_min(1)
+    return torch.stack((0 * periods, quarter, periods, 2 * periods), dim=-1)
+
+
+def moves(totals: tuple[Tensor, ...]) -> list[Tensor]:
+    """Change from cycle to cycle, and what "level", "level_four" and "step" add.
+
+    Of eight channels ``[..., 4]``, read at `steps_back`.
+    """
+    total, n, rise, n_rise, rise_four, n_rise_four, value, mask = totals
+
+    def mean(x: Tensor, count: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
+        number = count[..., start] - count[..., end]
+        return (x[..., start] - x[..., end]) / number.clamp_min(1), number > 0
+
+    (now, now_known), (then, then_known) = mean(total, n, 0, 2), mean(total, n, 2, 3)
+    change = (now - then) * (now_known & then_known)
+    step = (value[..., 0] - value[..., 2]) * mask[..., 0] * mask[..., 2]
+    return [change, mean(rise, n_rise, 0, 1)[0], mean(rise_four, n_rise_four, 0, 1)[0], step]
+
+
+def smooth_centres(periods: Tensor, block: int) -> Tensor:
+    """Centres of the windows of "smooth", relative to tokens: ``[batch, 2, block]``.
+
+    Where a window would reach beyond the token it is that of one cycle before.
+    """
+    offset = same_phase(periods, block)[0]
+    period = periods[..., None]
+    return offset - period * (offset + period // SMOOTH > 0)
+
+
+def smoothed(window: Tensor, dim: int) -> Tensor:
+    """Mean of a window, whose sum and number lie along ``dim``."""
+    total, count = window.unbind(dim)
+    return total / count.clamp_min(1)
+
+
+def shapes(means: Tensor, smooth: Tensor, drift: Tensor) -> Tensor:
+    """``[..., 7]`` from the means ``[..., 5]``, the smooth one and the drift."""
+    return torch.cat((means, smooth[..., None], (means[..., 1] + drift)[..., None]), dim=-1)
+
+
+def carried(change: Tensor, cycle: Tensor) -> Tensor:
+    """By a change per cycle; the mean of two cycles lies half a cycle before the last."""
+    return (change * (cycle + 0.5)).clamp(-_FARTHEST, _FARTHEST)

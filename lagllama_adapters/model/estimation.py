@@ -1,0 +1,95 @@
+"""Estimation of what is held about a series: units, features, seasons, limits."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model.bounds import is_constant, path_bounds
+from lagllama_adapters.model.climatology import empirical_quantiles
+from lagllama_adapters.model.config import InputConfig, LagLlamaConfig, QuantileConfig
+from lagllama_adapters.model.facts import SeriesFacts
+from lagllama_adapters.model.scaler import location_and_scale
+from lagllama_adapters.model.seasons import measure_seasons, without_absurd
+from lagllama_adapters.model.series_features import (
+    relative_features,
+    seasonal_features,
+    shape_features,
+)
+
+__all__ = ["estimate_facts"]
+
+_CLAMP = 3.0  # of values in asinh space, for measures that one absurd reading must not spoil
+
+
+def estimate_facts(
+    config: LagLlamaConfig, values: Tensor, observed: Tensor, lead: int, dtype: torch.dtype
+) -> SeriesFacts:
+    """Estimate the facts of series from their histories.
+
+    Parameters
+    ----------
+    config : LagLlamaConfig
+        Says which facts the weights use.
+    values, observed : Tensor
+        ``[batch, time]``: the history; bool, True where a value was observed.
+    lead : int
+        Values at the beginning from which seasons are measured alone: those that no lag of a token
+        reaches.
+    dtype : torch.dtype
+        Of the network.
+
+    Returns
+    -------
+    SeriesFacts
+        Loc and scale in the dtype of ``values``, features in that of the network.
+    """
+    inputs, recent, known = config.inputs, values[:, lead:], observed[:, lead:]
+    loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
+    units = SeriesFacts(
+        loc, scale, loc, inputs.imputation, inputs.input_transform, inputs.input_limit
+    )
+    features = [_shape(inputs, recent, known, loc, scale)]
+    seasons, last, climatology = None, None, None
+    if inputs.season_reach:
+        first = int(observed.any(0).to(torch.int8).argmax())  # before it there is padding alone
+        scaled = ((values[:, first:] - loc) / scale).asinh()
+        distances = inputs.repeat_features
+        seasons = measure_seasons(
+            scaled, observed[:, first:], config.block_length, distances=distances
+        )
+        features += [seasons.features, seasons.repeats]
+        last = observed.shape[1] - 1 - observed.flip(1).to(torch.int8).argmax(1, keepdim=True)
+    if isinstance(config.head, QuantileConfig) and config.head.climatology:
+        quantiles = empirical_quantiles(recent, known, config.head.quantile_levels)
+        quantiles = units.standardise(quantiles, quantiles.isfinite())
+        climatology = units.as_inputs(quantiles).to(dtype)
+    return replace(
+        units,
+        features=torch.cat(features, dim=1).to(dtype),
+        constant=is_constant(recent, known) if config.sampling.exact_constants else None,
+        seasons=seasons,
+        last=last,
+        climatology=climatology,
+        bounds=path_bounds(recent, known, loc, scale) if config.sampling.path_bounds else None,
+    )
+
+
+def _shape(
+    inputs: InputConfig, values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor
+) -> Tensor:
+    """``[batch, n]``: features of the shape of histories, and of seasons that are given."""
+    if inputs.scale_features == "log":
+        features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
+    elif inputs.scale_features == "relative":
+        features = relative_features(values, observed, loc, scale)
+    else:
+        features = shape_features(values, observed, loc, scale)
+    if not inputs.season_features:
+        return features
+    unit = scale
+    if inputs.scale_features == "shape":
+        values, unit = ((values - loc) / scale).asinh(), torch.ones_like(scale)
+        observed, values = without_absurd(values, observed), values.clamp(-_CLAMP, _CLAMP)
+    seasonal = seasonal_features(values, observed, unit, inputs.season_features)
+    return torch.cat((features, seasonal), dim=1)

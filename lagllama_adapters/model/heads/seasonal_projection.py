@@ -1,0 +1,130 @@
+"""Raw output that leans on the measured seasons of a series."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lagllama_adapters.model.cycles import mix_copies, record_of
+from lagllama_adapters.model.heads.projection import LOG_GAIN, Projection
+from lagllama_adapters.model.outlook import Ahead
+from lagllama_adapters.model.seasons import N_PERIODS
+from lagllama_adapters.model.window import Tokens
+
+__all__ = ["SeasonalProjection"]
+
+_SHARE = -1.0  # log odds of the history's own quantiles where nothing is better
+_POWER = 1.5  # its softplus is 1.7: an error a third larger has two thirds of the weight
+
+
+class SeasonalProjection(Projection):
+    """Quantiles around a mixture of lag maps and copies of cycles, in proportion to naive errors.
+
+    Step h of a block has the quantiles ``(1 - c) (location + factor * offsets) + c * climatology``:
+    the location is a convex mixture of experts, the factor a gain of the state times powers of what
+    naive forecasts missed on the history, and the climatology the quantiles of the history itself.
+
+    Parameters
+    ----------
+    d_model, outputs, block_length, initial, lags_seq, lag_experts, gain
+        As `Projection`.
+    copy_experts : tuple of str
+        Some of `COPY_EXPERTS`, for each measured season.
+    spread_references : bool
+        Whether the factor has a geometric mean of 1 and the errors of two naive forecasts, with
+        exponents of the state, and a power, 0 to 1, of how much each phase of the season changes.
+    weigh_records : bool
+        Whether the odds of a copy fall with a learned power of its error on the history.
+    climatology : bool
+        Whether c is more than 0. It falls with how much better naive forecasts were on the history
+        than any other of its values, and where a phase changes less than others do.
+    """
+
+    reads_outlook = True
+
+    def __init__(
+        self,
+        d_model: int,
+        outputs: int,
+        block_length: int,
+        initial: Tensor,
+        *,
+        lags_seq: tuple[int, ...],
+        lag_experts: int,
+        gain: bool,
+        copy_experts: tuple[str, ...],
+        spread_references: bool,
+        weigh_records: bool,
+        climatology: bool,
+    ) -> None:
+        n_copies = N_PERIODS * len(copy_experts)
+        super().__init__(
+            d_model,
+            outputs,
+            block_length,
+            initial,
+            lags_seq=lags_seq,
+            lag_experts=lag_experts,
+            gain=gain,
+            further_experts=n_copies,
+        )
+        self.copy_experts, self.n_lag_experts = copy_experts, lag_experts
+        self.spread_power = nn.Linear(d_model, 4) if spread_references else None
+        self.record_power = nn.Parameter(torch.full((n_copies,), _POWER)) if weigh_records else None
+        self.climatology_gate = nn.Linear(d_model, block_length) if climatology else None
+        self.climatology_power = nn.Parameter(torch.tensor(_POWER)) if climatology else None
+
+    def forward(self, state: Tensor, tokens: Tokens) -> Tensor:
+        """Raw output ``[..., block_length, outputs]``; see `Head.forward`."""
+        assert tokens.outlook is not None
+        ahead = tokens.outlook.read()
+        location = self._location(state, tokens.lag_values, ahead)
+        offsets: Tensor = self.proj(state).unflatten(-1, (self.block_length, -1)).to(location)
+        factor = self._log_factor(state, ahead).exp().to(location)
+        if ahead.climatology is None:
+            return torch.addcmul(location[..., None], offsets, factor[..., None])
+        share = self._share(state, ahead).to(location)
+        rest = 1 - share
+        climatology = ahead.climatology.to(location)
+        raw = torch.addcmul((location * rest)[..., None], share[..., None], climatology)
+        return torch.addcmul(raw, offsets, (factor * rest)[..., None])
+
+    def _location(self, state: Tensor, lag_values: Tensor, ahead: Ahead) -> Tensor:
+        """Mixture of the experts, ``[..., block_length]``."""
+        assert self.expert_gate is not None
+        assert self.experts is not None
+        n, gate = self.n_lag_experts, self.expert_gate(state)
+        if self.record_power is not None:
+            doubt = record_of(ahead.copies, self.copy_experts) * F.softplus(self.record_power)
+            gate = gate - F.pad(doubt, (n, 0)).to(gate)
+        gate = gate.softmax(-1)
+        maps = (lag_values @ self.experts).unflatten(-1, (n, self.block_length))
+        location: Tensor = (gate[..., None, :n] @ maps).squeeze(-2)
+        of_copies = gate[..., n:].to(lag_values)
+        return location + mix_copies(ahead.copies, of_copies, self.copy_experts)
+
+    def _log_factor(self, state: Tensor, ahead: Ahead) -> Tensor:
+        """Of the offsets, ``[..., block_length or 1]``."""
+        log_factor = state.new_zeros(1)
+        if self.log_gain is not None:
+            log_factor = self.log_gain(state).clamp(*LOG_GAIN)
+        if self.spread_power is None:
+            return log_factor
+        power = self.spread_power(state).to(ahead.log_errors)
+        share = power[..., :3].softmax(-1)  # the first one is that of 1, whose log is 0
+        of_errors = (share[..., None, 1:] @ ahead.log_errors[..., :2, :]).squeeze(-2)
+        by_phase = (power[..., 3:] - 1.0).sigmoid() * ahead.copies.log_spread
+        log_spread: Tensor = of_errors + by_phase
+        return log_factor + log_spread
+
+    def _share(self, state: Tensor, ahead: Ahead) -> Tensor:
+        """Of the history's own quantiles, ``[..., block_length]``."""
+        assert self.climatology_gate is not None
+        assert self.climatology_power is not None
+        naive = ahead.log_errors[..., :2, :].amin(-2)
+        advantage = (ahead.log_errors[..., 2, :] - naive).clamp_min(0)
+        calm = ahead.copies.log_spread.clamp(max=0)
+        logit = self.climatology_gate(state).to(advantage) + _SHARE
+        share: Tensor = (
+            logit - F.softplus(self.climatology_power) * advantage + 2 * calm
+        ).sigmoid()
+        return share

@@ -1,0 +1,110 @@
+"""What the values before a token tell of the steps after it, without the network."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from lagllama_adapters.model.cycles import Copies, CycleHistory, CyclePaths
+from lagllama_adapters.model.facts import SeriesFacts
+
+__all__ = ["Ahead", "HistoryOutlook", "Outlook", "PathOutlook"]
+
+
+class Ahead(NamedTuple):
+    """Naive forecasts of the block after each token, and how good they were.
+
+    Attributes
+    ----------
+    copies : Copies
+        Of the tokens.
+    log_errors : Tensor
+        ``[..., 3, block]``, see `Seasons`; broadcasts with the tokens.
+    climatology : Tensor or None
+        ``[..., 1, levels]``: quantiles of the history, in the network's space, where the head mixes
+        with them; broadcasts with the tokens.
+    """
+
+    copies: Copies
+    log_errors: Tensor
+    climatology: Tensor | None
+
+
+class Outlook(Protocol):
+    """`Ahead` of some tokens, worked out when a head asks for it.
+
+    Most callers read the output of the last token alone, whose outlook costs a fraction of that of
+    all.
+    """
+
+    def __getitem__(self, index: object) -> "Outlook":
+        """Of the tokens at an index."""
+
+    def read(self) -> Ahead:
+        """Work it out."""
+
+
+@dataclass(frozen=True)
+class HistoryOutlook:
+    """Of tokens whose values are all known.
+
+    Attributes
+    ----------
+    cycles : CycleHistory
+        Of the series.
+    facts : SeriesFacts
+        Of the series.
+    positions : Tensor
+        ``[batch, token]`` or ``[batch]``, int64, of the tokens in the series.
+    """
+
+    cycles: CycleHistory
+    facts: SeriesFacts
+    positions: Tensor
+
+    def __getitem__(self, index: object) -> "HistoryOutlook":
+        """Of the tokens at an index into ``[batch, token]`` that keeps all of the batch."""
+        return HistoryOutlook(self.cycles, self.facts, self.positions[index])  # type: ignore[index]
+
+    def read(self) -> Ahead:
+        """`Ahead` of the tokens."""
+        if self.positions.ndim == 2:
+            return _ahead(self.cycles.ahead(self.positions), self.facts)
+        copies = self.cycles.ahead(self.positions[:, None])
+        return _ahead(Copies(*(part[:, 0] for part in copies)), self.facts)
+
+
+@dataclass(frozen=True)
+class PathOutlook:
+    """Of the last sampled step of each path, ``[series, path]``: whatever token asks is that one.
+
+    Attributes
+    ----------
+    cycles : CyclePaths
+        Of the paths.
+    facts : SeriesFacts
+        Of the series.
+    """
+
+    cycles: CyclePaths
+    facts: SeriesFacts
+
+    def __getitem__(self, index: object) -> "PathOutlook":
+        """The same one; the index must be that of the last token."""
+        if index != -1:
+            raise IndexError(f"outlook of paths: got the index {index}, expected -1, the last step")
+        return self
+
+    def read(self) -> Ahead:
+        """`Ahead` of the last step."""
+        return _ahead(self.cycles.ahead(), self.facts)
+
+
+def _ahead(copies: Copies, facts: SeriesFacts) -> Ahead:
+    assert facts.seasons is not None
+    lead = (len(facts.loc), *([1] * (copies.log_spread.ndim - 2)))
+    log_errors = facts.seasons.log_errors.to(copies.log_spread)
+    climatology = facts.climatology
+    if climatology is not None:
+        climatology = climatology.view(*lead, 1, -1)
+    return Ahead(copies, log_errors.view(*lead, *log_errors.shape[1:]), climatology)

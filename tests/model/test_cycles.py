@@ -1,0 +1,190 @@
+import math
+
+import pytest
+import torch
+
+from lagllama_adapters.inference.noise import draw_scores
+from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
+from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import (
+    DecoderConfig,
+    InputConfig,
+    QuantileConfig,
+    SamplingConfig,
+)
+from lagllama_adapters.model.cycles import COPY_EXPERTS, CycleHistory, mix_copies
+
+CONFIG = LagLlamaConfig(
+    inputs=InputConfig(
+        lags_seq=(*range(12), 13, 23, 24, 47),
+        scale_floor="cascade",
+        imputation="scaled_zero",
+        observed_indicators=True,
+        input_transform="asinh",
+        scale_features="shape",
+        input_limit=5.0,
+        season_reach=150,
+        repeat_features=(1, 7, 12, 168),
+    ),
+    decoder=DecoderConfig(
+        n_layer=2,
+        n_head=2,
+        n_embd_per_head=8,
+        mlp_multiple_of=8,
+        context_length=24,
+        max_context_length=96,
+        attention_window=32,
+    ),
+    head=QuantileConfig(
+        block_length=12,
+        quantile_levels=(0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
+        copula=(0.35, 0.97, 0.3),
+        lag_experts=5,
+        gain=True,
+        tails="normal_asinh",
+        copy_experts=COPY_EXPERTS,
+        spread_references=True,
+        weigh_records=True,
+        climatology=True,
+    ),
+    sampling=SamplingConfig(path_stride=4, exact_constants=True, path_bounds=True),
+)
+
+
+def _histories(length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    t = torch.arange(length).double()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(5, length, generator=generator, dtype=torch.float64)
+    values = torch.stack(
+        (
+            torch.sin(2 * math.pi * t / 17) + 0.1 * noise[0],
+            noise[1].cumsum(0),
+            torch.sin(2 * math.pi * t / 5) + t / 50,
+            noise[3],
+            noise[4, :60].repeat(3)[:length] + 0.2 * noise[4],
+        )
+    )
+    observed = torch.ones_like(values).bool()
+    observed[1, :100], observed[2, ::7], observed[3, 60:80] = False, False, False
+    return torch.where(observed, values, 0.0), observed
+
+
+def test_paths_that_read_their_own_cycles_are_those_of_the_slow_sampler() -> None:
+    torch.manual_seed(0)
+    model = LagLlama(CONFIG).double().eval()
+    for p in model.parameters():
+        p.data += 0.05 * torch.randn_like(p)
+    values, observed = _histories(174)
+    calendar = torch.randn(5, 24 + 61, 6, dtype=torch.float64)
+    history = History(values, observed, calendar, 24)
+    scores = draw_scores(model.head, 0, [b"a", b"b", b"c", b"d", b"e"], 7, 60)
+    facts = model.series_facts(values, observed)
+    assert facts.seasons is not None
+    assert {17, 5, 1, 60} <= set(facts.seasons.periods.flatten().tolist())  # below, at, above
+    fast = sample_paths(model, history, scores)
+    torch.testing.assert_close(
+        fast, sample_paths_uncached(model, history, scores), rtol=0, atol=1e-9
+    )
+
+
+def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str, list[float]]:
+    """`COPY_EXPERTS` by their definitions."""
+
+    def at(i: int) -> float | None:
+        return x[i] if i >= 0 else None
+
+    def mean(found: list[float | None]) -> float | None:
+        known = [v for v in found if v is not None]
+        return sum(known) / len(known) if known else None
+
+    def cycles(i: int, n: int) -> float:
+        while n < 16 and mean([at(i - k * p) for k in range(n)]) is None:
+            n *= 2
+        return mean([at(i - k * p) for k in range(n)]) or 0.0
+
+    def rises(of: int) -> float:
+        found = []
+        for i in range(t - max(p // 4, 1) + 1, t + 1):
+            then, now = mean([at(i - (k + 1) * p) for k in range(of)]), at(i)
+            found.append(None if then is None or now is None else now - then)
+        return mean(found) or 0.0
+
+    now, then = mean([at(t - i) for i in range(p)]), mean([at(t - p - i) for i in range(p)])
+    change = 0.0 if now is None or then is None else now - then
+    a, b = at(t), at(t - p)
+    step = 0.0 if a is None or b is None else a - b
+    result: dict[str, list[float]] = {name: [] for name in COPY_EXPERTS}
+    for h in range(1, block + 1):
+        cycle = -(-h // p)
+        i = t + h - p * cycle
+        means = [cycles(i, n) for n in (1, 2, 4, 8, 16)]
+        width = p // 72
+        centre = i - p * (i + width > t)
+        near = [at(j - k * p) for j in range(centre - width, centre + width + 1) for k in range(4)]
+        smooth = mean(near) or 0.0
+        drift = max(-6.0, min(6.0, change * (cycle + 0.5)))
+        moved = (means[0] + rises(1), means[2] + rises(4), means[0] + step)
+        for name, value in zip(
+            COPY_EXPERTS, (*means, smooth, means[1] + drift, *moved), strict=True
+        ):
+            result[name].append(value)
+    return result
+
+
+@pytest.mark.parametrize("period", [1, 3, 7, 30, 40, 80])
+def test_copies_are_their_definitions(period: int) -> None:
+    generator = torch.Generator().manual_seed(period)
+    x = torch.randn(1, 300, generator=generator, dtype=torch.float64)
+    observed = torch.rand(1, 300, generator=generator) < 0.7
+    periods, last = torch.tensor([[period, period]]), torch.tensor([[299]])
+    history = CycleHistory(x, observed, periods, last, block=12)
+    copies = history.ahead(torch.tensor([[40, 299]]))
+    plain = [float(v) if o else None for v, o in zip(x[0], observed[0], strict=True)]
+    for row, t in enumerate((40, 299)):
+        expected = _slow_copies(plain, t, period, 12)
+        for i, name in enumerate(COPY_EXPERTS):
+            for which in range(2):
+                weights = torch.zeros(1, 2, 2 * len(COPY_EXPERTS), dtype=torch.float64)
+                weights[..., which * len(COPY_EXPERTS) + i] = 1
+                found = mix_copies(copies, weights, COPY_EXPERTS)[0, row]
+                torch.testing.assert_close(
+                    found, torch.tensor(expected[name], dtype=torch.float64), msg=name
+                )
+
+
+def test_spread_follows_the_phase_and_not_what_comes_after_the_token() -> None:
+    t = torch.arange(24 * 10)
+    generator = torch.Generator().manual_seed(0)
+    day = (t % 24 >= 12).double()
+    x = (day * (1 + 0.3 * torch.randn(len(t), generator=generator, dtype=torch.float64)))[None]
+    observed = torch.ones_like(x).bool()
+    periods, last = torch.tensor([[24, 1]]), torch.tensor([[239]])
+    position = torch.tensor([[143]])
+    spread = CycleHistory(x, observed, periods, last, 24).log_spread(position)[0, 0]
+    assert spread[1:11].exp().max() < 0.03
+    assert spread[13:23].exp().min() > 0.5
+    later = x.clone()
+    later[:, 144:] += 100
+    again = CycleHistory(later, observed, periods, last, 24).log_spread(position)[0, 0]
+    torch.testing.assert_close(again, spread)
+
+
+def test_records_are_errors_of_the_history_up_to_the_token() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 24, generator=generator, dtype=torch.float64).repeat(1, 12)
+    x = x + 0.3 * torch.randn(1, 288, generator=generator, dtype=torch.float64)
+    observed = torch.ones_like(x).bool()
+    periods, last = torch.tensor([[24, 1]]), torch.tensor([[199]])
+    copies = CycleHistory(x, observed, periods, last, 12).ahead(torch.tensor([[150, 199, 287]]))
+    records = copies.log_records[0]
+    torch.testing.assert_close(records[1], records[2])  # the history ends there
+    assert records.unflatten(-1, (2, -1)).amin(-1).flatten().tolist() == [0] * 6
+    errors = []
+    for n in (1, 2, 4, 8, 16):
+        found = []
+        for i in range(24, 200):
+            then = [x[0, i - k * 24] for k in range(1, n + 1) if i - k * 24 >= 0]
+            found.append(abs(x[0, i] - sum(then) / len(then)))
+        errors.append(sum(found) / len(found))
+    expected = torch.stack(errors).log()
+    torch.testing.assert_close(records[1, :5], expected - expected.min())

@@ -1,0 +1,75 @@
+import math
+
+import pytest
+import torch
+
+from lagllama_adapters.model.seasons import measure_seasons
+
+
+def _season(length: int, period: float, noise: float, trend: float = 0.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    t = torch.arange(length).double()
+    x = torch.sin(2 * math.pi * t / period) + trend * t / length
+    return x + noise * torch.randn(8, length, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("length", "period", "noise", "trend"),
+    [
+        (400, 24, 0.05, 0.0),
+        (400, 24, 0.4, 0.0),
+        (1188, 24, 0.3, 5.0),
+        (60, 12, 0.3, 0.0),
+        (40, 4, 0.3, 2.0),
+        (300, 11, 0.2, 0.0),
+        (300, 37, 0.2, 0.0),
+        (5000, 1440, 0.2, 0.0),
+        (17_600, 8766, 0.2, 0.0),
+    ],
+)
+def test_period_is_found(length: int, period: int, noise: float, trend: float) -> None:
+    x = _season(length, period, noise, trend)
+    found = measure_seasons(x, torch.ones_like(x).bool(), 48).periods[:, 0]
+    assert ((found - period).abs() <= 0.03 * period).sum() >= 6
+
+
+def test_no_period_in_a_random_walk_is_said() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(32, 500, generator=generator, dtype=torch.float64).cumsum(1)
+    x = x / x.std(1, keepdim=True)
+    found = measure_seasons(x, torch.ones_like(x).bool(), 48)
+    none = found.periods == 1
+    assert none.any()
+    assert (found.features.view(32, 2, -1)[none] == 0).all()
+
+
+def test_missing_values_and_one_absurd_reading_change_little() -> None:
+    x = _season(400, 24, 0.1)
+    observed = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.8
+    plain = measure_seasons(x, observed, 48)
+    assert (plain.periods[:, 0] == 24).all()
+    absurd = x.clone()
+    absurd[:, 40] = 9.0  # asinh of 4,000 scales
+    other = measure_seasons(absurd, observed, 48)
+    assert (other.periods[:, 0] == 24).all()
+    torch.testing.assert_close(other.log_errors, plain.log_errors, rtol=0, atol=0.05)
+
+
+def test_errors_are_those_of_naive_forecasts() -> None:
+    x = _season(400, 24, 0.1)
+    x = x - x.mean(1, keepdim=True)
+    found = measure_seasons(x, torch.ones_like(x).bool(), 48)
+    for h in (1, 7, 40):
+        persistence = (x[:, h:] - x[:, :-h]).square().mean(1).sqrt().log()
+        seasonal = 24 * (-(-h // 24))
+        copied = (x[:, seasonal:] - x[:, :-seasonal]).square().mean(1).sqrt().log()
+        torch.testing.assert_close(found.log_errors[:, 0, h - 1], persistence, rtol=0, atol=0.02)
+        torch.testing.assert_close(found.log_errors[:, 1, h - 1], copied, rtol=0, atol=0.02)
+
+
+def test_season_length_that_is_given_comes_first() -> None:
+    x = _season(400, 24, 0.1)
+    given = torch.tensor([48, 0, 7, 0, 0, 0, 0, 0])
+    found = measure_seasons(x, torch.ones_like(x).bool(), 48, given).periods
+    assert found[:, 0].tolist() == [48, 24, 7, 24, 24, 24, 24, 24]
+    assert found[0, 1] == 24
