@@ -116,6 +116,9 @@ class LagLlamaModel(TunableModel):
     dtype : {"float32", "bfloat16"}, optional
         Type in which the network forecasts; that of its weights if None. ``"bfloat16"`` is faster
         on hardware that has it; scaling and samples keep their precision, and so does fine-tuning.
+    season_length : int, optional
+        A season of the series in steps that is known, 2 or more, which forecasts lean on instead of
+        the one that is measured; None: that one.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -150,6 +153,7 @@ class LagLlamaModel(TunableModel):
     # Models that were saved before these were parameters do not hold them.
     sign_flip: bool = False
     max_paths: int | None = None
+    season_length: int | None = None
     dtype: str | None = None
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
@@ -169,6 +173,7 @@ class LagLlamaModel(TunableModel):
         sign_flip: bool = False,
         max_paths: int | None = None,
         dtype: str | None = None,
+        season_length: int | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -179,10 +184,12 @@ class LagLlamaModel(TunableModel):
             sign_flip=sign_flip,
             context_length=context_length,
             max_paths=max_paths,
+            season_length=season_length,
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint)
         past_length = config.past_length(options.context_tokens(config))
+        options.known_season(config)
         context_length = options.context_length
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.
@@ -192,6 +199,7 @@ class LagLlamaModel(TunableModel):
         params["checkpoint"] = checkpoint
         params["context_length"] = context_length
         params["max_paths"] = options.max_paths
+        params["season_length"] = options.season_length
         params["dtype"] = dtype
         if input_chunk_length is None:
             params["input_chunk_length"] = (1, past_length)
@@ -214,6 +222,7 @@ class LagLlamaModel(TunableModel):
         self.keep_best = keep_best
         self.sign_flip = sign_flip
         self.max_paths = options.max_paths
+        self.season_length = options.season_length
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -238,7 +247,7 @@ class LagLlamaModel(TunableModel):
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
-        choices += ["sign_flip", "max_paths", "dtype"]
+        choices += ["sign_flip", "max_paths", "season_length", "dtype"]
         return [*super()._ckpt_skipped_params, *choices]
 
     def predict_from_dataset(
@@ -364,6 +373,7 @@ class LagLlamaModel(TunableModel):
             point_forecast=self.point_forecast,
             sign_flip=self.sign_flip,
             max_paths=self.max_paths,
+            season_length=self.season_length,
             dtype=self.dtype,
             **self.pl_module_params,
         )

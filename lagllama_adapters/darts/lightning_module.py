@@ -49,6 +49,8 @@ class LagLlamaModule(TunedModule):
         Whether forecasts are the medians of many paths instead of the paths.
     sign_flip : bool
         Whether half of the paths come from the negated history.
+    season_length : int or None
+        A season in steps that is known.
     max_paths : int or None
         Most paths computed at a time.
     dtype : {"float32", "bfloat16"} or None
@@ -67,6 +69,7 @@ class LagLlamaModule(TunedModule):
         point_forecast: bool = False,
         sign_flip: bool = False,
         max_paths: int | None = None,
+        season_length: int | None = None,
         dtype: str | None = None,
         optimizer_cls: type[torch.optim.Optimizer] | None = None,
         **kwargs: Any,
@@ -82,6 +85,7 @@ class LagLlamaModule(TunedModule):
         self.point_forecast = point_forecast
         self.sign_flip = sign_flip
         self.max_paths = max_paths
+        self.season_length = season_length
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
@@ -169,6 +173,7 @@ class LagLlamaModule(TunedModule):
             sign_flip=self.sign_flip,
             context_length=self.context_length,
             max_paths=self.max_paths,
+            season_length=self.season_length,
             seed=0 if point else seed,
         )
 

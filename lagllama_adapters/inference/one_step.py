@@ -73,7 +73,7 @@ def one_step_samples(
     """
     longest = max(steps)
     samples = np.full((len(panel), options.num_samples, longest), np.nan, panel.dtype)
-    context = options.context_tokens(model.config)
+    context, season = options.context_tokens(model.config), options.known_season(model.config)
     passes = [
         _Pass(row, first, min(stop, len(series)))
         for row, series in enumerate(panel)
@@ -94,7 +94,9 @@ def one_step_samples(
             batch = passes[start : start + at_once]
             noise = [scores[row][:, first:stop] for row, first, stop in batch]
             read, states = apply_all(branch.steps, panel.take([row for row, _, _ in batch]))
-            drawn = undo_all(branch.steps, _forecast(model, read, batch, noise, context), states)
+            drawn = undo_all(
+                branch.steps, _forecast(model, read, batch, noise, context, season), states
+            )
             for (row, first, stop), values in zip(batch, drawn, strict=True):
                 begin = first - (len(panel[row]) - longest)  # position in the result
                 left = max(begin, longest - steps[row])
@@ -114,7 +116,12 @@ def _passes(length: int) -> Iterator[tuple[int, int]]:
 
 @torch.inference_mode()
 def _forecast(
-    model: LagLlama, panel: Panel, batch: list[_Pass], noise: list[Tensor], context: int
+    model: LagLlama,
+    panel: Panel,
+    batch: list[_Pass],
+    noise: list[Tensor],
+    context: int,
+    season_length: int | None,
 ) -> Floats:
     """Samples ``[pass, sample, _STEPS]``; those beyond the end of a pass mean nothing.
 
@@ -144,6 +151,7 @@ def _forecast(
         calendar,
         steps=context + _STEPS - 1,
         forecast_start=length,
+        season_length=season_length,
     )
     facts, tokens = model.read(window)
     raw, marginal = model.decode(tokens), model.head.marginal

@@ -44,6 +44,9 @@ class ForecastOptions:
         itself takes no more than ``max_paths`` at a time.
     seed : int, optional
         Seed of the paths; None: a fresh one each time.
+    season_length : int, optional
+        A season of all series in steps that is known, 2 or more: forecasts lean on it instead of
+        the one measured, in series whose history holds two of it. None: as measured.
     rescale_each_step : bool, optional
         True: the published procedure, which re-encodes each path with loc and scale re-estimated
         at every step (slow; for comparison). None: as the checkpoint says.
@@ -51,8 +54,8 @@ class ForecastOptions:
     Raises
     ------
     ValueError
-        For a count that is not a positive integer, an unknown ``sampling``, a seed that is not an
-        integer, or a switch that is not a bool.
+        For a count that is not a positive integer, a season below 2, an unknown ``sampling``, a
+        seed that is not an integer, or a switch that is not a bool.
     """
 
     num_samples: int = 100
@@ -62,15 +65,19 @@ class ForecastOptions:
     max_paths: int | None = None
     batch_size: int = 256
     seed: int | None = None
+    season_length: int | None = None
     rescale_each_step: bool | None = None
 
     def __post_init__(self) -> None:
         check_sampling(self.sampling)
-        for name in ("num_samples", "context_length", "max_paths", "batch_size"):
+        optional = ("context_length", "max_paths", "season_length")
+        for name in ("num_samples", "batch_size", *optional):
             value = getattr(self, name)
-            if value is None and name in ("context_length", "max_paths"):
+            if value is None and name in optional:
                 continue
             object.__setattr__(self, name, positive_integer(name, value))
+        if self.season_length == 1:
+            raise ValueError("season_length: got 1, expected 2 steps or more, or None")
         if self.seed is not None:
             object.__setattr__(self, "seed", _checked_seed(self.seed))
         if not isinstance(self.sign_flip, bool):
@@ -79,6 +86,21 @@ class ForecastOptions:
             raise ValueError(
                 f"rescale_each_step: got {self.rescale_each_step!r}, expected True, False or None"
             )
+
+    def known_season(self, config: LagLlamaConfig) -> int | None:
+        """``season_length`` for the weights of a configuration.
+
+        Raises
+        ------
+        ValueError
+            If they have no use for it.
+        """
+        if self.season_length is not None and config.inputs.season_reach == 0:
+            raise ValueError(
+                f"season_length: got {self.season_length}, but the weights of this checkpoint "
+                "measure no seasons; leave it out, or take weights that do, such as 'base'"
+            )
+        return self.season_length
 
     def context_tokens(self, config: LagLlamaConfig) -> int:
         """Tokens of context for the weights of a configuration.

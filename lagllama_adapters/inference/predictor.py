@@ -213,6 +213,7 @@ class LagLlamaPredictor:
         sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
+        season_length: int | None = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
         """Draw sample paths of arrays; `forecast` of a panel, with its parts as arguments.
@@ -224,7 +225,8 @@ class LagLlamaPredictor:
             float64.
         prediction_length : int
             Steps ahead.
-        num_samples, context_length, sampling, sign_flip, max_paths, rescale_each_step
+        num_samples, context_length, sampling, sign_flip, max_paths, season_length
+        rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
@@ -257,6 +259,7 @@ class LagLlamaPredictor:
             context_length=context_length,
             max_paths=max_paths,
             seed=seed,
+            season_length=season_length,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
@@ -271,6 +274,7 @@ class LagLlamaPredictor:
         context_length: int | None = None,
         *,
         item_id: Sequence[Hashable] | None = None,
+        season_length: int | None = None,
     ) -> dict[str, Floats]:
         """Parameters of the forecast distributions, without sampling.
 
@@ -278,7 +282,7 @@ class LagLlamaPredictor:
         ----------
         prediction_length : int
             At most ``config.block_length``: what one token emits.
-        past_target, start, freq, context_length, item_id
+        past_target, start, freq, context_length, item_id, season_length
             As in `predict`.
 
         Returns
@@ -302,14 +306,16 @@ class LagLlamaPredictor:
                 "checkpoint emits; use predict for longer horizons"
             )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
-        context = ForecastOptions(context_length=context_length).context_tokens(self.config)
+        options = ForecastOptions(context_length=context_length, season_length=season_length)
+        context = options.context_tokens(self.config)
         marginal = self.model.head.marginal
         parts = []
         length = read_length(self.config, context, panel.targets)
         for rows in chunks(len(panel), histories_at_once(length, ForecastOptions.batch_size)):
             units = (SafeUnits(np.dtype(np.float64)),)
             read, states = apply_all(units, panel[rows])
-            history = self._history(read, context, self._calendar(read, context, horizon))
+            calendar = self._calendar(read, context, horizon)
+            history = self._history(read, context, calendar, options.known_season(self.config))
             with torch.inference_mode():
                 encoded = EncodedHistory(self.model, history, horizon)
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
@@ -343,7 +349,7 @@ class LagLlamaPredictor:
             own = [key + branch.key_suffix for key in keys]
             scores = draw_scores(self.model.head, seed, own, size, horizon, options.sampling)
             read, states = apply_all(branch.steps, panel)
-            history = self._history(read, context, calendar)
+            history = self._history(read, context, calendar, options.known_season(config))
             with torch.inference_mode():
                 drawn = draw(self.model, history, scores, max_paths=max_paths)
             yield branch.paths, undo_all(branch.steps, drawn.numpy(), states)
@@ -354,9 +360,13 @@ class LagLlamaPredictor:
         calendars, lengths = [one.calendar for one in panel], [len(one) for one in panel]
         return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
 
-    def _history(self, panel: Panel, context: int, calendar: Tensor | None) -> History:
+    def _history(
+        self, panel: Panel, context: int, calendar: Tensor | None, season_length: int | None
+    ) -> History:
         values, observed = left_pad(panel.targets, read_length(self.config, context, panel.targets))
-        return History(torch.from_numpy(values), torch.from_numpy(observed), calendar, context)
+        return History(
+            torch.from_numpy(values), torch.from_numpy(observed), calendar, context, season_length
+        )
 
 
 def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:

@@ -42,19 +42,24 @@ class History:
         ``[series, context_length + horizon, 6]`` calendar of context and horizon.
     context_length : int
         Tokens of context.
+    season_length : int or None
+        A season in steps that is known.
     """
 
     values: Tensor
     observed: Tensor
     time_feat: Tensor | None
     context_length: int
+    season_length: int | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice) -> "History":
         calendar = None if self.time_feat is None else self.time_feat[rows]
-        return History(self.values[rows], self.observed[rows], calendar, self.context_length)
+        return replace(
+            self, values=self.values[rows], observed=self.observed[rows], time_feat=calendar
+        )
 
 
 @torch.no_grad()
@@ -129,7 +134,9 @@ class EncodedHistory:
         calendar = None if history.time_feat is None else history.time_feat.to(model.device)
         context = history.context_length
         past_calendar = None if calendar is None else calendar[:, :context]
-        self.facts, tokens = model.read(Window(values, observed, past_calendar, context))
+        season = history.season_length
+        window = Window(values, observed, past_calendar, context, season_length=season)
+        self.facts, tokens = model.read(window)
         # The steps of the last block are never read again.
         self._read_back = [
             read_back_steps(stop - block, stop, config.sampling.path_stride)
@@ -244,14 +251,15 @@ def sample_paths_uncached(
     values, observed = per_path(history.values), per_path(history.observed)
     calendar = None if history.time_feat is None else per_path(history.time_feat)
     scores = scores.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
-    facts = model.series_facts(values, observed, lead)
+    season = history.season_length
+    facts = model.series_facts(values, observed, lead, season)
     length = context + (horizon - 1) // block * block
     positions = list(range(context))
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
         steps = context + start
         if rescale_each_step:
-            facts = model.series_facts(values, observed, lead)
+            facts = model.series_facts(values, observed, lead, season)
         known = None if calendar is None else calendar[:, :steps]
         tokens = model.tokens(Window(values, observed, known, steps), facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)

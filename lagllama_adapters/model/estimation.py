@@ -23,7 +23,12 @@ _CLAMP = 3.0  # of values in asinh space, for measures that one absurd reading m
 
 
 def estimate_facts(
-    config: LagLlamaConfig, values: Tensor, observed: Tensor, lead: int, dtype: torch.dtype
+    config: LagLlamaConfig,
+    values: Tensor,
+    observed: Tensor,
+    lead: int,
+    dtype: torch.dtype,
+    season_length: int | None = None,
 ) -> SeriesFacts:
     """Estimate the facts of series from their histories.
 
@@ -38,6 +43,8 @@ def estimate_facts(
         reaches.
     dtype : torch.dtype
         Of the network.
+    season_length : int, optional
+        A season in steps that is known, for weights that measure seasons.
 
     Returns
     -------
@@ -54,9 +61,11 @@ def estimate_facts(
     if inputs.season_reach:
         first = int(observed.any(0).to(torch.int8).argmax())  # before it there is padding alone
         scaled = ((values[:, first:] - loc) / scale).asinh()
-        distances = inputs.repeat_features
+        given = None
+        if season_length is not None:
+            given = torch.full((len(values),), season_length, device=values.device)
         seasons = measure_seasons(
-            scaled, observed[:, first:], config.block_length, distances=distances
+            scaled, observed[:, first:], config.block_length, given, inputs.repeat_features
         )
         features += [seasons.features, seasons.repeats]
         last = observed.shape[1] - 1 - observed.flip(1).to(torch.int8).argmax(1, keepdim=True)

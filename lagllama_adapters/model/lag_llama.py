@@ -160,10 +160,12 @@ class LagLlama(nn.Module):
             facts.
         """
         lead = window.values.shape[1] - window.steps - self.config.max_lag
-        facts = self.series_facts(*window.history, lead)
+        facts = self.series_facts(*window.history, lead, window.season_length)
         return facts, self.tokens(window, facts)
 
-    def series_facts(self, values: Tensor, observed: Tensor, lead: int = 0) -> SeriesFacts:
+    def series_facts(
+        self, values: Tensor, observed: Tensor, lead: int = 0, season_length: int | None = None
+    ) -> SeriesFacts:
         """Loc, scale and all else that is estimated once per series.
 
         Parameters
@@ -173,8 +175,10 @@ class LagLlama(nn.Module):
         lead : int
             Values at the beginning from which seasons are measured alone: those that no lag of a
             token reaches.
+        season_length : int, optional
+            A season in steps that is known; ignored by weights that measure none.
         """
-        return estimate_facts(self.config, values, observed, lead, self.dtype)
+        return estimate_facts(self.config, values, observed, lead, self.dtype, season_length)
 
     def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
         """Tokens of the last ``steps`` positions of a window.

@@ -78,7 +78,8 @@ def measure_seasons(
     block : int
         Steps ahead of ``log_errors``.
     season_length : Tensor, optional
-        ``[batch]``, int64: periods that are known, 0 where not. They become the first ones.
+        ``[batch]``, int64: periods that are known, 0 where not. They become the first ones, where
+        the history holds two of them.
     distances : tuple of int
         Of ``repeats``: seasons that are common, whose errors tell of a series even where they are
         not its own.
@@ -101,8 +102,8 @@ def measure_seasons(
     log_variance = variance.clamp_min(_LEAST).log()
     first = _cheapest(cost, pairs, None)
     if season_length is not None:
-        given = season_length[:, None].clamp(max=len(lag) - 1)
-        first = torch.where(given > 0, given, first)
+        given = season_length[:, None]
+        first = torch.where((given > 0) & (2 * given <= _span(observed)), given, first)
     second = _cheapest(cost, pairs, first)
     second = torch.where(second > 1, _divisor_near(second, first), second)
     periods = torch.cat((first, second), dim=1)
@@ -170,13 +171,19 @@ def _mean_squared_differences(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return squared / pairs.clamp_min(1), pairs
 
 
+def _span(observed: Tensor) -> Tensor:
+    """``[batch, 1]``: steps from the first observed one on."""
+    return observed.shape[1] - observed.to(torch.int8).argmax(1, keepdim=True)
+
+
 def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, observed: Tensor) -> Tensor:
     """``[batch, distance]``: by which periods are ranked, inf for what is none."""
     lag = torch.arange(log_d.shape[1], device=log_d.device)
     is_low = torch.zeros_like(log_d, dtype=torch.bool)
     is_low[:, 1:-1] = (log_d[:, 1:-1] < log_d[:, :-2]) & (log_d[:, 1:-1] <= log_d[:, 2:])
-    span = observed.shape[1] - observed.to(torch.int8).argmax(1, keepdim=True)
-    enough = (lag >= 2) & (2 * lag <= span) & (pairs >= _LEAST_PAIRS) & (2 * pairs >= lag)
+    enough = (
+        (lag >= 2) & (2 * lag <= _span(observed)) & (pairs >= _LEAST_PAIRS) & (2 * pairs >= lag)
+    )
     doubt = _FEW_PAIRS * pairs.clamp_min(1).rsqrt()
     usable = is_low & enough & (depth + doubt < -_LEAST_DEPTH)
     cost = log_d + doubt + _PER_LOG_STEP * lag.clamp_min(1).to(log_d.dtype).log()

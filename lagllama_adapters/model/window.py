@@ -30,6 +30,8 @@ class Window:
     forecast_start : int, Tensor or None
         Where the history ends from which loc, scale and features are estimated, as an index into
         the window: one for all rows, or ``[batch]``, int64. None: the end of the window.
+    season_length : int or None
+        A season in steps that is known.
     """
 
     values: Tensor
@@ -37,6 +39,7 @@ class Window:
     calendar: Tensor | None
     steps: int
     forecast_start: int | Tensor | None = None
+    season_length: int | None = None
 
     @property
     def history(self) -> tuple[Tensor, Tensor]:

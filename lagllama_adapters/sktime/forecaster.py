@@ -101,6 +101,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     dtype : {"float32", "bfloat16"}, optional
         Type in which the network forecasts, None for that of its weights. ``"bfloat16"`` is faster
         on hardware that has it; scaling and samples keep their precision, and so does fine-tuning.
+    season_length : int, optional
+        A season of the series in steps that is known, 2 or more, which forecasts lean on instead of
+        the one that is measured; None for that one.
 
     Attributes
     ----------
@@ -178,6 +181,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         sign_flip: bool = False,
         max_paths: int | None = None,
         dtype: str | None = None,
+        season_length: int | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -191,6 +195,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.sign_flip = sign_flip
         self.max_paths = max_paths
         self.dtype = dtype
+        self.season_length = season_length
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -283,7 +288,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         past = PastData.from_frame(y)
         if self.finetune is not None and self._tuned_weights() is None:
             self.finetuned_weights_ = self._tune(past, fh)
-        self._past_length = self._predictor().past_length(self.context_length)
+        predictor = self._predictor()
+        self._options().known_season(predictor.config)
+        self._past_length = predictor.past_length(self.context_length)
         self._keep(past)
         return self
 
@@ -383,6 +390,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             sign_flip=self.sign_flip,
             context_length=self.context_length,
             max_paths=self.max_paths,
+            season_length=self.season_length,
             batch_size=self.batch_size,
             seed=seed,
         )
