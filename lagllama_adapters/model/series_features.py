@@ -17,6 +17,7 @@ __all__ = [
 N_SHAPE_FEATURES = 12
 _CLAMP = 3.0  # of standardised values: one absurd reading must not count for more
 _LEAST = 1e-4  # a difference, in units of the scale, that counts as none
+_AT_ONCE = 200_000  # differences: fewer calls cost more, more fall out of a processor's cache
 
 
 def relative_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
@@ -144,12 +145,19 @@ def _differences(
     """
     x = torch.where(observed, values, torch.zeros_like(values))
     weight = observed.to(x.dtype)
-    absolute, total, count = (x.new_zeros(len(x), len(distances)) for _ in range(3))
-    for i, distance in enumerate(distances):
-        if distance < x.shape[1]:
-            both = weight[:, distance:] * weight[:, :-distance]
-            step = (x[:, distance:] - x[:, :-distance]) * both
-            absolute[:, i] = torch.linalg.vector_norm(step, ord=1, dim=1)
-            total[:, i], count[:, i] = step.sum(1), both.sum(1)
+    time, before = x.shape[1], max(distances)
+    rows = torch.stack((x, weight))
+    padded = torch.nn.functional.pad(rows, (before, 0))
+    parts = []
+    at_once = max(1, _AT_ONCE // (len(distances) * time))
+    for first in range(0, len(x), at_once):
+        own, known = rows[:, first : first + at_once, None]
+        chunk = padded[:, first : first + at_once]
+        earlier = [chunk[..., before - d : before - d + time] for d in distances]
+        value, exists = torch.stack(earlier, dim=2)
+        both = exists.mul_(known)
+        step = value.sub_(own).mul_(both)
+        parts.append(torch.stack((step.abs().sum(2), -step.sum(2), both.sum(2))))
+    absolute, total, count = torch.cat(parts, dim=1)
     unit = scale * count.clamp_min(1)
     return absolute / unit, total / unit, count > 0
