@@ -35,7 +35,8 @@ __all__ = [
 
 Precision = Literal["float32", "bfloat16"]
 
-_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+_INNER_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_LEVELS = (0.005, 0.01, 0.025, *_INNER_LEVELS, 0.975, 0.99, 0.995)
 
 _BASE = LagLlamaConfig(
     inputs=InputConfig(
@@ -44,19 +45,41 @@ _BASE = LagLlamaConfig(
         imputation="scaled_zero",
         observed_indicators=True,
         input_transform="asinh",
-        scale_features="relative",
+        input_limit=5.0,
+        scale_features="shape",
         season_features=(1, 4, 5, 7, 12, 24, 30, 48, 52, 96, 144, 168, 288, 336, 365, 672),
+        season_reach=17_664,  # two years of hours
     ),
     decoder=DecoderConfig(
         n_layer=5,
         n_head=8,
         mlp_multiple_of=64,
-        context_length=64,
+        context_length=32,
         max_context_length=1024,
         attention_window=96,
     ),
-    head=QuantileConfig(block_length=48, quantile_levels=_LEVELS, lag_experts=16, gain=True),
-    sampling=SamplingConfig(path_stride=16),
+    head=QuantileConfig(
+        block_length=48,
+        quantile_levels=_LEVELS,
+        lag_experts=16,
+        gain=True,
+        tails="normal_asinh",
+        copy_experts=(
+            "last",
+            "two",
+            "four",
+            "eight",
+            "sixteen",
+            "smooth",
+            "drift",
+            "level_four",
+            "step",
+        ),
+        spread_references=True,
+        weigh_records=True,
+        climatology=True,
+    ),
+    sampling=SamplingConfig(path_stride=16, exact_constants=True, path_bounds=True),
 )
 
 PRESETS: dict[str, LagLlamaConfig] = {
@@ -133,7 +156,18 @@ class PretrainSettings(LoopSettings):
 
 _STOCK = PretrainSettings(
     optimizer=OptimizerSettings(name="muon", steps=9_600, decay_steps=2_000),
-    windows=WindowSettings(synthetic_share=0.2, mix=0.1),
+    windows=WindowSettings(
+        synthetic_share=0.2,
+        mix=0.1,
+        resample=0.15,
+        far_rollout=0.08,
+        dataset_weights={  # thousands of series that say the same
+            "planetlab_cpu_5min": 0.4,
+            "spare_parts*": 0.5,
+            "uci_online_retail_items": 0.5,
+        },
+    ),
+    rollout_length=64,
     precision="bfloat16",
     validate_every=2000,
 )

@@ -57,14 +57,14 @@ def _frequencies() -> dict[str, tuple[str, ...]]:
 
 def _lengths() -> dict[str, tuple[int, int]]:
     return {
-        "minutely": (400, 4000),
-        "quarter-hourly": (400, 4000),
-        "hourly": (200, 4000),
-        "daily": (60, 4000),
-        "weekly": (40, 1500),
-        "monthly": (24, 800),
-        "quarterly": (16, 300),
-        "yearly": (10, 150),
+        "minutely": (200, 4000),
+        "quarter-hourly": (200, 4000),
+        "hourly": (100, 4000),
+        "daily": (30, 4000),
+        "weekly": (12, 1500),
+        "monthly": (10, 800),
+        "quarterly": (8, 300),
+        "yearly": (8, 150),
     }
 
 
@@ -174,7 +174,7 @@ class SyntheticPriors:
         default_factory=lambda: {"weekly": 2.0, "monthly": 5.0, "quarterly": 8.0, "yearly": 8.0}
     )
     season_probability: float = 0.75
-    free_season_probability: float = 0.1
+    free_season_probability: float = 0.3
     harmonic_decay: Range = (0.2, 2.5)
     sharp_season_probability: float = 0.25
     changing_season_probability: float = 0.4
@@ -187,7 +187,7 @@ class SyntheticPriors:
     segment_length: Range = (0.03, 0.7)
     slowest_reversion: float = 3.0
     count_mean: Range = (0.5, 1000.0)
-    demand_rate: Range = (0.03, 0.6)
+    demand_rate: Range = (0.02, 0.6)
     at_zero_probability: float = 0.15
     positive_probability: float = 0.6
     relative_level: Range = (0.3, 50.0)
