@@ -161,6 +161,7 @@ _STOCK = PretrainSettings(
         mix=0.1,
         resample=0.15,
         far_rollout=0.08,
+        long_lead=0.2,
         dataset_weights={  # thousands of series that say the same
             "planetlab_cpu_5min": 0.4,
             "spare_parts*": 0.5,

@@ -17,6 +17,7 @@ from lagllama_adapters.training.windows.settings import WindowSettings
 
 __all__ = ["WindowBatches"]
 
+_LEADS = 7  # stream of random numbers
 _MOST_RATE = 4.0  # of resampling, and its inverse
 _LEAST_TO_RESAMPLE, _LEAST_RESAMPLED = 24, 40  # values, before and after
 
@@ -119,19 +120,20 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             ``values`` (float64 if a corpus is), ``observed``, ``inputs_observed``
             ``[batch, lead + steps + block]``; ``forecast_start`` ``[batch]``; ``time_feat``
             ``[batch, steps, 6]`` (0 where not known). With ``settings.min_steps``, ``steps`` is
-            the batch's own.
+            the batch's own, and with ``settings.long_lead`` its lead.
         """
         rng = np.random.default_rng((self.seed, index))
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
         series = np.minimum(series, len(self._lengths) - 1)
         steps = self._steps(rng)
-        positions, fraction = self._positions(series, steps, rng)
+        lead = self._lead(index)
+        positions, fraction = self._positions(series, lead, steps, rng)
         values, observed = self._gather_between(series, positions, fraction)
-        forecast_start = self._forecast_start(positions, steps, rng)
+        forecast_start = self._forecast_start(positions, lead, steps, rng)
         values, observed, dateless = self._augment(values, observed, rng)
         dateless = dateless | (fraction > 0).any(1)
         inputs_observed = self._hide(observed, forecast_start, rng)
-        tokens = positions[:, self.lead : self.lead + steps]
+        tokens = positions[:, lead : lead + steps]
         arrays: dict[str, Any] = {
             "values": np.where(observed, values, 0.0).astype(self._dtype),
             "observed": observed,
@@ -141,6 +143,12 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         }
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
+    def _lead(self, index: int) -> int:
+        share = self.settings.long_lead
+        # A generator of its own: without long leads the other draws are what they were.
+        is_long = share and np.random.default_rng((self.seed, index, _LEADS)).random() < share
+        return max(self.lead, self.settings.long_lead_length) if is_long else self.lead
+
     def _steps(self, rng: np.random.Generator) -> int:
         least = self.settings.min_steps
         if least is None or least >= self.steps:
@@ -148,7 +156,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         return int(np.exp(rng.uniform(np.log(least), np.log(self.steps + 1))))
 
     def _positions(
-        self, series: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
+        self, series: npt.NDArray[np.int64], lead: int, steps: int, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Steps of each window inside its series (may lie outside), and fractions of a step."""
         length = self._lengths[series]
@@ -160,7 +168,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         latest = np.maximum(length - 1 - stride, 0)  # at least one target remains
         earliest = np.minimum(first * stride, latest)
         last_token = rng.integers(earliest, latest + 1)
-        window = np.arange(self.lead + steps + self.block) - (self.lead + steps - 1)
+        window = np.arange(lead + steps + self.block) - (lead + steps - 1)
         if not self.settings.resample:
             return last_token[:, None] + stride[:, None] * window, np.zeros((1, 1))
         # At an odd rate a season of 24 becomes one of 11, of 37 or of 60 steps.
@@ -172,10 +180,10 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         return whole, np.where(chosen[:, None], exact - whole, 0.0)
 
     def _forecast_start(
-        self, positions: npt.NDArray[np.int64], steps: int, rng: np.random.Generator
+        self, positions: npt.NDArray[np.int64], lead: int, steps: int, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         """Where the history ends, as an index into the window, with a few values before it."""
-        end = self.lead + steps
+        end = lead + steps
         available = (positions[:, :end] >= 0).sum(1)
         most = np.clip(available - self.settings.min_history, 0, self.settings.max_rollout)
         recent = end - rng.integers(0, np.minimum(most, steps - 1) + 1)

@@ -40,6 +40,11 @@ class WindowSettings:
         ``max_far_rollout`` tokens before the last.
     max_far_rollout : int
         Likewise.
+    long_lead : float
+        Probability per batch that its windows begin ``long_lead_length`` values before the first
+        token, so that long seasons are seen more than twice.
+    long_lead_length : int
+        Likewise.
     freq_mask_rate, freq_mix_rate : float
         Largest share of frequencies changed.
     freq_published : float
@@ -93,6 +98,8 @@ class WindowSettings:
     resample: float = 0.0
     far_rollout: float = 0.0
     max_far_rollout: int = 800
+    long_lead: float = 0.0
+    long_lead_length: int = 8_192
     drop_calendar: float = 0.2
 
     def __post_init__(self) -> None:
@@ -105,6 +112,7 @@ class WindowSettings:
             ("min_history", 1),
             ("max_rollout", 0),
             ("max_far_rollout", 0),
+            ("long_lead_length", 0),
         ):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -222,7 +222,11 @@ def test_augmented_batches_are_finite_and_inputs_are_a_subset(make_batches):
         flatten=0.2,
         truncate=1,
         hide=1,
-        decimate=1,
+        decimate=0.5,
+        resample=0.5,
+        far_rollout=0.5,
+        long_lead=0.5,
+        long_lead_length=60,
         min_observed=4,
         **dict.fromkeys(AUGMENTATIONS, 0.5),
     )
@@ -322,6 +326,49 @@ def test_decimated_windows_stride_through_the_series():
     assert strides == {frozenset([stride]) for stride in (2.0, 3.0, 4.0, 5.0, 6.0)}
 
 
+def test_resampled_windows_go_at_rates_between_the_steps_and_have_no_calendar():
+    values, observed = _batch_of_the_ramp(replace(PLAIN, resample=1.0))
+    rates = []
+    for v, o in zip(values, observed, strict=True):
+        steps = np.diff(v[o])
+        rates.append(steps.mean())
+        np.testing.assert_allclose(steps, rates[-1], rtol=0.01)  # on the line between two values
+    assert 0.25 <= min(rates) < 0.4
+    assert 2.5 < max(rates) <= 4
+    assert len(set(np.round(rates, 3))) > 100
+    sizes = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 50, "seed": 0}
+    names, values = ("ramp",), np.arange(1, 2001, dtype=np.float32)
+    dated = Corpus(values, np.array([0, 2000]), names, names, ("D",), ("2020-01-01",))
+    for share in (0.0, 1.0):
+        batch = WindowBatches(dated, replace(PLAIN, resample=share), **sizes).batch(0)
+        assert bool((batch["time_feat"] != 0).any()) == (share == 0)
+
+
+def test_forecasts_may_start_far_before_the_last_token():
+    sizes = {"lead": 300, "steps": STEPS, "block": BLOCK, "batch_size": 400, "seed": 0}
+    far = replace(PLAIN, far_rollout=0.5, max_far_rollout=200, max_rollout=4)
+    starts = WindowBatches(_ramp(), far, **sizes).batch(0)["forecast_start"].numpy()
+    distance = 300 + STEPS - starts
+    assert ((distance > 4).mean() > 0.35) & ((distance > 4).mean() < 0.5)
+    assert 100 < distance.max() <= 200
+
+
+def test_some_batches_begin_long_before_the_first_token_and_others_stay_as_they_are():
+    sizes = {"lead": MAX_LAG, "steps": STEPS, "block": BLOCK, "batch_size": 4, "seed": 0}
+    usual = WindowBatches(_ramp(), PLAIN, **sizes)
+    some = WindowBatches(_ramp(), replace(PLAIN, long_lead=0.3, long_lead_length=500), **sizes)
+    n_long = 0
+    for index in range(60):
+        before, after = usual.batch(index), some.batch(index)
+        extra = after["values"].shape[1] - before["values"].shape[1]
+        assert extra in (0, 500 - MAX_LAG)
+        n_long += extra > 0
+        for name in ("values", "observed"):
+            torch.testing.assert_close(after[name][:, extra:], before[name])
+        torch.testing.assert_close(after["forecast_start"] - extra, before["forecast_start"])
+    assert 8 < n_long < 30
+
+
 def test_signs_flip_for_whole_windows_at_their_probability():
     values, _ = _batch_of_the_ramp(replace(PLAIN, sign_flip=0.5))
     negative, positive = (values < 0).any(1), (values > 0).any(1)
@@ -345,6 +392,9 @@ def test_iteration_gives_batch_after_batch(make_batches):
         ("min_steps", 0, "at least 1"),
         ("min_observed", 0, "at least 1"),
         ("max_rollout", -1, "at least 0"),
+        ("resample", 1.2, "0 to 1"),
+        ("max_far_rollout", -1, "at least 0"),
+        ("long_lead_length", -1, "at least 0"),
     ],
 )
 def test_settings_beyond_their_range_are_refused(field, value, expected):
