@@ -56,16 +56,20 @@ def estimate_facts(
     units = SeriesFacts(
         loc, scale, loc, inputs.imputation, inputs.input_transform, inputs.input_limit
     )
-    features = [_shape(inputs, recent, known, loc, scale)]
+    scaled = ((values - loc) / scale).asinh()
+    features = [_shape(inputs, recent, known, loc, scale, scaled[:, lead:])]
     seasons, last, climatology = None, None, None
     if inputs.season_reach:
         first = int(observed.any(0).to(torch.int8).argmax())  # before it there is padding alone
-        scaled = ((values[:, first:] - loc) / scale).asinh()
         given = None
         if season_length is not None:
             given = torch.full((len(values),), season_length, device=values.device)
         seasons = measure_seasons(
-            scaled, observed[:, first:], config.block_length, given, inputs.repeat_features
+            scaled[:, first:],
+            observed[:, first:],
+            config.block_length,
+            given,
+            inputs.repeat_features,
         )
         features += [seasons.features, seasons.repeats]
         last = observed.shape[1] - 1 - observed.flip(1).to(torch.int8).argmax(1, keepdim=True)
@@ -85,20 +89,24 @@ def estimate_facts(
 
 
 def _shape(
-    inputs: InputConfig, values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor
+    inputs: InputConfig,
+    values: Tensor,
+    observed: Tensor,
+    loc: Tensor,
+    scale: Tensor,
+    scaled: Tensor,
 ) -> Tensor:
     """``[batch, n]``: features of the shape of histories, and of seasons that are given."""
+    unit = scale
     if inputs.scale_features == "log":
         features = torch.cat((loc.abs().log1p(), scale.log()), dim=1)
     elif inputs.scale_features == "relative":
         features = relative_features(values, observed, loc, scale)
     else:
-        features = shape_features(values, observed, loc, scale)
+        believed, scaled = without_absurd(scaled, observed), scaled.clamp(-_CLAMP, _CLAMP)
+        features = shape_features(values, observed, loc, scale, scaled, believed)
+        values, observed, unit = scaled, believed, torch.ones_like(scale)
     if not inputs.season_features:
         return features
-    unit = scale
-    if inputs.scale_features == "shape":
-        values, unit = ((values - loc) / scale).asinh(), torch.ones_like(scale)
-        observed, values = without_absurd(values, observed), values.clamp(-_CLAMP, _CLAMP)
     seasonal = seasonal_features(values, observed, unit, inputs.season_features)
     return torch.cat((features, seasonal), dim=1)

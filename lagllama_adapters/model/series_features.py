@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.seasons import without_absurd
-
 __all__ = [
     "N_SHAPE_FEATURES",
     "relative_features",
@@ -15,7 +13,6 @@ __all__ = [
 ]
 
 N_SHAPE_FEATURES = 12
-_CLAMP = 3.0  # of standardised values: one absurd reading must not count for more
 _LEAST = 1e-4  # a difference, in units of the scale, that counts as none
 _AT_ONCE = 200_000  # differences: fewer calls cost more, more fall out of a processor's cache
 
@@ -42,7 +39,14 @@ def relative_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tens
     )
 
 
-def shape_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+def shape_features(
+    values: Tensor,
+    observed: Tensor,
+    loc: Tensor,
+    scale: Tensor,
+    scaled: Tensor,
+    believed: Tensor,
+) -> Tensor:
     """Shape of the history, bounded, and free of its unit, its level and absurd values.
 
     Parameters
@@ -51,6 +55,9 @@ def shape_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor)
         ``[batch, time]``; True where a value was observed.
     loc, scale : Tensor
         ``[batch, 1]``, see `location_and_scale`.
+    scaled, believed : Tensor
+        ``[batch, time]``: the values in asinh space, clamped, and which of them are observed and
+        not absurd (`without_absurd`).
 
     Returns
     -------
@@ -61,10 +68,9 @@ def shape_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor)
         loc; and of the values and of their changes the logs of the mean absolute over the root mean
         square one, and of that over the fourth root of the mean fourth power, which tell tails.
     """
-    x = ((values - loc) / scale).asinh()
-    mask = without_absurd(x, observed)
-    x = x.clamp(-_CLAMP, _CLAMP)
-    roughness = _differences(x, mask, torch.ones_like(scale), (1,))[0]
+    x, mask = scaled, believed
+    step, known = x[:, 1:] - x[:, :-1], mask[:, 1:] & mask[:, :-1]
+    roughness = (step.abs() * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
     count = observed.sum(1, keepdim=True).to(values.dtype)
     n = count.clamp_min(1)
     low = values.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
@@ -90,7 +96,7 @@ def shape_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor)
             *distances,
             mean,
             *_tails(x, mask),
-            *_tails(x[:, 1:] - x[:, :-1], mask[:, 1:] & mask[:, :-1]),
+            *_tails(step, known),
         ),
         dim=1,
     )

@@ -1,13 +1,16 @@
 import torch
 
 from lagllama_adapters.model.scaler import location_and_scale
+from lagllama_adapters.model.seasons import without_absurd
 from lagllama_adapters.model.series_features import N_SHAPE_FEATURES, shape_features
 
 
 def _features(x: torch.Tensor, observed: torch.Tensor | None = None) -> torch.Tensor:
     observed = torch.ones_like(x).bool() if observed is None else observed
     loc, scale = location_and_scale(x, observed, "robust", "cascade")
-    return shape_features(x, observed, loc, scale)
+    scaled = ((x - loc) / scale).asinh()
+    believed = without_absurd(scaled, observed)
+    return shape_features(x, observed, loc, scale, scaled.clamp(-3, 3), believed)
 
 
 def test_level_and_unit_change_nothing() -> None:

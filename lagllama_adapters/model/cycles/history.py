@@ -48,37 +48,37 @@ class CycleHistory:
     ) -> None:
         self.periods, self.last, self.block = periods, last, block
         mask = observed.to(scaled.dtype)
-        rows = torch.nn.functional.pad(torch.stack((scaled * mask, mask), dim=1), (1, 0))
-        self.sums = [rows[:, None].expand(-1, len(periods[0]), -1, -1)]
-        index = torch.arange(rows.shape[2], device=periods.device) - periods[..., None]
-        first_before = tables.columns(self.sums[0], index)
-        earlier = first_before
+        both = torch.nn.functional.pad(torch.stack((scaled * mask, mask), dim=1), (1, 0))
+        row = torch.arange(both.shape[2], device=periods.device)
+        period = periods[..., None]
+        index = row - period
+        sums = both[:, None].expand(-1, len(periods[0]), -1, -1)
+        before = earlier = tables.columns(sums, index)
+        self.sums = [sums]
         for k in range(tables.DOUBLINGS):
-            self.sums.append(self.sums[k] + earlier)
+            sums = sums + earlier
+            self.sums.append(sums)
             # Of position i - 2^(k + 1) p, which the next doubling adds.
-            distance = 2 ** (k + 1) * periods[..., None]
             if k + 1 < tables.DOUBLINGS:
-                there = torch.arange(rows.shape[2], device=periods.device) - distance
-                earlier = tables.columns(self.sums[k + 1], there)
+                earlier = tables.columns(sums, row - 2 ** (k + 1) * period)
         four_before = tables.columns(self.sums[2], index)
-        steps = tables.increments(self.sums[0], first_before, four_before)
+        steps = tables.increments(self.sums[0], before, four_before)
         self.totals = torch.cat((steps.cumsum(-1), self.sums[0]), dim=2)
-        self._means = torch.stack(tables.means(self.sums, dim=2), dim=-1)  # [batch, 2, 1 + time, 5]
         self.fours = self.sums[2].cumsum(-1)
-        width = (periods // tables.SMOOTH)[..., None]
-        row = torch.arange(rows.shape[2], device=periods.device)
-        ends = (row + width).clamp(max=rows.shape[2] - 1), row - width - 1
-        window = tables.columns(self.fours, ends[0]) - tables.columns(self.fours, ends[1])
-        self._smooth = tables.smoothed(window, dim=2)
+        width = period // tables.SMOOTH
+        ends = torch.cat(((row + width).clamp(max=len(row) - 1), row - width - 1), dim=-1)
+        last_four, first_four = tables.columns(self.fours, ends).chunk(2, dim=-1)
+        means = tables.means(self.sums, dim=2)
+        means.append(tables.smoothed(last_four - first_four, dim=2))
+        self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 6]
         self._errors = self._cumulated_errors(index)
-        change = (self.sums[0][:, 0, 0] - first_before[:, 0, 0]).abs()
-        both = self.sums[0][:, 0, 1] * first_before[:, 0, 1]
-        self._spread = self._spreads(torch.stack((change * both, both), dim=1))
+        change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
+        pairs = self.sums[0][:, 0, 1] * before[:, 0, 1]
+        self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
 
     def _cumulated_errors(self, index: Tensor) -> Tensor:
         """``[2 * batch, 1 + time, 6 + 1]``: of means one period ahead, and their number."""
-        copies = torch.cat((self._means, self._smooth[..., None]), dim=-1)
-        earlier = tables.columns(copies.transpose(2, 3), index)
+        earlier = tables.columns(self._copies.transpose(2, 3), index)
         now, mask = self.sums[0].split(1, dim=2)
         # All means over the same times: where there are two of the last four cycles to compare.
         known = mask * (tables.columns(self.sums[1][:, :, 1:], index) > 0)
@@ -126,22 +126,18 @@ class CycleHistory:
         Copies
             For ``[batch, token]``.
         """
-        offset, cycle = tables.same_phase(self.periods, self.block)
-        rows = position[:, None, :, None] + offset[:, :, None] + 1  # [batch, 2, token, block]
-        found = tables.rows(self._means.flatten(0, 1), rows.clamp_min(0).flatten(0, 1))
+        token = position[:, None, :, None]
+        offset, cycle = (x[:, :, None] for x in tables.same_phase(self.periods, self.block))
+        centre = tables.smooth_centres(self.periods[..., None, None], offset)
+        where = torch.stack((offset, centre), dim=-2) + (token + 1)[..., None]
+        found = tables.rows(self._copies.flatten(0, 1), where.clamp_min(0).flatten(0, 1))
+        found = found.unflatten(0, (-1, len(self.periods[0])))  # [batch, 2, token, 2, block, 6]
         back = tables.steps_back(self.periods)  # [batch, 2, 4]
-        there = (position[:, None, :, None] + 1 - back[:, :, None]).flatten(2)
+        there = (token + 1 - back[:, :, None]).flatten(2)
         read = tables.columns(self.totals, there).unflatten(-1, (-1, back.shape[-1]))
         change, *moves = tables.moves(read.transpose(2, 3).unbind(-2))
-        drift = tables.carried(change[..., None], cycle[:, :, None])
-        found = found.unflatten(0, (-1, len(self.periods[0])))
-        centre = (
-            position[:, None, :, None] + tables.smooth_centres(self.periods, self.block)[:, :, None]
-        )
-        smooth = tables.rows(
-            self._smooth.flatten(0, 1)[..., None], (centre + 1).clamp_min(0).flatten(0, 1)
-        )
-        shapes = tables.shapes(found, smooth.view(found.shape[:-1]), drift)
+        drift = tables.carried(change[..., None], cycle)
+        shapes = tables.shapes(found[..., 0, :, :-1], found[..., 1, :, -1], drift)
         return Copies(
             shapes.permute(0, 2, 3, 1, 4).flatten(3),
             torch.stack(moves, dim=-1).transpose(1, 2).flatten(2),

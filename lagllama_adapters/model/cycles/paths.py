@@ -75,7 +75,7 @@ class CyclePaths:
         change, *moves = tables.moves(read.unbind(-2))  # [series, 2, path]
         found = found.permute(1, 3, 0, 2, 4)  # [series, path, block, 2, mean]
         drift = tables.carried(change[..., None], cycle[:, :, None]).permute(0, 2, 3, 1)
-        centre = here + tables.smooth_centres(history.periods, history.block).permute(2, 0, 1)
+        centre = here + tables.smooth_centres(history.periods[..., None], offset).permute(2, 0, 1)
         width = history.periods // tables.SMOOTH
         ends = (
             self._read(self._fours, history.fours, x) for x in (centre + width, centre - width - 1)

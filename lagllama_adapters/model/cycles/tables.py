@@ -88,13 +88,11 @@ def moves(totals: tuple[Tensor, ...]) -> list[Tensor]:
     return [change, mean(rise, n_rise, 0, 1)[0], mean(rise_four, n_rise_four, 0, 1)[0], step]
 
 
-def smooth_centres(periods: Tensor, block: int) -> Tensor:
-    """Centres of the windows of "smooth", relative to tokens: ``[batch, 2, block]``.
+def smooth_centres(period: Tensor, offset: Tensor) -> Tensor:
+    """Centres of the windows of "smooth", relative to tokens, from `same_phase`.
 
     Where a window would reach beyond the token it is that of one cycle before.
     """
-    offset = same_phase(periods, block)[0]
-    period = periods[..., None]
     return offset - period * (offset + period // SMOOTH > 0)
 
 

@@ -85,9 +85,10 @@ class NormalScoreQuantile(Distribution):
         share = (score - z[segment - 1]) / (z[segment] - z[segment - 1])
         inside = torch.lerp(low, high, share.clamp(0, 1))
         first, last, below, above = self._outer()
-        left = self._scaled(first + below * (score - z[0]).clamp(max=0))
-        right = self._scaled(last + above * (score - z[-1]).clamp(min=0))
-        return torch.where(score < z[0], left, torch.where(score > z[-1], right, inside))
+        is_below = score < z[0]
+        edge, slope = torch.where(is_below, first, last), torch.where(is_below, below, above)
+        beyond = score - score.clamp(z[0], z[-1])
+        return torch.where(beyond == 0, inside, self._scaled(torch.addcmul(edge, slope, beyond)))
 
     def _score_and_slope(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Normal score of the level of ``value``, and d value / d score."""
