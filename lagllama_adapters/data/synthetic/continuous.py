@@ -89,7 +89,8 @@ def gaussian_process(batch: SeriesBatch) -> Tensor:
 
 def trend_season(batch: SeriesBatch) -> Tensor:
     """Trend, seasons and noise, added or multiplied (after ForecastPFN, Dooley et al. 2023)."""
-    return _with_trend(batch, batch.log_uniform(*batch.priors.season_strength) * season(batch))
+    shape = torch.where(batch.chance(0.3), profile(batch), season(batch))
+    return _with_trend(batch, batch.log_uniform(*batch.priors.season_strength) * shape)
 
 
 def calendar(batch: SeriesBatch) -> Tensor:
@@ -223,7 +224,7 @@ def gaussian(batch: SeriesBatch) -> Tensor:
         _gaussian_noise: 3.0,
         _gaussian_walk: 2.0,
         _gaussian_ar: 2.0,
-        _gaussian_season: 3.0,
+        _gaussian_season: 6.0,
     }
     return _placed(batch, mixture(batch, kinds))
 

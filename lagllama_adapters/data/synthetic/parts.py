@@ -85,7 +85,7 @@ def season(batch: SeriesBatch) -> Tensor:
 def profile(batch: SeriesBatch) -> Tensor:
     """A cycle of a whole number of steps with a random value at each, more or less smoothed.
 
-    Its standard deviation is about 1.
+    Its standard deviation is about 1, and may wander.
     """
     noise = batch.normal(batch.length)
     period = batch.log_uniform(2.0, max(3.0, batch.length / 3)).round().long()
@@ -97,7 +97,9 @@ def profile(batch: SeriesBatch) -> Tensor:
         return (step // period) * total + sums.gather(1, step % period)
 
     step = torch.arange(batch.length, device=batch.device).expand(batch.n_series, -1)
-    return (until(step + width) - until(step)) / width.sqrt()
+    values = (until(step + width) - until(step)) / width.sqrt()
+    wanders = batch.chance(batch.priors.changing_season_probability)
+    return torch.where(wanders, (0.3 * _slow(batch)).exp(), 1.0) * values
 
 
 def _slow(batch: SeriesBatch) -> Tensor:
