@@ -43,6 +43,7 @@ from lagllama_adapters.darts.timeseries import check_training_dataset
 from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.windows.lead import training_lead
 
@@ -119,6 +120,10 @@ class LagLlamaModel(TunableModel):
     season_length : int, optional
         A season of the series in steps that is known, 2 or more, which forecasts lean on instead of
         the one that is measured; None: that one.
+    support : {"auto", "nonnegative", "count"} or (lower, upper), optional
+        Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
+        which may be None. ``"auto"``: by the history of each component, 0 or more where no value
+        was below, and counts where all were whole numbers besides. None: any.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -154,6 +159,7 @@ class LagLlamaModel(TunableModel):
     sign_flip: bool = False
     max_paths: int | None = None
     season_length: int | None = None
+    support: SupportLike = None
     dtype: str | None = None
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
@@ -174,6 +180,7 @@ class LagLlamaModel(TunableModel):
         max_paths: int | None = None,
         dtype: str | None = None,
         season_length: int | None = None,
+        support: SupportLike = None,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -185,6 +192,7 @@ class LagLlamaModel(TunableModel):
             context_length=context_length,
             max_paths=max_paths,
             season_length=season_length,
+            support=support,
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint)
@@ -200,6 +208,7 @@ class LagLlamaModel(TunableModel):
         params["context_length"] = context_length
         params["max_paths"] = options.max_paths
         params["season_length"] = options.season_length
+        params["support"] = options.support
         params["dtype"] = dtype
         if input_chunk_length is None:
             params["input_chunk_length"] = (1, past_length)
@@ -223,6 +232,7 @@ class LagLlamaModel(TunableModel):
         self.sign_flip = sign_flip
         self.max_paths = options.max_paths
         self.season_length = options.season_length
+        self.support = options.support
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -247,7 +257,7 @@ class LagLlamaModel(TunableModel):
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
-        choices += ["sign_flip", "max_paths", "season_length", "dtype"]
+        choices += ["sign_flip", "max_paths", "season_length", "support", "dtype"]
         return [*super()._ckpt_skipped_params, *choices]
 
     def predict_from_dataset(
@@ -374,6 +384,7 @@ class LagLlamaModel(TunableModel):
             sign_flip=self.sign_flip,
             max_paths=self.max_paths,
             season_length=self.season_length,
+            support=self.support,
             dtype=self.dtype,
             **self.pl_module_params,
         )

@@ -20,6 +20,7 @@ from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
@@ -51,6 +52,8 @@ class LagLlamaModule(TunedModule):
         Whether half of the paths come from the negated history.
     season_length : int or None
         A season in steps that is known.
+    support : str, pair or None
+        Which values series can take, see `ForecastOptions`.
     max_paths : int or None
         Most paths computed at a time.
     dtype : {"float32", "bfloat16"} or None
@@ -70,6 +73,7 @@ class LagLlamaModule(TunedModule):
         sign_flip: bool = False,
         max_paths: int | None = None,
         season_length: int | None = None,
+        support: SupportLike = None,
         dtype: str | None = None,
         optimizer_cls: type[torch.optim.Optimizer] | None = None,
         **kwargs: Any,
@@ -86,6 +90,7 @@ class LagLlamaModule(TunedModule):
         self.sign_flip = sign_flip
         self.max_paths = max_paths
         self.season_length = season_length
+        self.support = support
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
@@ -174,6 +179,7 @@ class LagLlamaModule(TunedModule):
             context_length=self.context_length,
             max_paths=self.max_paths,
             season_length=self.season_length,
+            support=self.support,
             seed=0 if point else seed,
         )
 
@@ -225,7 +231,11 @@ class LagLlamaModule(TunedModule):
         predictor = self._predictor or self.predictor()
         if self.predict_likelihood_parameters:
             parameters = predictor.predict_parameters(
-                panel, horizon, context_length=self.context_length
+                panel,
+                horizon,
+                context_length=self.context_length,
+                season_length=self.season_length,
+                support=self.support,
             )
             folded = np.stack([p[:, shift:] for p in parameters.values()], axis=1)
             unfolded = unfold_components(folded.astype(panel[0].target.dtype), n_components)

@@ -8,6 +8,7 @@ import torch
 
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.noise import check_sampling
+from lagllama_adapters.inference.support import SupportLike, check_support
 from lagllama_adapters.model import LagLlamaConfig
 
 __all__ = ["ForecastOptions", "resolve_dtype"]
@@ -47,6 +48,12 @@ class ForecastOptions:
     season_length : int, optional
         A season of all series in steps that is known, 2 or more: forecasts lean on it instead of
         the one measured, in series whose history holds two of it. None: as measured.
+    support : {"auto", "nonnegative", "count"}, (lower, upper) or None
+        Which values the series can take; samples keep to it. "nonnegative": 0 or more. "count":
+        whole numbers from 0 on. A pair of limits, either of which may be None. "auto": by the
+        values of each series, 0 or more where none was below, and counts where all were whole
+        numbers besides. None: any, so that a series moved, scaled or negated has the same forecast,
+        moved, scaled or negated.
     rescale_each_step : bool, optional
         True: the published procedure, which re-encodes each path with loc and scale re-estimated
         at every step (slow; for comparison). None: as the checkpoint says.
@@ -54,8 +61,8 @@ class ForecastOptions:
     Raises
     ------
     ValueError
-        For a count that is not a positive integer, a season below 2, an unknown ``sampling``, a
-        seed that is not an integer, or a switch that is not a bool.
+        For a count that is not a positive integer, a season below 2, an unknown ``sampling`` or
+        ``support``, a seed that is not an integer, or a switch that is not a bool.
     """
 
     num_samples: int = 100
@@ -66,10 +73,12 @@ class ForecastOptions:
     batch_size: int = 256
     seed: int | None = None
     season_length: int | None = None
+    support: SupportLike = None
     rescale_each_step: bool | None = None
 
     def __post_init__(self) -> None:
         check_sampling(self.sampling)
+        object.__setattr__(self, "support", check_support(self.support))
         optional = ("context_length", "max_paths", "season_length")
         for name in ("num_samples", "batch_size", *optional):
             value = getattr(self, name)

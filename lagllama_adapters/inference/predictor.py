@@ -28,7 +28,7 @@ from lagllama_adapters.inference.sampler import (
     sample_paths,
     sample_paths_uncached,
 )
-from lagllama_adapters.inference.transforms import SafeUnits, apply_all, branches, undo_all
+from lagllama_adapters.inference.transforms import apply_all, branches, undo_all, values_of
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.devices import resolve_device
 
@@ -214,6 +214,7 @@ class LagLlamaPredictor:
         sign_flip: bool = False,
         max_paths: int | None = None,
         season_length: int | None = None,
+        support: Any = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
         """Draw sample paths of arrays; `forecast` of a panel, with its parts as arguments.
@@ -225,7 +226,7 @@ class LagLlamaPredictor:
             float64.
         prediction_length : int
             Steps ahead.
-        num_samples, context_length, sampling, sign_flip, max_paths, season_length
+        num_samples, context_length, sampling, sign_flip, max_paths, season_length, support
         rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
@@ -260,6 +261,7 @@ class LagLlamaPredictor:
             max_paths=max_paths,
             seed=seed,
             season_length=season_length,
+            support=support,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
@@ -275,6 +277,7 @@ class LagLlamaPredictor:
         *,
         item_id: Sequence[Hashable] | None = None,
         season_length: int | None = None,
+        support: Any = None,
     ) -> dict[str, Floats]:
         """Parameters of the forecast distributions, without sampling.
 
@@ -284,6 +287,8 @@ class LagLlamaPredictor:
             At most ``config.block_length``: what one token emits.
         past_target, start, freq, context_length, item_id, season_length
             As in `predict`.
+        support : optional
+            As in `ForecastOptions`; quantiles keep to it, other parameters are what they are.
 
         Returns
         -------
@@ -306,14 +311,15 @@ class LagLlamaPredictor:
                 "checkpoint emits; use predict for longer horizons"
             )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
-        options = ForecastOptions(context_length=context_length, season_length=season_length)
+        options = ForecastOptions(
+            context_length=context_length, season_length=season_length, support=support
+        )
         context = options.context_tokens(self.config)
-        marginal = self.model.head.marginal
+        marginal, steps = self.model.head.marginal, values_of(options, np.dtype(np.float64))
         parts = []
         length = read_length(self.config, context, panel.targets)
         for rows in chunks(len(panel), histories_at_once(length, ForecastOptions.batch_size)):
-            units = (SafeUnits(np.dtype(np.float64)),)
-            read, states = apply_all(units, panel[rows])
+            read, states = apply_all(steps, panel[rows])
             calendar = self._calendar(read, context, horizon)
             history = self._history(read, context, calendar, options.known_season(self.config))
             with torch.inference_mode():
@@ -321,8 +327,10 @@ class LagLlamaPredictor:
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
             part = {n: p[:, :horizon].double().cpu().numpy() for n, p in named.items()}
             for name, value in part.items():
-                if marginal.is_in_data_units(name):
-                    part[name] = undo_all(units, value[:, None], states)[:, 0]
+                if marginal.is_value(name):
+                    part[name] = undo_all(steps, value[:, None], states)[:, 0]
+                elif marginal.is_in_data_units(name):
+                    part[name] = undo_all(steps[-1:], value[:, None], states[-1:])[:, 0]
             parts.append(part)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -20,8 +20,18 @@ import numpy.typing as npt
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.support import Support
 
-__all__ = ["Branch", "Negation", "Reversible", "SafeUnits", "apply_all", "branches", "undo_all"]
+__all__ = [
+    "Branch",
+    "Negation",
+    "Reversible",
+    "SafeUnits",
+    "apply_all",
+    "branches",
+    "undo_all",
+    "values_of",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -134,20 +144,34 @@ class Branch(NamedTuple):
         return len(range(*self.paths.indices(num_samples)))
 
 
+def values_of(options: ForecastOptions, dtype: np.dtype[Any]) -> tuple[Reversible, ...]:
+    """Steps that keep the order of values, as forecasts of quantiles need.
+
+    Parameters
+    ----------
+    options : ForecastOptions
+        ``support``.
+    dtype : numpy.dtype
+        Of the result.
+    """
+    units = SafeUnits(dtype)
+    return (units,) if options.support is None else (Support(options.support), units)
+
+
 def branches(options: ForecastOptions, dtype: np.dtype[Any]) -> list[Branch]:
     """Branches of a forecast; all paths of a series together are the mixture of them.
 
     Parameters
     ----------
     options : ForecastOptions
-        ``num_samples`` and ``sign_flip``.
+        ``num_samples``, ``sign_flip`` and ``support``.
     dtype : numpy.dtype
         Of the result.
     """
-    n, units = options.num_samples, SafeUnits(dtype)
+    n, steps = options.num_samples, values_of(options, dtype)
     flipped = n // 2 if options.sign_flip else 0
-    upright = Branch(slice(0, n - flipped), (units,))
-    mirrored = Branch(slice(n - flipped, n), (units, Negation()), _FLIPPED)
+    upright = Branch(slice(0, n - flipped), steps)
+    mirrored = Branch(slice(n - flipped, n), (*steps, Negation()), _FLIPPED)
     return [upright, mirrored] if flipped else [upright]
 
 

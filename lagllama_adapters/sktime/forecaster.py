@@ -14,6 +14,7 @@ from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.devices import resolve_device
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.forecast_cache import ForecastCache
@@ -104,6 +105,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     season_length : int, optional
         A season of the series in steps that is known, 2 or more, which forecasts lean on instead of
         the one that is measured; None for that one.
+    support : {"auto", "nonnegative", "count"} or (lower, upper), optional
+        Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
+        which may be None. ``"auto"``: by the history of each series, 0 or more where no value was
+        below, and counts where all were whole numbers besides. None: any.
 
     Attributes
     ----------
@@ -182,6 +187,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         max_paths: int | None = None,
         dtype: str | None = None,
         season_length: int | None = None,
+        support: SupportLike = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -196,6 +202,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.max_paths = max_paths
         self.dtype = dtype
         self.season_length = season_length
+        self.support = support
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -391,6 +398,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             context_length=self.context_length,
             max_paths=self.max_paths,
             season_length=self.season_length,
+            support=self.support,
             batch_size=self.batch_size,
             seed=seed,
         )
@@ -442,6 +450,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "finetune_settings": tuning,
                 "sign_flip": True,
                 "max_paths": 4,
+                "support": "auto",
             },
         ]
 

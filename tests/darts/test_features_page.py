@@ -18,7 +18,7 @@ ROWS = [
 @pytest.fixture(scope="module")
 def tests():
     """Names of all test functions for Darts."""
-    files = [*ROOT.glob("tests/darts/test_*.py"), *ROOT.glob("tests/conformance/test_darts_*.py")]
+    files = [*ROOT.glob("tests/darts/test_*.py"), *ROOT.glob("tests/conformance/test_*.py")]
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     return {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
 

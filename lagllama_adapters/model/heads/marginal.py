@@ -126,6 +126,10 @@ class Marginal(ABC):
             If they have no meaning in data units, since inputs are transformed.
         """
 
+    def is_value(self, name: str) -> bool:
+        """Whether a parameter of `named` is a value that the series may take, as a quantile is."""
+        return False
+
     def is_in_data_units(self, name: str) -> bool:
         """Whether a parameter of `named` changes with the unit of the data."""
         return name.startswith(("loc", "scale"))

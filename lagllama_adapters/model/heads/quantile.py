@@ -61,6 +61,10 @@ class QuantileMarginal(Marginal):
         quantiles = facts.unstandardise(bounded)
         return {f"q{level:.3f}": quantiles[..., i] for i, level in enumerate(self.levels)}
 
+    def is_value(self, name: str) -> bool:
+        """Always."""
+        return True
+
     def is_in_data_units(self, name: str) -> bool:
         """Always."""
         return True
