@@ -49,6 +49,13 @@ def optimizer(**changes: Any) -> Change:
 
 _MIXTURE = StudentTMixtureConfig(block_length=48, components=3, lag_experts=16)
 
+_NO_COPIES = {
+    "copy_experts": (),
+    "spread_references": False,
+    "weigh_records": False,
+    "climatology": False,
+}
+
 VARIATIONS: dict[str, Change] = {
     "base": lambda settings: settings,
     "another seed": lambda settings: replace(settings, seed=1),
@@ -61,14 +68,21 @@ VARIATIONS: dict[str, Change] = {
     "neither": model(season_features=(), gain=False),
     "one-step Student-t": model(head=StudentTConfig(), path_stride=1),
     "block of mixtures": model(head=_MIXTURE),
-    "no lag experts": model(lag_experts=0),
-    "context 32": model(context_length=32),
+    "no lag experts": model(lag_experts=0, **_NO_COPIES),
+    "no copies of cycles": model(**_NO_COPIES),
+    "no measured seasons": model(season_reach=0, **_NO_COPIES),
+    "no spread references": model(spread_references=False),
+    "no records": model(weigh_records=False),
+    "no climatology": model(climatology=False),
+    "context 64": model(context_length=64),
     "context 128": model(context_length=128),
     "context 256": model(context_length=256, attention_window=288),
     "published lags": model(lags_seq=PUBLISHED_LAGS),
     "published lags and 1-6": model(lags_seq=tuple(sorted({*PUBLISHED_LAGS, *range(1, 7)}))),
     "no indicators": model(observed_indicators=False),
     "no calendar": model(time_feat=False),
+    "no odd rates": windows(resample=0.0),
+    "no long leads": windows(long_lead=0.0),
     "synthetic 0 %": windows(synthetic_share=0.0),
     "synthetic 25 %": windows(synthetic_share=0.25),
     "synthetic 50 %": windows(synthetic_share=0.5),
