@@ -10,6 +10,7 @@ from lagllama_adapters.cli.console import console, errors_as_messages, score_tab
 
 if TYPE_CHECKING:
     from lagllama_adapters.evaluation import TaskScore
+    from lagllama_adapters.training.throughput import RunFigures
 
 __all__ = ["pretrain"]
 
@@ -27,6 +28,9 @@ def pretrain(
         str, typer.Option(help="base, tiny, published, or a YAML file; see `lagllama recipe`.")
     ] = "base",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time of training; plans the falling rate to end on it.")
+    ] = None,
     warmup_steps: Annotated[int | None, typer.Option(help="Steps of the rising rate.")] = None,
     decay_steps: Annotated[int | None, typer.Option(help="Steps of the falling rate.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -78,6 +82,12 @@ def pretrain(
             ),
         )
 
+    def speed(figures: "RunFigures") -> None:
+        console.print(
+            f"{figures.steps:,} steps in {figures.seconds / 60:.1f} minutes on {device}, "
+            f"{figures.tokens_per_second:,.0f} tokens a second"
+        )
+
     def report(step: int, scores: list["TaskScore"]) -> None:
         console.print(score_table(scores, f"step {step}"))
 
@@ -92,7 +102,9 @@ def pretrain(
             loader_workers=loader_workers,
             tensorboard=tensorboard,
             progress_bar=progress_bar,
+            minutes=minutes,
             on_validation=report,
+            on_end=speed,
         )
     rank_zero_only(console.print)(f"weights in {out / 'checkpoint'}")
 

@@ -12,7 +12,6 @@ from lagllama_adapters.training.loss import window_loss
 from lagllama_adapters.training.optimization import (
     OptimizerSettings,
     make_optimizer,
-    make_schedule,
     settings_groups,
 )
 
@@ -95,7 +94,10 @@ class TrainingModule(L.LightningModule):
         """Optimizer and schedule, stepped per batch."""
         settings = self.optimizer_settings
         optimizer = make_optimizer(self.model, settings, matmul_dtype=self.matmul_dtype)
-        schedule = make_schedule(optimizer, settings)
+        # The settings of then: a run within a time plans its end on the way.
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.optimizer_settings.factor(step)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

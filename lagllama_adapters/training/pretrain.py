@@ -1,6 +1,7 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from lagllama_adapters.training.run_state import (
     seedless_loader,
     settings_of_the_run,
 )
+from lagllama_adapters.training.throughput import RunFigures, Throughput
+from lagllama_adapters.training.time_budget import OPEN_END, TimeBudget
 from lagllama_adapters.training.windows.batches import WindowBatches
 from lagllama_adapters.training.windows.lead import training_lead
 
@@ -41,7 +44,9 @@ def pretrain(
     loader_workers: int = 0,
     tensorboard: bool = False,
     progress_bar: bool = True,
+    minutes: float | None = None,
     on_validation: Callable[[int, list[TaskScore]], None] | None = None,
+    on_end: Callable[[RunFigures], None] | None = None,
 ) -> LagLlama:
     """Train a network and write it to ``out``.
 
@@ -72,9 +77,15 @@ def pretrain(
         Whether to log for TensorBoard too, which must be installed.
     progress_bar : bool
         Whether to show one.
+    minutes : float, optional
+        Time of training, of all starts of the run together, from the call on: the fall of the
+        learning rate begins when 30 % of it are left, and ends on time on whatever machine. What
+        ``settings`` say of the number of steps and of the decay is void then. See `TimeBudget`.
     on_validation : callable, optional
         Called with the step and the scores after each validation; the last one is that of the
         final weights.
+    on_end : callable, optional
+        Called with the speed of this start, when training is over.
 
     Returns
     -------
@@ -93,7 +104,10 @@ def pretrain(
     KeyboardInterrupt
         On Ctrl+C; the state stays as it was last saved.
     """
+    budget = [] if minutes is None else [TimeBudget(minutes)]
     settings = settings or RECIPES["base"]
+    if minutes is not None:
+        settings = replace(settings, optimizer=replace(settings.optimizer, steps=OPEN_END))
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
@@ -116,13 +130,19 @@ def pretrain(
         first_step=lambda: module.global_step,
         process=lambda: (module.global_rank, module.trainer.world_size),
     )
+    throughput = Throughput(settings.tokens_per_step)
+    callbacks: list[L.Callback] = [*budget, throughput]
+    if on_validation is not None:
+        callbacks.append(_ValidationReport(on_validation))
     trainer = _trainer(
-        out, settings, bool(tasks), device, devices, tensorboard, progress_bar, on_validation
+        out, settings, bool(tasks), device, devices, tensorboard, progress_bar, callbacks
     )
     validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
     windows = seedless_loader(batches, loader_workers)
     with interrupts():
         trainer.fit(module, windows, validation if tasks else None, ckpt_path=resumed)
+        if on_end is not None and trainer.is_global_zero:
+            on_end(throughput.figures(trainer))
         # From the file: where nothing was left to train, Lightning never swaps the average in.
         module.load_state_dict(averaged_weights(last))
         if tasks and module.scored_step != trainer.global_step:
@@ -183,7 +203,7 @@ def _trainer(
     devices: int,
     tensorboard: bool,
     progress_bar: bool,
-    on_validation: Callable[[int, list[TaskScore]], None] | None,
+    callbacks: Sequence[L.Callback],
 ) -> L.Trainer:
     # A new version per start: none is overwritten.
     loggers: list[Logger] = [CSVLogger(out, name="logs")]
@@ -198,7 +218,7 @@ def _trainer(
         average_warm_up=True,
         validates=validates,
         state=SaveState(out / "last.ckpt", settings.checkpoint_every),
-        callbacks=[] if on_validation is None else [_ValidationReport(on_validation)],
+        callbacks=callbacks,
         loggers=loggers,
         progress_bar=progress_bar,
     )

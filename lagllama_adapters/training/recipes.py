@@ -146,6 +146,12 @@ class PretrainSettings(LoopSettings):
     precision: Precision = "float32"
     compiled: bool = False
 
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a step of training, of all processes together."""
+        tokens = self.model.context_length + self.rollout_length
+        return tokens * self.batch_size * self.batches_per_step
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_counts("batches_per_step", "checkpoint_every")

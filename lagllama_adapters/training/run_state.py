@@ -63,7 +63,7 @@ class SaveState(Checkpoint):
         # Of a step's batches only the last one ends it: gradients in between are not saved.
         if self.every is None or step == before:
             return
-        if step % self.every == 0 or step >= trainer.max_steps:
+        if step % self.every == 0 or step >= trainer.max_steps or trainer.should_stop:
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
