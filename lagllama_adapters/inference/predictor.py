@@ -369,7 +369,7 @@ class LagLlamaPredictor:
         return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
 
     def _history(
-        self, panel: Panel, context: int, calendar: Tensor | None, season_length: int | None
+        self, panel: Panel, context: int, calendar: Tensor | None, season_length: int | None = None
     ) -> History:
         values, observed = left_pad(panel.targets, read_length(self.config, context, panel.targets))
         return History(

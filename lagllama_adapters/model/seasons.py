@@ -89,6 +89,9 @@ def measure_seasons(
     Seasons
         In the dtype of ``scaled``.
     """
+    # Distances to which all histories have errors, however short the longest of them is.
+    lacking = max(0, 4 * block - scaled.shape[1])
+    scaled, observed = (torch.nn.functional.pad(x, (lacking, 0)) for x in (scaled, observed))
     mask = without_absurd(scaled, observed).to(scaled.dtype)
     x = _without_trend(scaled.clamp(-_CLAMP, _CLAMP) * mask, mask)
     squared, pairs = _mean_squared_differences(x, mask)
@@ -119,6 +122,9 @@ def measure_seasons(
     features = torch.stack(rows, dim=2).clamp(-2, 2)
     features = torch.where(periods[..., None] > 1, features, 0.0).flatten(1)
     any_value = ((log_variance + math.log(2)) / 2)[..., None].expand(-1, 1, block)
+    # Others in the batch may be longer: what is known of a history must not depend on them.
+    farthest = (_span(observed) // 2 + 1).clamp_min(2 * block + 1)
+    pairs = torch.where(lag <= farthest, pairs, 0.0)
     errors = torch.cat((_log_errors(log_d, pairs, first, block), any_value), dim=1)
     return Seasons(periods, features, errors, _at(log_d, pairs, distances))
 

@@ -168,11 +168,6 @@ _STOCK = PretrainSettings(
         resample=0.15,
         far_rollout=0.08,
         long_lead=0.2,
-        dataset_weights={  # thousands of series that say the same
-            "planetlab_cpu_5min": 0.4,
-            "spare_parts*": 0.5,
-            "uci_online_retail_items": 0.5,
-        },
     ),
     rollout_length=64,
     precision="bfloat16",

@@ -73,3 +73,19 @@ def test_season_length_that_is_given_comes_first() -> None:
     found = measure_seasons(x, torch.ones_like(x).bool(), 48, given).periods
     assert found[:, 0].tolist() == [48, 24, 7, 24, 24, 24, 24, 24]
     assert found[0, 1] == 24
+
+
+def test_what_is_known_of_a_history_does_not_depend_on_longer_ones_beside_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 700, generator=generator, dtype=torch.float64).cumsum(1)
+    observed = torch.ones_like(x).bool()
+    for row, length in enumerate((9, 40, 150)):
+        observed[row, :-length] = False
+    together = measure_seasons(x, observed, 24, distances=(1, 7, 30, 200))
+    for row, length in enumerate((9, 40, 150, 700)):
+        tail = slice(700 - length, None)
+        alone = measure_seasons(
+            x[row : row + 1, tail], observed[row : row + 1, tail], 24, distances=(1, 7, 30, 200)
+        )
+        for one, all_ in zip(alone, together, strict=True):
+            torch.testing.assert_close(one[0], all_[row], rtol=0, atol=1e-9)
