@@ -54,7 +54,7 @@ _BASE = LagLlamaConfig(
         n_layer=5,
         n_head=8,
         mlp_multiple_of=64,
-        context_length=32,
+        context_length=64,
         max_context_length=1024,
         attention_window=96,
     ),
@@ -169,7 +169,6 @@ _STOCK = PretrainSettings(
         far_rollout=0.08,
         long_lead=0.2,
     ),
-    rollout_length=64,
     precision="bfloat16",
     validate_every=2000,
 )
