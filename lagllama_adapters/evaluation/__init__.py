@@ -5,6 +5,7 @@ from lagllama_adapters.evaluation.metrics import (
     mean_absolute_scaled_error,
     seasonal_scale,
     weighted_quantile_loss,
+    window_quantile_losses,
 )
 from lagllama_adapters.evaluation.scores import (
     INTERVALS,
@@ -35,4 +36,5 @@ __all__ = [
     "seasonal_scale",
     "summarise",
     "weighted_quantile_loss",
+    "window_quantile_losses",
 ]

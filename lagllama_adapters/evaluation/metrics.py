@@ -11,6 +11,7 @@ __all__ = [
     "sample_crps",
     "seasonal_scale",
     "weighted_quantile_loss",
+    "window_quantile_losses",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -31,10 +32,30 @@ def weighted_quantile_loss(quantiles: Floats, future: Floats) -> float:
         ``[window, horizon]``, NaN = missing.
     """
     observed = np.isfinite(future)
+    total = window_quantile_losses(quantiles, future).sum()
+    return float(total / np.abs(future[observed]).sum())
+
+
+def window_quantile_losses(quantiles: Floats, future: Floats) -> Floats:
+    """Twice the pinball loss of each window, summed over steps, as mean over levels 0.1 ... 0.9.
+
+    Parameters
+    ----------
+    quantiles : ndarray
+        ``[window, 9, horizon]``.
+    future : ndarray
+        ``[window, horizon]``, NaN = missing.
+
+    Returns
+    -------
+    ndarray
+        ``[window]``, in data units.
+    """
+    observed = np.isfinite(future)
     levels = np.array(QUANTILE_LEVELS)[None, :, None]
     error = np.where(observed, future, 0.0)[:, None] - quantiles
     pinball = np.maximum(levels * error, (levels - 1) * error) * observed[:, None]
-    return float((2 * pinball.sum((0, 2)) / np.abs(future[observed]).sum()).mean())
+    return np.asarray(2 * pinball.sum(2).mean(1))
 
 
 def seasonal_scale(past: Floats, season: int) -> float:

@@ -181,7 +181,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         device: str | None = None,
         batch_size: int = 256,
         sampling: str = "auto",
-        finetune: str | None = None,
+        finetune: str | dict[str, Any] | None = None,
         finetune_settings: dict[str, Any] | None = None,
         sign_flip: bool = False,
         max_paths: int | None = None,

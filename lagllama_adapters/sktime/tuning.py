@@ -19,7 +19,7 @@ from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.past_data import PastData
-from lagllama_adapters.training.adaptation import MODES
+from lagllama_adapters.training.adaptation import MODES, Spec, adaptation
 from lagllama_adapters.training.finetuning import FinetuneReport, FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
 
@@ -64,13 +64,13 @@ class TunedWeights:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict[str, Any]:
+def tuning_settings(mode: Spec, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check the two parameters of the forecaster before anything is loaded.
 
     Parameters
     ----------
-    mode : str or None
-        What to train; all weights if None.
+    mode : str, mapping or None
+        What to train, a word of `MODES` or one with its options; all weights if None.
     options : mapping or None
         Fields of `FinetuneSettings` but ``mode``.
 
@@ -84,9 +84,12 @@ def tuning_settings(mode: str | None, options: Mapping[str, Any] | None) -> dict
     ValueError
         If the mode or a field is unknown, or a value is not valid.
     """
-    if mode is not None and mode not in MODES:
-        modes = ", ".join(map(repr, MODES))
-        raise ValueError(f"finetune: got {mode!r}, expected None or one of {modes}")
+    try:
+        chosen = adaptation(mode)
+    except ValueError as error:
+        raise ValueError(f"finetune: {error}") from error
+    if mode is not None and chosen is None:
+        raise ValueError(f"finetune: got {mode!r}, expected None or one of {[*MODES]}")
     options = {} if options is None else options
     known = [field.name for field in fields(FinetuneSettings) if field.name != "mode"]
     if not isinstance(options, Mapping) or set(options) - set(known):

@@ -72,13 +72,15 @@ class HoldOut(NamedTuple):
     windows: list[tuple[int, int]]
 
 
-def plan_hold_out(panel: Corpus, horizon: int, max_windows: int, least: int = 1) -> HoldOut:
+def plan_hold_out(
+    panel: Corpus, horizon: int, max_windows: int, least: int = 1, origins: int = 1
+) -> HoldOut:
     """Choose windows at the end of every series.
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
-    They are as many as share ``max_windows`` out among the series, but no more than a fifth of the
-    series; one at least, if enough remains before it. Of panels with more series than
-    ``max_windows``, every so many-th is forecast, and the last steps of the others are left out all
+    They are as many as share ``max_windows`` out among the series, ``origins`` at least, but no
+    more than a fifth of the series; one at least, if enough remains before it. Where these are more
+    than ``max_windows``, every so many-th is forecast, and the steps of the others are left out all
     the same: what happens to all series at once must not be known.
 
     Parameters
@@ -91,6 +93,8 @@ def plan_hold_out(panel: Corpus, horizon: int, max_windows: int, least: int = 1)
         Most windows.
     least : int
         Steps of a series that must remain; it is trained on whole otherwise.
+    origins : int
+        Windows of a series, where a fifth of it holds them.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def plan_hold_out(panel: Corpus, horizon: int, max_windows: int, least: int = 1)
         If no series has an observed value on both sides of a cut.
     """
     horizon = max(1, min(horizon, int(np.median(panel.lengths)) // 4))
-    per_series = max(1, max_windows // len(panel))
+    per_series = max(origins, max_windows // len(panel))
     lengths, cuts = [], []
     for i in range(len(panel)):
         series, length = panel[i], int(panel.lengths[i])
@@ -125,14 +129,16 @@ def plan_hold_out(panel: Corpus, horizon: int, max_windows: int, least: int = 1)
     return HoldOut(horizon, lengths, [cuts[i] for i in spread])
 
 
-def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, ForecastTask]:
+def hold_out(
+    panel: Corpus, horizon: int, max_windows: int, *, origins: int = 1
+) -> tuple[Corpus, ForecastTask]:
     """Cut the last steps off every series, and make windows of them; see `plan_hold_out`.
 
     Parameters
     ----------
     panel : Corpus
         Series.
-    horizon, max_windows : int
+    horizon, max_windows, origins : int
         As there.
 
     Returns
@@ -147,7 +153,7 @@ def hold_out(panel: Corpus, horizon: int, max_windows: int) -> tuple[Corpus, For
     ValueError
         As there.
     """
-    plan = plan_hold_out(panel, horizon, max_windows)
+    plan = plan_hold_out(panel, horizon, max_windows, origins=origins)
     kept = [panel[i][:length] for i, length in enumerate(plan.lengths)]
     training = panel_corpus(kept, panel.start, panel.freq)
     return training, _task(panel, plan.windows, plan.horizon)

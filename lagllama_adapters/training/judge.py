@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lagllama_adapters.evaluation import (
     QUANTILE_LEVELS,
     ForecastTask,
-    weighted_quantile_loss,
+    window_quantile_losses,
 )
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
@@ -40,9 +40,24 @@ class Judge:
 
     def __call__(self, model: LagLlama) -> float:
         """Loss of a network; NaN if no target is known."""
+        return float(self.window_losses(model).sum())
+
+    def window_losses(self, model: LagLlama) -> npt.NDArray[np.float64]:
+        """What each window adds to the loss.
+
+        Parameters
+        ----------
+        model : LagLlama
+            The network judged.
+
+        Returns
+        -------
+        ndarray
+            ``[window]``, whose sum is the loss; one NaN if no target is known.
+        """
         task = self.task
         if task is None:
-            return float("nan")
+            return np.full(1, np.nan)
         # The windows have names: one stream of noise for each, whatever the weights.
         options = ForecastOptions(
             seed=self.seed, context_length=self.context_length, sampling="stratified"
@@ -52,9 +67,10 @@ class Judge:
         future = task.future
         if self.weights is not None:  # the loss is homogeneous: factors of both weigh it
             quantiles, future = quantiles * self.weights[:, None], future * self.weights
-        if not np.nansum(np.abs(future)):
-            quantiles, future = 1 + quantiles, 1 + future  # in data units
-        return weighted_quantile_loss(quantiles, future)
+        total = np.nansum(np.abs(future))
+        if not total:  # in data units
+            total = float(np.isfinite(future).sum())
+        return window_quantile_losses(quantiles, future) / total
 
     def shared(self, model: LagLlama, trainer: Any) -> float:
         """Loss of a network that several processes train: one forecasts and tells the others.

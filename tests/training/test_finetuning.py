@@ -16,6 +16,7 @@ from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.hold_out import hold_out, panel_corpus
+from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.loss import window_loss
 
 QUICK = FinetuneSettings(
@@ -91,6 +92,57 @@ def test_head_mode_trains_the_head_alone(make_model, panel):
     assert changed(before, tuned) == {name for name in before if name.startswith("head.")}
 
 
+@pytest.mark.parametrize("mode", ["lora", "bias", "last_layers", {"lora": {"rank": 2}}])
+def test_other_modes_lower_the_loss_and_return_a_plain_network(make_model, panel, mode):
+    model = make_model()
+    before = state_of(model)
+    tuned, report = finetune(model, panel, replace(QUICK, mode=mode))
+    assert report.mode == mode
+    assert report.kept in ("tuned", "mixed")
+    assert report.loss_after < report.loss_before
+    assert tuned.state_dict().keys() == before.keys()
+    assert changed(before, tuned)
+    torch.testing.assert_close(state_of(copy.deepcopy(tuned)), state_of(tuned))
+    judge = Judge(hold_out(panel, QUICK.horizon, 200, origins=3)[1])
+    assert judge(tuned) == pytest.approx(report.loss_after)
+
+
+def test_mixture_of_both_is_kept_where_it_is_better(make_model, panel):
+    """Far too large a rate: part of the way is better than all of it."""
+    model = make_model()
+    far = replace(QUICK, learning_rate=0.1, steps=10, mode="bias")
+    _, report = finetune(model, panel, far)
+    losses = dict(report.choice.losses)
+    assert report.choice.loss == min(losses.values())
+    _, alone = finetune(model, panel, replace(far, mix=False))
+    assert alone.share in (0.0, 1.0)
+    assert report.loss_after <= alone.loss_after
+
+
+def test_few_windows_keep_the_weights_given_unless_any_gain_is_enough(make_model, panel):
+    few = replace(QUICK, n_series=2, validation_windows=4)
+    model = make_model()
+    tuned, report = finetune(model, panel, few)
+    assert report.windows < 8
+    assert (report.kept, report.best_step > 0) == ("given", True)
+    assert changed(state_of(model), tuned) == set()
+    _, bare = finetune(model, panel, replace(few, margin=0))
+    assert bare.kept in ("tuned", "mixed")
+
+
+def test_validations_are_told_and_may_end_the_run(make_model, panel):
+    told = []
+
+    def watch(step, loss):
+        told.append((step, loss))
+        if step == 20:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        finetune(make_model(), panel, QUICK, watch=watch)
+    assert [step for step, _ in told] == [10, 20]
+
+
 def test_full_mode_trains_everything(make_model, panel):
     model = make_model()
     before = state_of(model)
@@ -119,7 +171,7 @@ def test_training_windows_end_before_the_held_out_steps(make_model, monkeypatch)
     monkeypatch.setattr("lagllama_adapters.training.module.window_loss", watch)
     ramps = panel_corpus([np.arange(100.0) for _ in range(4)])
     finetune(make_model(), ramps, replace(QUICK, steps=20, validation_windows=4))
-    assert max(seen) == 100 - QUICK.horizon - 1
+    assert max(seen) == 100 - 3 * QUICK.horizon - 1  # three origins of validation windows
 
 
 def test_same_seed_gives_the_same_weights(make_model, panel):
@@ -226,7 +278,11 @@ def test_panel_too_short_is_refused(make_model):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("mode", "lora", "mode: got 'lora', expected 'full' or 'head'"),
+        ("mode", "loar", "mode: got 'loar', expected one of 'full', 'head', 'last_layers'"),
+        ("mode", None, "mode: got None, expected something that is trained"),
+        ("margin", -1.0, "margin: got -1.0, expected 0 or more standard errors"),
+        ("history_fraction", 0.0, "history_fraction: got 0.0, expected more than 0 and at most 1"),
+        ("n_series", 0, "n_series: got 0, expected a positive integer"),
         ("steps", 0, "steps: got 0, expected a positive integer"),
         ("batch_size", 2.5, "batch_size: got 2.5, expected a positive integer"),
         ("patience", True, "patience: got True, expected a positive integer"),

@@ -1,11 +1,13 @@
 """Fine-tuning as a Lightning module, judged by forecasts of held-out steps."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.choice import Choice
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
 from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.keep_best import KeepBest
@@ -25,12 +27,21 @@ class FinetuningModule(TrainingModule):
         Of the run.
     judge : Judge
         Gives the validation loss.
+    watch : callable, optional
+        Told step and loss of each validation; may raise to end the run.
     """
 
-    def __init__(self, model: LagLlama, settings: FinetuneSettings, judge: Judge) -> None:
+    def __init__(
+        self,
+        model: LagLlama,
+        settings: FinetuneSettings,
+        judge: Judge,
+        watch: Callable[[int, float], None] | None = None,
+    ) -> None:
         super().__init__(model, settings.optimization(), history_discount=settings.history_discount)
         self.settings = settings
         self.judge = judge
+        self.watch = watch
         self.best = KeepBest(settings.adaptation(), settings.patience)
         self.best.offer(0, judge(model), model)
 
@@ -39,6 +50,8 @@ class FinetuningModule(TrainingModule):
         loss = self.judge.shared(self.model, self.trainer)
         self.best.offer(self.global_step, loss, self.model)
         self.log("validation_loss", loss, prog_bar=True, batch_size=1)
+        if self.watch is not None:
+            self.watch(self.global_step, loss)
         if self.best.is_over:
             self.trainer.should_stop = True
 
@@ -57,8 +70,8 @@ class FinetuningModule(TrainingModule):
             )
         self.best.load_state_dict(saved)
 
-    def report(self) -> FinetuneReport:
-        """Losses so far."""
+    def report(self, choice: Choice) -> FinetuneReport:
+        """Losses so far, and what was made of them."""
         assert self.judge.task is not None
         return FinetuneReport(
             mode=self.settings.mode,
@@ -66,6 +79,7 @@ class FinetuningModule(TrainingModule):
             best_step=self.best.step,
             windows=len(self.judge.task),
             horizon=self.judge.task.horizon,
+            choice=choice,
         )
 
     def _identity(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fine-tuning: a pretrained network and a panel of series in, a network of their own out."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import torch
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model.low_rank import merged_state
+from lagllama_adapters.training.choice import keep_choice
+from lagllama_adapters.training.few_shot import limit_history
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
 from lagllama_adapters.training.hold_out import hold_out
@@ -22,6 +26,8 @@ from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS
 
 __all__ = ["finetune"]
 
+_ORIGINS = 3  # of validation windows, where series are long enough: one day may be odd
+
 
 def finetune(
     model: LagLlama,
@@ -30,12 +36,15 @@ def finetune(
     *,
     context_length: int | None = None,
     device: str | torch.device | None = None,
+    watch: Callable[[int, float], None] | None = None,
 ) -> tuple[LagLlama, FinetuneReport]:
     """Train a copy of a network on a panel, and keep it if it forecasts the panel's end better.
 
     The last steps of the series are held out (`hold_out`). Every so many steps they are forecast,
     by sample paths as users draw them, and the weights of the smallest weighted quantile loss are
-    kept: those given, if none did better.
+    remembered. In the end those given, those tuned and mixtures of both are compared window by
+    window: what is best is kept, if it is better than those given by more than chance
+    (`choose_share`).
 
     Parameters
     ----------
@@ -49,6 +58,8 @@ def finetune(
         Tokens of context that forecasts will have; what the weights recommend if None.
     device : str or torch.device, optional
         Where to train: where the network is if None.
+    watch : callable, optional
+        Told step and loss of each validation; may raise to end the run.
 
     Returns
     -------
@@ -70,11 +81,15 @@ def finetune(
     settings = settings or FinetuneSettings()
     config, target = model.config, torch.device(device or model.device)
     context = ForecastOptions(context_length=context_length).context_tokens(config)
-    training, validation = hold_out(panel, settings.horizon, settings.validation_windows)
+    panel = limit_history(panel, settings.history_fraction, settings.n_series)
+    training, validation = hold_out(
+        panel, settings.horizon, settings.validation_windows, origins=_ORIGINS
+    )
     with torch.inference_mode(False):  # or the copy could not be trained
         tuned = copy.deepcopy(model).to(target).train()
     settings.adaptation().prepare(tuned)
-    module = FinetuningModule(tuned, settings, Judge(validation, context, settings.seed))
+    judge = Judge(validation, context, settings.seed)
+    module = FinetuningModule(tuned, settings, judge, watch)
     batches = WindowBatches(
         training,
         replace(PLAIN_WINDOWS, min_observed=2, max_rollout=settings.rollout_length),
@@ -102,5 +117,8 @@ def finetune(
     if state is not None:
         state.unlink(missing_ok=True)
     module.best.restore(tuned)
-    module.best.adaptation.merge(tuned)
-    return tuned.to(model.device).requires_grad_(True).eval(), module.report()
+    best = merged_state(tuned) if module.best.step else None
+    with torch.inference_mode(False):
+        kept = copy.deepcopy(model).to(target)
+    choice = keep_choice(kept, best, judge, settings.margin, mix=settings.mix)
+    return kept.to(model.device).requires_grad_(True).eval(), module.report(choice)

@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from lagllama_adapters.training.adaptation import MODES, Adaptation
+from lagllama_adapters.training.adaptation import Adaptation, Spec, adaptation
+from lagllama_adapters.training.choice import Choice
 from lagllama_adapters.training.loop import LoopSettings
 from lagllama_adapters.training.optimization import OptimizerName, OptimizerSettings
 
@@ -16,17 +17,22 @@ class FinetuneSettings(LoopSettings):
 
     Parameters
     ----------
-    mode : {"full", "head"}
-        Which weights are trained: all, or those of the head, which turns the state of a token into
-        a distribution.
+    mode : {"full", "head", "last_layers", "lora", "bias"} or mapping
+        What is trained: all weights; those of the head, which turns the state of a token into a
+        distribution; the last blocks and the head; low-rank updates, merged at the end; biases and
+        gains of norms. ``{word: options}`` has options of the way, such as
+        ``{"lora": {"rank": 8}}`` or ``{"last_layers": {"k": 2}}``: see `LastLayers` and `Lora`.
     steps : int
         Most steps of the optimizer.
     batch_size : int
         Windows per step.
     optimizer : {"muon", "adamw"}
         See `OptimizerSettings`. Weights that Muon has pretrained are best tuned with it.
-    learning_rate, weight_decay : float
-        The rate rises over the first tenth of ``steps`` and falls over the last three tenths.
+    learning_rate : float, optional
+        Rises over the first tenth of ``steps`` and falls over the last three tenths. None: 2e-4,
+        and 2e-3 where few weights are trained (``"lora"`` and ``"bias"``).
+    weight_decay : float
+        Of matrices.
     gradient_clip : float or None
         Largest norm of the gradient; None: no limit.
     ema_decay : float
@@ -44,6 +50,16 @@ class FinetuneSettings(LoopSettings):
         Steps between validations.
     patience : int
         Validations without a new best loss after which training stops.
+    margin : float
+        By how many standard errors, over the validation windows, tuned weights must be better than
+        those given to be kept; 0: any gain is enough. With less than 8 windows those given are kept
+        unless it is 0.
+    mix : bool
+        Whether weights on the line from those given to those tuned are candidates too.
+    history_fraction : float
+        Share of each series, its end, that is tuned on, in (0, 1].
+    n_series : int, optional
+        Most series, evenly spread over the panel; None: all.
     seed : int
         Of windows, and of the paths of validation forecasts.
     folder : path, optional
@@ -55,20 +71,24 @@ class FinetuneSettings(LoopSettings):
     Raises
     ------
     ValueError
-        For an unknown mode or optimizer and for numbers that are not positive.
+        For an unknown mode or optimizer and for numbers out of range.
     """
 
-    mode: str = "full"
+    mode: Spec = "full"
     steps: int = 500
     batch_size: int = 32
     optimizer: OptimizerName = "muon"
-    learning_rate: float = 2e-4
+    learning_rate: float | None = None
     weight_decay: float = 0.01
     ema_decay: float = 0.98
     horizon: int = 24
     validation_windows: int = 200
     validate_every: int = 25
     patience: int = 4
+    margin: float = 1.0
+    mix: bool = True
+    history_fraction: float = 1.0
+    n_series: int | None = None
     folder: str | os.PathLike[str] | None = None
     progress_bar: bool = False
 
@@ -76,22 +96,35 @@ class FinetuneSettings(LoopSettings):
         super().__post_init__()
         self.adaptation()
         self.check_counts("steps", "horizon", "validation_windows", "patience")
-        if not self.learning_rate > 0:
+        if self.n_series is not None:
+            self.check_counts("n_series")
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate: got {self.learning_rate!r}, expected more than 0")
+        if not self.margin >= 0:
+            raise ValueError(f"margin: got {self.margin!r}, expected 0 or more standard errors")
+        if not 0 < self.history_fraction <= 1:
+            raise ValueError(
+                f"history_fraction: got {self.history_fraction!r}, expected more than 0 and at "
+                "most 1, the whole history"
+            )
         self.optimization()
 
     def adaptation(self) -> Adaptation:
         """What is trained."""
-        if self.mode not in MODES:
-            expected = " or ".join(map(repr, MODES))
-            raise ValueError(f"mode: got {self.mode!r}, expected {expected}")
-        return MODES[self.mode]()
+        try:
+            chosen = adaptation(self.mode)
+        except ValueError as error:
+            raise ValueError(f"mode: {error}") from error
+        if chosen is None:
+            raise ValueError(f"mode: got {self.mode!r}, expected something that is trained")
+        return chosen
 
     def optimization(self) -> OptimizerSettings:
         """Optimizer and schedule."""
+        rate = self.learning_rate
         return OptimizerSettings(
             name=self.optimizer,
-            learning_rate=self.learning_rate,
+            learning_rate=self.adaptation().learning_rate if rate is None else rate,
             weight_decay=self.weight_decay,
             steps=self.steps,
         )
@@ -103,27 +136,35 @@ class FinetuneReport:
 
     Attributes
     ----------
-    mode : {"full", "head"}
-        Which weights were trained.
+    mode : str or mapping
+        What was trained.
     losses : tuple of (int, float)
         Step and weighted quantile loss of the validation windows; the first entry, of step 0, is
         that of the weights given.
     best_step : int
-        Step whose weights were kept; 0: those given.
+        Step of the best weights of training; 0: none were better than those given.
     windows, horizon : int
         Number of validation windows, and their steps.
+    choice : Choice
+        Between the weights given, the best ones and their mixtures.
     """
 
-    mode: str
+    mode: Spec
     losses: tuple[tuple[int, float], ...]
     best_step: int
     windows: int
     horizon: int
+    choice: Choice
+
+    @property
+    def share(self) -> float:
+        """Of the tuned weights in those kept, 0 (those given) to 1."""
+        return self.choice.share
 
     @property
     def kept(self) -> str:
-        """``"tuned"``, or ``"given"`` where tuning did not lower the validation loss."""
-        return "tuned" if self.best_step else "given"
+        """``"tuned"``, ``"mixed"``, or ``"given"`` where tuning was not better by the margin."""
+        return {0.0: "given", 1.0: "tuned"}.get(self.share, "mixed")
 
     @property
     def loss_before(self) -> float:
@@ -133,4 +174,4 @@ class FinetuneReport:
     @property
     def loss_after(self) -> float:
         """Validation loss of the weights kept, at most `loss_before`."""
-        return dict(self.losses)[self.best_step]
+        return self.choice.loss

@@ -1,0 +1,135 @@
+"""What to keep of a tuning: the weights given, the tuned ones, or a mixture of both."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.judge import Judge
+
+__all__ = ["LEAST_WINDOWS", "Choice", "choose", "keep_choice", "mixture"]
+
+LEAST_WINDOWS = 8  # below which a standard error is a guess
+_SHARES = (0.25, 0.5, 0.75, 1.0)
+
+Floats = npt.NDArray[np.float64]
+
+
+class Choice(NamedTuple):
+    """A point on the line from the weights given (0) to those tuned (1).
+
+    Attributes
+    ----------
+    share : float
+        Of the tuned weights.
+    loss : float
+        Of the weights chosen, on the validation windows.
+    losses : tuple of (float, float)
+        Share and loss of all candidates.
+    gain, standard_error : float
+        By how much the best candidate is better than the weights given, and how sure that is.
+    """
+
+    share: float
+    loss: float
+    losses: tuple[tuple[float, float], ...]
+    gain: float
+    standard_error: float
+
+
+def choose(candidates: Mapping[float, Floats], margin: float) -> Choice:
+    """Choose the best candidate, if it is better than the weights given by more than chance.
+
+    The losses of two candidates are compared window by window, so that what makes a window hard
+    for both does not count: the standard error is that of the sum of the differences.
+
+    Parameters
+    ----------
+    candidates : mapping
+        Share of the tuned weights, 0 among them, to what each window adds to the loss.
+    margin : float
+        Standard errors; 0: any gain is enough.
+
+    Returns
+    -------
+    Choice
+        Share 0 too where there are fewer than `LEAST_WINDOWS` windows, unless the margin is 0.
+    """
+    given = candidates[0.0]
+    losses = {share: float(windows.sum()) for share, windows in candidates.items()}
+    known = {share: loss for share, loss in losses.items() if np.isfinite(loss)}
+    best = min(known, key=lambda share: known[share], default=0.0)
+    differences, n = given - candidates[best], len(given)
+    gain = float(differences.sum())
+    spread = float(differences.std(ddof=1)) * n**0.5 if n > 1 else float("inf")
+    is_sure = margin == 0 or (n >= LEAST_WINDOWS and gain > margin * spread)
+    share = best if gain > 0 and is_sure else 0.0
+    return Choice(share, losses[share], tuple(losses.items()), gain, spread)
+
+
+def mixture(
+    given: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Weights on the line between two networks (WiSE-FT, arXiv 2109.01903).
+
+    Parameters
+    ----------
+    given, tuned : mapping
+        States by the same names.
+    share : float
+        Of the tuned weights.
+
+    Returns
+    -------
+    dict
+        State; what is no floating number is taken from ``tuned``.
+    """
+    if share in (0.0, 1.0):
+        return dict(given if share == 0 else tuned)
+    return {
+        name: given[name].lerp(x.to(given[name]), share) if x.is_floating_point() else x
+        for name, x in tuned.items()
+    }
+
+
+def keep_choice(
+    model: LagLlama,
+    tuned: Mapping[str, Tensor] | None,
+    judge: Judge,
+    margin: float,
+    *,
+    mix: bool = True,
+) -> Choice:
+    """Give a network what is best of its own weights, tuned ones and their mixtures.
+
+    Parameters
+    ----------
+    model : LagLlama
+        With the weights given; changed in place.
+    tuned : mapping or None
+        State after tuning; None: the weights given are the best.
+    judge : Judge
+        By which they are compared.
+    margin : float
+        See `choose`.
+    mix : bool
+        Whether mixtures are candidates.
+
+    Returns
+    -------
+    Choice
+        What the network now has.
+    """
+    candidates = {0.0: judge.window_losses(model)}
+    if tuned is None:
+        return choose(candidates, margin)
+    given = {name: x.detach().clone() for name, x in model.state_dict().items()}
+    for share in _SHARES if mix else (1.0,):
+        model.load_state_dict(mixture(given, tuned, share))
+        candidates[share] = judge.window_losses(model)
+    choice = choose(candidates, margin)
+    model.load_state_dict(mixture(given, tuned, choice.share))
+    return choice
