@@ -1,5 +1,6 @@
 """Checkpoints: folders of data, the original project's files, and the process-wide registry."""
 
+from lagllama_adapters.checkpoints.adapter import save_adapter
 from lagllama_adapters.checkpoints.format import read_checkpoint, save_checkpoint
 from lagllama_adapters.checkpoints.published import (
     convert_published_checkpoint,
@@ -15,5 +16,6 @@ __all__ = [
     "load_pretrained",
     "read_checkpoint",
     "read_published_checkpoint",
+    "save_adapter",
     "save_checkpoint",
 ]

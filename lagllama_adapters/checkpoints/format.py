@@ -28,6 +28,7 @@ from lagllama_adapters.model.lag_llama import LagLlama
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_FILE = "adapter.safetensors"  # in its stead: see `checkpoints.adapter`
 _HEADER_KEY = "config"
 
 _STORAGE_DTYPES = {
@@ -73,7 +74,7 @@ def save_checkpoint(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     # The configuration comes last: a folder without it is not yet a checkpoint.
-    _replace_files(
+    replace_files(
         {
             target / WEIGHTS_FILE: weights,
             target / CONFIG_FILE: (json.dumps(config, indent=2) + "\n").encode(),
@@ -98,7 +99,8 @@ def _stored_tensors(model: LagLlama, dtype: str) -> dict[str, Tensor]:
     return stored
 
 
-def _replace_files(contents: Mapping[Path, bytes]) -> None:
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files under other names, completely, before each replaces what was there."""
     beside = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in contents}
     try:
         for path, content in contents.items():

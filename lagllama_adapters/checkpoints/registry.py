@@ -10,7 +10,12 @@ from threading import RLock
 import torch
 from torch import Tensor
 
-from lagllama_adapters.checkpoints.format import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
+from lagllama_adapters.checkpoints.format import (
+    ADAPTER_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_checkpoint,
+)
 from lagllama_adapters.checkpoints.published import read_published_checkpoint
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.devices import resolve_device
@@ -59,8 +64,9 @@ def load_pretrained(
     checkpoint : str or path-like
         ``"base"`` or ``"tiny"``, the weights inside the package (``"tiny"``, a quarter of a
         megabyte, for tests and small devices); ``"published"``, the official Lag-Llama,
-        fetched from its hub repository on first use; a folder written by ``save_checkpoint``; or a
-        ``.ckpt`` file of the original project. A folder with a known name is given as ``"./base"``.
+        fetched from its hub repository on first use; a folder written by ``save_checkpoint`` or
+        ``save_adapter``; or a ``.ckpt`` file of the original project. A folder with a known name is
+        given as ``"./base"``.
     device : str or torch.device, optional
         Where the copy lives: ``"cpu"`` if None; ``"auto"`` is a CUDA device if there is one, else
         the CPU.
@@ -147,12 +153,26 @@ def _resolve(checkpoint: str | os.PathLike[str]) -> Path:
 
 
 def _identity(source: Path) -> tuple[object, ...]:
-    files = [source] if source.is_file() else [source / CONFIG_FILE, source / WEIGHTS_FILE]
+    names = (CONFIG_FILE, WEIGHTS_FILE, ADAPTER_FILE)
+    files = [source] if source.is_file() else [source / name for name in names]
     stats = [file.stat() for file in files if file.exists()]
-    return (str(source), *((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats))
+    own = (str(source), *((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats))
+    if not _is_adapter(source):
+        return own
+    from lagllama_adapters.checkpoints.adapter import adapter_base
+
+    return (*own, *_identity(_resolve(adapter_base(source))))
+
+
+def _is_adapter(source: Path) -> bool:
+    return (source / ADAPTER_FILE).is_file() and not (source / CONFIG_FILE).exists()
 
 
 def _read(source: Path) -> LagLlama:
+    if _is_adapter(source):
+        from lagllama_adapters.checkpoints.adapter import read_adapter  # which loads what it is of
+
+        return read_adapter(source)
     return read_published_checkpoint(source) if source.is_file() else read_checkpoint(source)
 
 

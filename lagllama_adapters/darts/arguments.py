@@ -5,6 +5,7 @@ from typing import Any
 from lagllama_adapters.inference.arguments import as_integer, positive_integer
 from lagllama_adapters.inference.options import resolve_dtype
 from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.training.adaptation import adaptation
 
 __all__ = [
     "check_finetuning",
@@ -85,7 +86,7 @@ def checked_dtype(dtype: Any) -> str | None:
 
 
 def check_finetuning(enable_finetuning: Any) -> None:
-    """Leave dictionaries to Darts, which fails on anything else.
+    """Check what a fit is to train; Darts knows but some of the words.
 
     Parameters
     ----------
@@ -95,13 +96,12 @@ def check_finetuning(enable_finetuning: Any) -> None:
     Raises
     ------
     ValueError
-        If it is neither None, a bool nor a dict.
+        If `adaptation` does not take it.
     """
-    if enable_finetuning is not None and not isinstance(enable_finetuning, bool | dict):
-        raise ValueError(
-            f"enable_finetuning: got {enable_finetuning!r}, expected True, False or a dict such as "
-            "{'unfreeze': ['network.head*']}"
-        )
+    try:
+        adaptation(enable_finetuning, prefix="network.")
+    except ValueError as error:
+        raise ValueError(f"enable_finetuning: {error}") from error
 
 
 def check_shift(output_chunk_shift: Any) -> None:

@@ -18,8 +18,11 @@ from lagllama_adapters.darts.host import (
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.saved_model import SavedModel
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
-from lagllama_adapters.training.adaptation import Adaptation, adaptation
+from lagllama_adapters.model.low_rank import is_low_rank, merge_low_rank, merged_state
+from lagllama_adapters.training.adaptation import Adaptation, Lora, adaptation
 from lagllama_adapters.training.averaging import moving_average
+from lagllama_adapters.training.choice import keep_choice
+from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.quiet import quiet
 
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 GRADIENT_CLIP = 1.0
 _EMA_DECAY = 0.98
 _PATIENCE = 4  # epochs
+_MARGIN = 1.0  # standard errors by which tuned weights must be better
 
 
 class TunableModel(SavedModel):
@@ -42,7 +46,17 @@ class TunableModel(SavedModel):
     # Whether the number of epochs of the present fit is the user's.
     _has_chosen_epochs: bool = False
 
+    @staticmethod
+    def _verify_enable_finetuning(enable_finetuning: Any) -> None:
+        """Nothing: `check_finetuning` has done it."""
+
     def _setup_finetuning(self, model: LagLlamaModule) -> None:
+        if isinstance(self._adaptation(), Lora) and not is_low_rank(model.network):
+            model.network.requires_grad_(False)  # updates are added when training begins
+        else:
+            self._prepare(model)
+
+    def _prepare(self, model: LagLlamaModule) -> None:
         chosen = self._adaptation()
         try:
             if chosen is None:
@@ -102,6 +116,8 @@ class TunableModel(SavedModel):
             train_dataset, val_dataset, *args, **kwargs
         )
         datamodule = prepared["datamodule"]
+        if self._requires_training:
+            self._prepare(prepared["model"])
         if self._requires_training and val_dataset is not None:
             if not isinstance(val_dataset, HeldOutWindows):
                 val_dataset = HeldOutWindows.of(
@@ -121,6 +137,7 @@ class TunableModel(SavedModel):
         with self._quiet_for(trainer):
             if not (self.keep_best and self._requires_training):
                 super()._train(trainer, model, datamodule, load_best)
+                merge_low_rank(model.network)
                 return
             is_judged = datamodule.val_dataset is not None
             keeper = self._keeper(trainer) if is_judged and not load_best else None
@@ -129,7 +146,8 @@ class TunableModel(SavedModel):
                     trainer.validate(model, datamodule=datamodule, verbose=False)
                 super()._train(trainer, model, datamodule, load_best)
         if keeper is not None:
-            _keep(keeper, model)
+            _keep(keeper, model, datamodule.val_dataset.judge)
+        merge_low_rank(model.network)
 
     def _keeper(self, trainer: pl.Trainer) -> KeepBest:
         chosen = self._adaptation()
@@ -211,8 +229,8 @@ class TunableModel(SavedModel):
         )
 
 
-def _keep(keeper: KeepBest, model: LagLlamaModule) -> None:
-    """End with the best weights, and say so where training did not make them better."""
+def _keep(keeper: KeepBest, model: LagLlamaModule, judge: Judge) -> None:
+    """End with what is best of the weights given, tuned and mixed; say so where it is the first."""
     if math.isnan(keeper.loss):
         logger.warning(
             "No validation loss was a number, hence the last weights are kept, whether they are "
@@ -221,10 +239,15 @@ def _keep(keeper: KeepBest, model: LagLlamaModule) -> None:
         return
     keeper.restore(model.network)
     first, loss = keeper.losses[0]
-    if keeper.step == first:
+    tuned = {name: x.clone() for name, x in merged_state(model.network).items()}
+    keeper.restore_given(model.network)
+    merge_low_rank(model.network)
+    choice = keep_choice(model.network, tuned if keeper.step != first else None, judge, _MARGIN)
+    if choice.share == 0:
         logger.warning(
-            "Fine-tuning did not lower the validation loss from %.4g, hence the weights from "
-            "before are kept; try a lower learning rate, more epochs or fewer trained weights.",
+            "Fine-tuning did not lower the validation loss from %.4g by more than chance, hence "
+            "the weights from before are kept; try a lower learning rate, more epochs, fewer trained "
+            "weights, or more series.",
             loss,
         )
 

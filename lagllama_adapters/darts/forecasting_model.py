@@ -44,6 +44,8 @@ from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
+from lagllama_adapters.model.low_rank import merge_low_rank
+from lagllama_adapters.training.adaptation import adaptation
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.windows.lead import training_lead
 
@@ -87,10 +89,12 @@ class LagLlamaModel(TunableModel):
     output_chunk_shift : int
         Steps between the end of the history and the first step of a forecast; with a shift, Darts
         allows horizons up to ``output_chunk_length``.
-    enable_finetuning : bool or dict, optional
-        Whether ``fit`` trains: all weights (True), none (False or None), or those chosen by
-        ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for instance
-        ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
+    enable_finetuning : bool, str or dict, optional
+        Whether ``fit`` trains: all weights (True or ``"full"``), none (False or None), the head
+        (``"head"``), the last layers (``"last_layers"``), low-rank updates (``"lora"``), biases and
+        gains of norms (``"bias"``); one of these with options, such as ``{"lora": {"rank": 8}}``;
+        or the weights chosen by ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for
+        instance ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.
     sampling : {"auto", "plain", "stratified"}, default "auto"
@@ -103,7 +107,8 @@ class LagLlamaModel(TunableModel):
         parameters can be predicted as well.
     keep_best : bool, default True
         Whether a ``fit`` that trains ends with averaged weights of the lowest ``val_loss``, those
-        that it started from included: the weighted quantile loss of forecasts of ``val_series`` or,
+        that it started from and mixtures with them included, and with those that it started from
+        unless others are better by a standard error: the weighted quantile loss of forecasts of ``val_series`` or,
         without any, of the end of the training series, which is then not trained on. Unless a
         number of epochs or an ``EarlyStopping`` is given, it stops after four epochs without a
         better one. False: train on everything, end with the last weights.
@@ -128,9 +133,9 @@ class LagLlamaModel(TunableModel):
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
         ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... Unless an
-        optimizer is given, fine-tuning is by Muon at a learning rate of 2e-4 (that of
-        ``optimizer_kwargs``), which rises and falls with the steps of the whole fit unless a
-        scheduler is given, with gradients of norm 1 at most. The default
+        optimizer is given, fine-tuning is by Muon at a learning rate of 2e-4, 2e-3 for ``"lora"``
+        and ``"bias"`` (or that of ``optimizer_kwargs``), which rises and falls with the steps of
+        the whole fit unless a scheduler is given, with gradients of norm 1 at most. The default
         precision is float32 whatever the type of the series, which forecasts keep.
 
     Raises
@@ -171,7 +176,7 @@ class LagLlamaModel(TunableModel):
         input_chunk_length: int | tuple[int, int] | None = None,
         output_chunk_length: int | None = None,
         output_chunk_shift: int = 0,
-        enable_finetuning: bool | dict[str, list[str]] | None = None,
+        enable_finetuning: bool | str | dict[str, Any] | None = None,
         random_state: int | None = None,
         sampling: str = "auto",
         point_forecast: bool = False,
@@ -218,7 +223,9 @@ class LagLlamaModel(TunableModel):
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
         if not kwargs.get("optimizer_cls"):
             optimizer_kwargs = kwargs.get("optimizer_kwargs") or {}
-            params["optimizer_kwargs"] = {"lr": LEARNING_RATE, **optimizer_kwargs}
+            chosen = adaptation(enable_finetuning, prefix="network.")
+            rate = LEARNING_RATE if chosen is None else chosen.learning_rate
+            params["optimizer_kwargs"] = {"lr": rate, **optimizer_kwargs}
             params["pl_trainer_kwargs"] = {
                 "gradient_clip_val": GRADIENT_CLIP,
                 **params["pl_trainer_kwargs"],
@@ -409,8 +416,9 @@ class LagLlamaModel(TunableModel):
         verbose: bool | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        if trainer is None and self.model is not None:
-            trainer = self._forecasting_trainer(self.model, verbose)
+        if self.model is not None:
+            merge_low_rank(self.model.network)  # of a fit that was interrupted
+            trainer = trainer or self._forecasting_trainer(self.model, verbose)
         prepared: dict[str, Any] = super()._setup_for_predict(
             n, dataset, trainer, batch_size, verbose, **kwargs
         )

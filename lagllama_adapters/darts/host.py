@@ -96,6 +96,12 @@ PRIVATE = (
     _model("_create_model", "overridden", ("train_sample",), _EXTENSION),
     _model("_build_train_dataset", "overridden", ("series", "sample_weight", "stride"), _EXTENSION),
     _model("_setup_finetuning", "overridden", ("model",), "which weights a fit trains"),
+    _model(
+        "_verify_enable_finetuning",
+        "overridden",
+        ("enable_finetuning",),
+        "knows patterns only, and no words",
+    ),
     _model("_setup_for_fit_from_dataset", "overridden", (), "hold the end of the series out"),
     _model("_setup_for_train", "overridden", (), "averaged weights, early stopping"),
     _model("_train", "overridden", ("trainer", "model"), "end with the best weights"),

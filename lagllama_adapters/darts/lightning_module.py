@@ -23,6 +23,7 @@ from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.model.low_rank import fit_to_names
 
 __all__ = ["LagLlamaModule"]
 
@@ -136,6 +137,7 @@ class LagLlamaModule(TunedModule):
         own = {n.removeprefix(prefix): x for n, x in state_dict.items() if n.startswith(prefix)}
         others = {n: x for n, x in state_dict.items() if not n.startswith(prefix)}
         named = upgrade_tensors(own, version_of_tensors(own))
+        named = fit_to_names(self.network, named)
         present = others | {prefix + name: x for name, x in named.items()}
         return super().load_state_dict(present, *args, **kwargs)
 

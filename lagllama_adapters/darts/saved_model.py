@@ -1,5 +1,6 @@
 """Files of Darts' torch models: replaced in one step, checked before they are read."""
 
+import copy
 import os
 import tempfile
 import zipfile
@@ -9,8 +10,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from lagllama_adapters.checkpoints import save_adapter, save_checkpoint
 from lagllama_adapters.darts.host import FoundationModel, UnpicklingError
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
+from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.quiet import quiet
 
 __all__ = ["SavedModel"]
@@ -20,6 +23,8 @@ _is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
 
 class SavedModel(FoundationModel):  # type: ignore[misc]
     """A foundation model of Darts whose files are safe to write and to read."""
+
+    checkpoint: str
 
     def save(self, path: str | os.PathLike[str] | None = None, clean: bool = False) -> None:
         """Save the model to a file, and its weights to ``path + ".ckpt"``; see Darts.
@@ -53,6 +58,35 @@ class SavedModel(FoundationModel):  # type: ignore[misc]
                 os.replace(beside, path)
         finally:
             _is_saving.reset(token)
+
+    def export(self, path: str | os.PathLike[str], *, adapter: bool = False) -> Path:
+        """Write the network that forecasts to a folder, which the parameter ``checkpoint`` takes.
+
+        Parameters
+        ----------
+        path : str or path
+            Folder; made if absent.
+        adapter : bool, default False
+            Write what training changed alone; it belongs to the weights of ``checkpoint``. See
+            ``lagllama_adapters.checkpoints.save_adapter``.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        ValueError
+            Before ``fit``.
+        """
+        if self.model is None:
+            raise ValueError("export: got a model without weights; call fit() first")
+        network = copy.deepcopy(self.model.network)
+        merge_low_rank(network)
+        if adapter:
+            return save_adapter(network, path, self.checkpoint)
+        return save_checkpoint(network, path)
 
     def _checkpoint_exists(self) -> bool:
         return self.load_ckpt_path is not None and os.path.exists(self.load_ckpt_path)

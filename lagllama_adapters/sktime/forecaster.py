@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
+from lagllama_adapters.checkpoints import load_pretrained, save_adapter, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
@@ -85,8 +85,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution, so that
         quantiles carry little sampling noise; ``"plain"`` draws them independently of each other.
         ``"auto"``: stratified where the weights emit blocks. See ``LagLlamaPredictor.predict``.
-    finetune : {"full", "head"} or None, default=None
-        What ``fit`` trains: all weights, the head alone, or nothing. ``pretrain`` trains all
+    finetune : {"full", "head", "last_layers", "lora", "bias"}, dict or None, default=None
+        What ``fit`` trains: all weights, the head, the last layers, low-rank updates, biases, or
+        nothing; ``{word: options}`` such as ``{"lora": {"rank": 8}}``. ``pretrain`` trains all
         weights if this is None.
     finetune_settings : dict, optional
         How ``fit`` and ``pretrain`` train: fields of
@@ -220,13 +221,16 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         weights = self._tuned_weights()
         return None if weights is None else weights.report
 
-    def export(self, path: str | os.PathLike[str]) -> Path:
+    def export(self, path: str | os.PathLike[str], *, adapter: bool = False) -> Path:
         """Write the network that forecasts to a folder, which the parameter ``checkpoint`` takes.
 
         Parameters
         ----------
         path : str or path
             Folder; made if absent.
+        adapter : bool, default=False
+            Write what training changed alone; it belongs to the weights of ``checkpoint``. See
+            ``lagllama_adapters.checkpoints.save_adapter``.
 
         Returns
         -------
@@ -243,6 +247,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 f"{type(self).__name__}.export: got an object that has not been trained, expected "
                 "fit or pretrain before"
             )
+        if adapter:
+            return save_adapter(self._network(), path, self.checkpoint)
         return save_checkpoint(self._network(), path)
 
     def predict_samples(self, fh: Any = None) -> pd.DataFrame:

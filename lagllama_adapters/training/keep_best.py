@@ -31,6 +31,8 @@ class KeepBest:
         Of the best weights.
     weights : dict
         ``adaptation.delta`` of the best weights; empty before the first offer.
+    given : dict
+        The same of the first weights offered.
     """
 
     def __init__(self, adaptation: Adaptation, patience: int | None = None) -> None:
@@ -39,6 +41,7 @@ class KeepBest:
         self.losses: list[tuple[int, float]] = []
         self.step = 0
         self.weights: dict[str, Tensor] = {}
+        self.given: dict[str, Tensor] = {}
 
     @property
     def loss(self) -> float:
@@ -64,6 +67,8 @@ class KeepBest:
         model : LagLlama
             The network judged.
         """
+        if not self.losses:
+            self.given = self.adaptation.delta(model)
         if not self.losses or not (loss >= self.loss or math.isnan(loss)):
             self.step, self.weights = step, self.adaptation.delta(model)
         self.losses.append((step, loss))
@@ -72,11 +77,21 @@ class KeepBest:
         """Give the network the best weights."""
         model.load_state_dict(self.weights, strict=False)
 
+    def restore_given(self, model: LagLlama) -> None:
+        """Give the network the first weights offered."""
+        model.load_state_dict(self.given, strict=False)
+
     def state_dict(self) -> dict[str, Any]:
         """What a run that is resumed needs."""
-        return {"losses": self.losses, "best_step": self.step, "best_weights": self.weights}
+        return {
+            "losses": self.losses,
+            "best_step": self.step,
+            "best_weights": self.weights,
+            "given_weights": self.given,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.losses = [(step, loss) for step, loss in state["losses"]]
         self.step, self.weights = state["best_step"], state["best_weights"]
+        self.given = state["given_weights"]

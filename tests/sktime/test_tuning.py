@@ -164,13 +164,23 @@ class TestPretrain:
 
 
 class TestFit:
-    @pytest.mark.parametrize("mode", ["full", "head"])
+    @pytest.mark.parametrize("mode", ["full", "head", "last_layers", {"lora": {"rank": 2}}])
     def test_fit_trains_if_told_so(self, forecaster, panel, mode):
         zero_shot = samples(forecaster.clone().fit(panel))
         forecaster.set_params(finetune=mode).fit(panel)
         assert forecaster.finetune_report.mode == mode
         assert forecaster.finetune_report.kept == "tuned"
         assert (samples(forecaster) != zero_shot).any()
+
+    def test_adapters_are_exported_alone(self, forecaster, panel, tmp_path):
+        forecaster.set_params(finetune="lora").fit(panel)
+        forecaster.export(tmp_path / "adapter", adapter=True)
+        forecaster.export(tmp_path / "whole")
+        sizes = [sum(f.stat().st_size for f in (tmp_path / name).iterdir())
+                 for name in ("adapter", "whole")]  # fmt: skip
+        assert sizes[0] < sizes[1]
+        again = type(forecaster)(tmp_path / "adapter", num_samples=20, random_state=7).fit(panel)
+        np.testing.assert_allclose(samples(again), samples(forecaster), rtol=1e-3, atol=1e-3)
 
     def test_fit_trains_on_a_single_series(self, forecaster, panel):
         forecaster.set_params(finetune="head").fit(panel.loc[1, "y"])
@@ -338,7 +348,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("params", "message"),
         [
-            ({"finetune": "lora"}, "finetune: got 'lora', expected None or one of 'full', 'head'"),
+            ({"finetune": "loar"}, "finetune: got 'loar', expected one of 'full', 'head', 'last_l"),
+            ({"finetune": {"lora": {"rank": 0}}}, "finetune: lora: got rank=0, expected a pos"),
             ({"finetune_settings": {"epochs": 3}}, "finetune_settings: got .*epochs.*steps"),
             ({"finetune_settings": {"mode": "head"}}, "the mode is the parameter finetune"),
             ({"finetune_settings": [3]}, r"finetune_settings: got \[3\], expected a dict"),
