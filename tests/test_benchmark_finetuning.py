@@ -57,10 +57,25 @@ def test_main_prints_the_table_and_writes_the_figures(
 ):
     monkeypatch.setattr(benchmark.torch, "set_num_threads", lambda threads: None)
     output = tmp_path / "figures.json"
-    options = ["--min-series", "2", "--checkpoint", "tiny", "--steps", "50", "--json", str(output)]
+    options = [
+        "--min-series",
+        "2",
+        "--checkpoint",
+        "tiny",
+        "--steps",
+        "50",
+        "--mode",
+        "full",
+        "lora",
+        "--json",
+        str(output),
+    ]
     monkeypatch.setattr(sys, "argv", ["finetuning", str(folder), *options])
     benchmark.main()
-    (row,) = json.loads(output.read_text())["rows"]
+    row, by_lora = json.loads(output.read_text())["rows"]
+    assert by_lora["mode"] == "lora"
+    assert by_lora["trained_weights"] < row["trained_weights"]
+    assert by_lora["adapter_bytes"] < row["adapter_bytes"]
     assert row["set"] == "panel"
     assert row["series"] == N_SERIES
     assert row["test_windows"] == 10 * (N_SERIES - 1) + 1

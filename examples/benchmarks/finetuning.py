@@ -8,7 +8,9 @@ of `lagllama evaluate`. The settings are the defaults of the sktime forecaster's
 """
 
 import argparse
+import copy
 import json
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,28 +23,27 @@ from rich.table import Table
 from scipy.stats import gmean
 
 from lagllama_adapters import LagLlamaPredictor, load_pretrained
+from lagllama_adapters.checkpoints import save_adapter
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import ForecastTask, build_tasks, score_task
+from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.adaptation import MODES
+from lagllama_adapters.training.few_shot import before_the_test
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
-from lagllama_adapters.training.hold_out import panel_corpus
 
 
-def before_the_test(corpus: Corpus, task: ForecastTask) -> Corpus:
-    """The series of a data set up to the first window by which they are tested."""
-    windows: dict[str, int] = {}
-    for window in task.panel.item_id or ():
-        name, number = window.rsplit("/", 1)
-        windows[name] = max(windows.get(name, 0), int(number))
-    members = [
-        i
-        for i, (dataset, name) in enumerate(zip(corpus.dataset, corpus.item_id, strict=True))
-        if dataset == task.name and name in windows
-    ]
-    return panel_corpus(
-        [corpus[i][: -windows[corpus.item_id[i]] * task.horizon] for i in members],
-        [corpus.start[i] for i in members],
-        [corpus.freq[i] for i in members],
-    )
+def trained_weights(model: LagLlama, mode: str) -> int:
+    """How many numbers a mode trains."""
+    ready = copy.deepcopy(model)
+    FinetuneSettings(mode=mode).adaptation().prepare(ready)
+    return sum(p.numel() for p in ready.parameters() if p.requires_grad)
+
+
+def adapter_size(model: LagLlama, checkpoint: str) -> int:
+    """Bytes of a file that holds what tuning changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_adapter(model, folder, checkpoint)
+        return sum(file.stat().st_size for file in Path(folder).iterdir())
 
 
 def run(
@@ -58,6 +59,11 @@ def run(
     after, _ = score_task(LagLlamaPredictor(tuned), task)
     return {
         "set": task.name,
+        "mode": mode,
+        "trained_weights": trained_weights(base, mode),
+        "adapter_bytes": adapter_size(tuned, checkpoint),
+        "kept": report.kept,
+        "share": report.share,
         "series": len(panel),
         "test_windows": len(task),
         "validation_windows": report.windows,
@@ -73,18 +79,28 @@ def run(
 def table(rows: Iterable[dict[str, Any]]) -> Table:
     """Rows, with the geometric mean of their ratios."""
     drawn = Table(box=SIMPLE_HEAD)
-    heads = "series", "windows", "kept step", "validation", "zero-shot", "tuned", "ratio", "seconds"
+    heads = "mode", "series", "windows", "step", "share", "validation", "zero-shot", "tuned"
+    heads += "ratio", "seconds", "kB"
     for i, head in enumerate(("set", *heads)):
         drawn.add_column(head, justify="right" if i else "left")
     rows = list(rows)
     for row in rows:
-        counts = (str(row[key]) for key in ("series", "test_windows", "kept_step"))
+        counts = (str(row[key]) for key in ("mode", "series", "test_windows", "kept_step", "share"))
         keys = "validation_ratio", "zero_shot", "tuned", "ratio"
         figures = (f"{row[key]:.3f}" for key in keys)
-        drawn.add_row(row["set"], *counts, *figures, f"{row['seconds']:.0f}")
+        drawn.add_row(
+            row["set"],
+            *counts,
+            *figures,
+            f"{row['seconds']:.0f}",
+            f"{row['adapter_bytes'] / 1000:.0f}",
+        )
     drawn.add_section()
-    mean = f"{gmean([row['ratio'] for row in rows]):.3f}"
-    drawn.add_row("geometric mean", *[""] * 6, mean, "")
+    for mode in dict.fromkeys(row["mode"] for row in rows):
+        chosen = [row for row in rows if row["mode"] == mode]
+        mean = f"{gmean([row['ratio'] for row in chosen]):.3f}"
+        share = chosen[0]["trained_weights"]
+        drawn.add_row(f"geometric mean ({share} weights)", mode, *[""] * 7, mean, "", "")
     return drawn
 
 
@@ -95,7 +111,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="SET", help="names of data sets")
     parser.add_argument("--min-series", type=int, default=1, help="leave smaller panels out")
     parser.add_argument("--checkpoint", default="base")
-    parser.add_argument("--mode", default="full", choices=("full", "head"))
+    parser.add_argument("--mode", nargs="+", default=["full"], choices=list(MODES))
     parser.add_argument("--steps", type=int, default=FinetuneSettings().steps)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--json", type=Path, help="where to write the figures as well")
@@ -106,9 +122,10 @@ def main() -> None:
     for task in tasks:
         wanted = options.only is None or task.name in options.only
         if wanted and corpus.dataset.count(task.name) >= options.min_series:
-            rows.append(run(corpus, task, options.checkpoint, options.mode, options.steps))
-            print(json.dumps(rows[-1]), flush=True)
-    Console(width=110).print(table(rows))
+            for mode in options.mode:
+                rows.append(run(corpus, task, options.checkpoint, mode, options.steps))
+                print(json.dumps(rows[-1]), flush=True)
+    Console(width=130).print(table(rows))
     if options.json is not None:
         about = {"checkpoint": options.checkpoint, "mode": options.mode, "steps": options.steps}
         options.json.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")

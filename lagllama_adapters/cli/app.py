@@ -4,6 +4,7 @@ import typer
 
 from lagllama_adapters.cli.convert import convert
 from lagllama_adapters.cli.evaluate import evaluate
+from lagllama_adapters.cli.few_shot import few_shot
 from lagllama_adapters.cli.pretrain import pretrain
 from lagllama_adapters.cli.recipe import recipe
 
@@ -15,5 +16,5 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (evaluate, pretrain, recipe, convert):
+for command in (evaluate, pretrain, few_shot, recipe, convert):
     app.command()(command)

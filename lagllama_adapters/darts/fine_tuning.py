@@ -246,8 +246,8 @@ def _keep(keeper: KeepBest, model: LagLlamaModule, judge: Judge) -> None:
     if choice.share == 0:
         logger.warning(
             "Fine-tuning did not lower the validation loss from %.4g by more than chance, hence "
-            "the weights from before are kept; try a lower learning rate, more epochs, fewer trained "
-            "weights, or more series.",
+            "the weights from before are kept; try a lower learning rate, more epochs, fewer "
+            "trained weights, or more series.",
             loss,
         )
 

@@ -108,8 +108,9 @@ class LagLlamaModel(TunableModel):
     keep_best : bool, default True
         Whether a ``fit`` that trains ends with averaged weights of the lowest ``val_loss``, those
         that it started from and mixtures with them included, and with those that it started from
-        unless others are better by a standard error: the weighted quantile loss of forecasts of ``val_series`` or,
-        without any, of the end of the training series, which is then not trained on. Unless a
+        unless others are better by a standard error: the weighted quantile loss of forecasts of
+        ``val_series`` or, without any, of the end of the training series, which is then not trained
+        on. Unless a
         number of epochs or an ``EarlyStopping`` is given, it stops after four epochs without a
         better one. False: train on everything, end with the last weights.
         ``fit(..., load_best=True)`` goes before: it is Darts' own choice among saved checkpoints.

@@ -12,11 +12,11 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.low_rank import merged_state
 from lagllama_adapters.training.choice import keep_choice
-from lagllama_adapters.training.few_shot import limit_history
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
 from lagllama_adapters.training.hold_out import hold_out
 from lagllama_adapters.training.judge import Judge
+from lagllama_adapters.training.limit_history import limit_history
 from lagllama_adapters.training.loop import accelerator_of, make_trainer
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.run_state import SaveState, interrupts, seedless_loader
