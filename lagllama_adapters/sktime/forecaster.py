@@ -27,7 +27,7 @@ from lagllama_adapters.sktime.host import (
     empirical,
 )
 from lagllama_adapters.sktime.past_data import PastData
-from lagllama_adapters.sktime.tuning import TunedWeights, tune, tuning_settings
+from lagllama_adapters.sktime.tuning import TunedWeights, choose_context, tune, tuning_settings
 from lagllama_adapters.training.finetuning import FinetuneReport
 
 __all__ = ["LagLlamaForecaster"]
@@ -65,9 +65,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     checkpoint : str or path, default="base"
         Pretrained weights: ``"base"`` for those inside the package, ``"published"`` for the
         official Lag-Llama, a checkpoint folder, or a ``.ckpt`` file of the original project.
-    context_length : int, optional
+    context_length : int or "auto", optional
         Number of steps that the network attends to, None for what the checkpoint recommends. Lags
-        reach further back, so ``fit`` keeps more history than that.
+        reach further back, so ``fit`` keeps more history than that. ``"auto"``: ``fit`` takes the
+        one of a few by which it forecasts the ends of the series best, if that is no chance.
     num_samples : int, default=100
         Number of sample paths per series.
     random_state : int, np.random.RandomState or None, default=None
@@ -115,6 +116,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     ----------
     seed_ : int
         Seed of the sample paths, the same for all predict methods.
+    context_length_ : int
+        What ``context_length="auto"`` has come to.
     pretrained_weights_, finetuned_weights_ : TunedWeights
         Weights that ``pretrain`` and ``fit`` have trained, if they have.
 
@@ -176,7 +179,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] = "base",
-        context_length: int | None = None,
+        context_length: int | str | None = None,
         num_samples: int = 100,
         random_state: int | np.random.RandomState | None = None,
         device: str | None = None,
@@ -301,9 +304,11 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         past = PastData.from_frame(y)
         if self.finetune is not None and self._tuned_weights() is None:
             self.finetuned_weights_ = self._tune(past, fh)
+        if self.context_length == "auto":
+            self.context_length_ = choose_context(self._network(), past, fh)
         predictor = self._predictor()
         self._options().known_season(predictor.config)
-        self._past_length = predictor.past_length(self.context_length)
+        self._past_length = predictor.past_length(self._context())
         self._keep(past)
         return self
 
@@ -322,7 +327,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _tune(self, past: PastData, fh: ForecastingHorizon | None) -> TunedWeights:
         settings = tuning_settings(self.finetune, self.finetune_settings)
         device = resolve_device(self.device)
-        return tune(self._network(), past, fh, settings, self.context_length, device)
+        return tune(self._network(), past, fh, settings, self._context(), device)
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
@@ -401,13 +406,18 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             num_samples=self.num_samples,
             sampling=self.sampling,
             sign_flip=self.sign_flip,
-            context_length=self.context_length,
+            context_length=self._context(),
             max_paths=self.max_paths,
             season_length=self.season_length,
             support=self.support,
             batch_size=self.batch_size,
             seed=seed,
         )
+
+    def _context(self) -> int | None:
+        if self.context_length == "auto":  # what the weights recommend, before fit has chosen
+            return getattr(self, "context_length_", None)
+        return self.context_length  # type: ignore[return-value]  # checked by the options
 
     def _predictor(self) -> LagLlamaPredictor:
         if self._cache.predictor is None:

@@ -15,15 +15,19 @@ from lagllama_adapters.checkpoints.migrations import (
     version_of,
     with_version,
 )
+from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.training.adaptation import MODES, Spec, adaptation
+from lagllama_adapters.training.context import best_context
 from lagllama_adapters.training.finetuning import FinetuneReport, FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
 
-__all__ = ["TunedWeights", "tune", "tuning_settings"]
+__all__ = ["TunedWeights", "choose_context", "tune", "tuning_settings"]
+
+_HORIZON = FinetuneSettings().horizon
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,7 @@ def tune(
     ValueError
         For series that cannot be trained on.
     """
-    past.check()
-    past = past.with_frequency(None if fh is None else fh.freq)
-    ahead = 0 if fh is None else max(int(h.steps[-1]) for h in past.horizons(fh))
-    horizon = {"horizon": ahead} if ahead > 0 else {}
-    series = past.panel()
-    panel = panel_corpus(
-        series.targets, [one.start for one in series], [one.freq for one in series]
-    )
+    panel, horizon = _panel(past, fh)
     tuned, report = finetune(
         network,
         panel,
@@ -153,3 +150,36 @@ def tune(
         device=device,
     )
     return TunedWeights.of(tuned, report)
+
+
+def choose_context(network: LagLlama, past: PastData, fh: ForecastingHorizon | None) -> int:
+    """Context length by held-out windows of a panel; see `best_context`.
+
+    Parameters
+    ----------
+    network : LagLlama
+        Forecasts.
+    past : PastData
+        The panel, with all of its rows.
+    fh : ForecastingHorizon or None
+        Its last step is the horizon of the windows.
+
+    Raises
+    ------
+    ValueError
+        For series that are too short to hold anything out.
+    """
+    panel, horizon = _panel(past, fh)
+    return best_context(network, panel, **{"horizon": _HORIZON, **horizon}).context_length
+
+
+def _panel(past: PastData, fh: ForecastingHorizon | None) -> tuple[Corpus, dict[str, int]]:
+    """Rows as a corpus, and the horizon if there is one."""
+    past.check()
+    past = past.with_frequency(None if fh is None else fh.freq)
+    ahead = 0 if fh is None else max(int(h.steps[-1]) for h in past.horizons(fh))
+    series = past.panel()
+    panel = panel_corpus(
+        series.targets, [one.start for one in series], [one.freq for one in series]
+    )
+    return panel, {"horizon": ahead} if ahead > 0 else {}

@@ -188,9 +188,11 @@ def tune(
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         _enqueue(study, trial_of, optuna)
         states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        if not study.get_trials(states=states[:1]):
+            study.optimize(trial_of, 1)  # whatever the budget: there must be a result
         missing = n_trials - len(study.get_trials(states=states))
         if missing > 0:
-            study.optimize(trial_of, missing, timeout, catch=(FloatingPointError,))
+            study.optimize(trial_of, missing, timeout)
         best = study.best_trial
         return SearchResult(
             settings=trial_of.settings(best.params),
@@ -275,24 +277,30 @@ class _Trial:
                 raise optuna.TrialPruned
 
         if chosen is not None:
-            network, _ = finetune(
-                self.model,
-                self.training,
-                chosen,
-                context_length=params["context_length"],
-                watch=watch,
-            )
+            context = params["context_length"]
+            try:
+                network, _ = finetune(
+                    self.model, self.training, chosen, context_length=context, watch=watch
+                )
+            except FloatingPointError as error:  # too high a rate
+                raise optuna.TrialPruned from error
         return Judge(self.task, params["context_length"], self.base.seed)(network)
 
 
 def _enqueue(study: Any, trial_of: _Trial, optuna: Any) -> None:
-    """Put trials first that a killed call left behind, and at the beginning the defaults."""
+    """Put trials first that an earlier call left behind, and at the beginning the defaults."""
     if not study.trials:
         for params in trial_of.defaults():
             study.enqueue_trial(params)
-    for left in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(left.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(left.params)
+    states = optuna.trial.TrialState
+    for killed in study.get_trials(states=(states.RUNNING,)):
+        study.tell(killed.number, state=states.FAIL)
+    again = study.user_attrs.get("again", [])
+    for failed in study.get_trials(states=(states.FAIL,)):
+        if failed.number not in again:
+            again.append(failed.number)
+            study.enqueue_trial(failed.params)
+    study.set_user_attr("again", again)
 
 
 @contextmanager

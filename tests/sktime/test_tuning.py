@@ -22,7 +22,11 @@ from lagllama_adapters.training.finetuning.module import FinetuningModule
 
 DAYS = pd.date_range("2020-01-01", periods=100, freq="D")
 FH = [1, 2, 3]
-QUICK = {"steps": 20, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 10}
+# Any gain is enough: three series have too few windows to be sure.
+QUICK = {"steps": 20, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 10} | {
+    "margin": 0,
+    "mix": False,
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore:The default of config ``remember_data``")
 
@@ -181,6 +185,35 @@ class TestFit:
         assert sizes[0] < sizes[1]
         again = type(forecaster)(tmp_path / "adapter", num_samples=20, random_state=7).fit(panel)
         np.testing.assert_allclose(samples(again), samples(forecaster), rtol=1e-3, atol=1e-3)
+
+    def test_few_short_series_stay_zero_shot_by_default(self, forecaster, panel):
+        zero_shot = samples(forecaster.clone().set_params(finetune_settings=None).fit(panel))
+        settings = {name: x for name, x in QUICK.items() if name not in ("margin", "mix")}
+        forecaster.set_params(finetune="full", finetune_settings=settings).fit(panel)
+        assert forecaster.finetune_report.windows < 8
+        assert forecaster.finetune_report.kept == "given"
+        np.testing.assert_array_equal(samples(forecaster), zero_shot)
+
+    def test_context_is_chosen_by_held_out_windows(self, forecaster, panel, monkeypatch):
+        seen = []
+
+        def choose(network, past, fh):
+            seen.append((network, fh))
+            return 9
+
+        monkeypatch.setattr("lagllama_adapters.sktime.forecaster.choose_context", choose)
+        auto = forecaster.clone().set_params(context_length="auto").fit(panel, fh=FH)
+        fixed = forecaster.clone().set_params(context_length=9).fit(panel)
+        assert auto.context_length_ == 9
+        assert len(seen) == 1
+        np.testing.assert_array_equal(samples(auto), samples(fixed))
+        assert (samples(forecaster.fit(panel)) != samples(fixed)).any()
+
+    def test_context_is_one_of_the_candidates(self, forecaster, panel):
+        auto = forecaster.set_params(context_length="auto").fit(panel, fh=FH)
+        assert auto.context_length_ in (24, 32)
+        with pytest.raises(ValueError, match="context_length: got 'much', expected"):
+            forecaster.clone().set_params(context_length="much").fit(panel)
 
     def test_fit_trains_on_a_single_series(self, forecaster, panel):
         forecaster.set_params(finetune="head").fit(panel.loc[1, "y"])
