@@ -102,7 +102,7 @@ def merged_state(model: LagLlama) -> dict[str, Tensor]:
     state = {name: x for name, x in model.state_dict().items() if _MARK not in name}
     for prefix, module in model.named_modules():
         if parametrize.is_parametrized(module):
-            for attribute in module.parametrizations:  # type: ignore[union-attr]
+            for attribute in module.parametrizations:
                 state[f"{prefix}.{attribute}"] = getattr(module, attribute).detach()
     return state
 

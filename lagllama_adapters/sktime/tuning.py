@@ -170,7 +170,7 @@ def choose_context(network: LagLlama, past: PastData, fh: ForecastingHorizon | N
         For series that are too short to hold anything out.
     """
     panel, horizon = _panel(past, fh)
-    return best_context(network, panel, **{"horizon": _HORIZON, **horizon}).context_length
+    return best_context(network, panel, horizon.get("horizon", _HORIZON)).context_length
 
 
 def _panel(past: PastData, fh: ForecastingHorizon | None) -> tuple[Corpus, dict[str, int]]:

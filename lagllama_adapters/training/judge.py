@@ -70,7 +70,7 @@ class Judge:
         total = np.nansum(np.abs(future))
         if not total:  # in data units
             total = float(np.isfinite(future).sum())
-        return window_quantile_losses(quantiles, future) / total
+        return np.asarray(window_quantile_losses(quantiles, future) / total)
 
     def shared(self, model: LagLlama, trainer: Any) -> float:
         """Loss of a network that several processes train: one forecasts and tells the others.

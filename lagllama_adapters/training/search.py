@@ -197,7 +197,7 @@ def tune(
         return SearchResult(
             settings=trial_of.settings(best.params),
             context_length=best.params["context_length"],
-            loss=best.value,
+            loss=float(study.best_value),
             loss_zero_shot=Judge(trial_of.task, None, settings.seed)(model),
             trials=len(study.get_trials(states=states)),
         )
