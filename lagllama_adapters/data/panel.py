@@ -8,7 +8,7 @@ import numpy as np
 
 from lagllama_adapters.data.series import Floats, Series, SeriesError
 
-__all__ = ["Panel", "Series", "SeriesError", "check_names", "refuse_covariates"]
+__all__ = ["Panel", "Series", "SeriesError", "check_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,24 +150,6 @@ def check_names(names: Sequence[Hashable], count: int) -> None:
             f"item_id: got {len(names)} names ({len(set(names))} distinct) for {count} series, "
             "expected one distinct name each"
         )
-
-
-def refuse_covariates(panel: Panel) -> None:
-    """Refuse series with covariates, which no network reads yet.
-
-    Raises
-    ------
-    SeriesError
-        If a series has any.
-    """
-    for position, series in enumerate(panel):
-        if series.covariates:
-            raise SeriesError(
-                f"got the covariates {series.covariates}, expected none: the network reads the "
-                "target and its calendar only; leave them out",
-                position,
-                series.item_id,
-            )
 
 
 def _split(past_target: Any) -> list[Any]:

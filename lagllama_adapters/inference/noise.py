@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lagllama_adapters.model.heads import Head
 
-__all__ = ["SAMPLINGS", "check_sampling", "draw_scores"]
+__all__ = ["SAMPLINGS", "check_sampling", "draw_scores", "series_generator"]
 
 SAMPLINGS = ("auto", "plain", "stratified")
 
@@ -74,7 +74,7 @@ def draw_scores(
     size = (steps, num_samples, head.dependence.n_shocks + stratified)
     uniform = torch.empty(len(keys), *size, dtype=torch.float64)
     for row, key in zip(uniform, keys, strict=True):
-        torch.rand(size, generator=_generator(seed, key), dtype=torch.float64, out=row)
+        torch.rand(size, generator=series_generator(seed, key), dtype=torch.float64, out=row)
     shocks = _score_of(uniform[..., : head.dependence.n_shocks])
     scores = head.dependence.join(shocks.transpose(1, 2))
     if not stratified:
@@ -89,6 +89,7 @@ def _score_of(level: Tensor) -> Tensor:
     return score
 
 
-def _generator(seed: int, key: bytes) -> torch.Generator:
+def series_generator(seed: int, key: bytes) -> torch.Generator:
+    """Randomness of one series: of the seed of a forecast and the key of the series."""
     material = hashlib.blake2b(b"%d/" % seed + key, digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(material, "big") >> 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.arguments import as_integer, positive_integer
 from lagllama_adapters.inference.noise import check_sampling
 from lagllama_adapters.inference.support import SupportLike, check_support
 from lagllama_adapters.model import LagLlamaConfig
@@ -54,6 +54,9 @@ class ForecastOptions:
         values of each series, 0 or more where none was below, and counts where all were whole
         numbers besides. None: any, so that a series moved, scaled or negated has the same forecast,
         moved, scaled or negated.
+    covariate_lags : tuple of int, optional
+        Lags at which covariates are read, in steps; negative ones are leads, of covariates that are
+        known ahead. None: 0 for these, and for others up to three that the history speaks for.
     rescale_each_step : bool, optional
         True: the published procedure, which re-encodes each path with loc and scale re-estimated
         at every step (slow; for comparison). None: as the checkpoint says.
@@ -74,6 +77,7 @@ class ForecastOptions:
     seed: int | None = None
     season_length: int | None = None
     support: SupportLike = None
+    covariate_lags: tuple[int, ...] | None = None
     rescale_each_step: bool | None = None
 
     def __post_init__(self) -> None:
@@ -87,6 +91,8 @@ class ForecastOptions:
             object.__setattr__(self, name, positive_integer(name, value))
         if self.season_length == 1:
             raise ValueError("season_length: got 1, expected 2 steps or more, or None")
+        if self.covariate_lags is not None:
+            object.__setattr__(self, "covariate_lags", _checked_lags(self.covariate_lags))
         if self.seed is not None:
             object.__setattr__(self, "seed", _checked_seed(self.seed))
         if not isinstance(self.sign_flip, bool):
@@ -128,6 +134,16 @@ class ForecastOptions:
                 f"the {config.context_length} that it was trained with"
             )
         return self.context_length
+
+
+def _checked_lags(lags: Any) -> tuple[int, ...]:
+    numbers = [as_integer(lag) for lag in lags] if isinstance(lags, list | tuple) else []
+    known = sorted({number for number in numbers if number is not None})
+    if not numbers or None in numbers:
+        raise ValueError(
+            f"covariate_lags: got {lags!r}, expected some integers, such as [0, 1, 7], or None"
+        )
+    return tuple(known)
 
 
 def _checked_seed(seed: Any) -> int:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained
-from lagllama_adapters.data.panel import Panel, refuse_covariates
+from lagllama_adapters.data.covariates import with_covariates
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.windows import calendar_windows, left_pad
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.batching import batches, chunks, histories_at_once, paths_at_once
+from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import noise_keys
@@ -139,12 +141,14 @@ class LagLlamaPredictor:
             For a count that is not positive, a context beyond the model's limit, and names that
             occur twice.
         SeriesError
-            For series with covariates.
+            For covariates that do not reach the end of the forecast, or are no numbers or words.
         """
         options = ForecastOptions() if options is None else options
         horizons = _per_series("prediction_length", prediction_length, len(panel))
-        refuse_covariates(panel)
-        keys = noise_keys(panel, self.config.past_length(options.context_tokens(self.config)))
+        effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
+        given, panel = panel, effects.without(panel)
+        options, last = effects.split(options)
+        keys = noise_keys(given, self.config.past_length(options.context_tokens(self.config)))
         seed = secrets.randbits(63) if options.seed is None else options.seed
         samples = np.empty((len(panel), options.num_samples, max(horizons)), panel.dtype)
         lengths = [len(series) for series in panel]
@@ -154,10 +158,12 @@ class LagLlamaPredictor:
             drawn = self._draw(panel.take(rows), longest, own, seed, options, panel.dtype)
             for paths, part in drawn:
                 samples[rows, paths, :longest] = part
+        effects.add(list(samples), seed, keys)
         for row, horizon in enumerate(horizons):
             if horizon < samples.shape[2]:
                 samples[row, :, horizon:] = np.nan
-        return SampleForecast(samples, panel.item_id, panel)
+        _, limits = apply_all(last, given)
+        return SampleForecast(undo_all(last, samples, limits), given.item_id, given)
 
     def one_step(
         self, panel: Panel, steps: int | Sequence[int], options: ForecastOptions | None = None
@@ -192,12 +198,21 @@ class LagLlamaPredictor:
         """
         options = ForecastOptions() if options is None else options
         counts = _per_series("steps", steps, len(panel))
-        refuse_covariates(panel)
         observed = Panel(tuple(series.from_first_observed() for series in panel))
+        # Steps before the first observed one have no forecast, and no effect.
+        known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
+        effects = CovariateEffects.of_known_steps(observed, known, options.covariate_lags)
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
-        samples = one_step_samples(self.model, observed, counts, options, seed=seed, keys=keys)
-        return SampleForecast(samples, panel.item_id)
+        read = effects.without(observed)
+        options, last = effects.split(options)
+        drawn = one_step_samples(self.model, read, counts, options, seed=seed, keys=keys)
+        samples = np.array(drawn)
+        longest = samples.shape[2]
+        ends = [one[:, longest - count :] for one, count in zip(samples, known, strict=True)]
+        effects.add(ends, seed, keys)
+        _, limits = apply_all(last, observed)
+        return SampleForecast(undo_all(last, samples, limits), panel.item_id)
 
     def predict(
         self,
@@ -210,6 +225,9 @@ class LagLlamaPredictor:
         context_length: int | None = None,
         *,
         item_id: Sequence[Hashable] | None = None,
+        past_covariates: Any = None,
+        future_covariates: Any = None,
+        covariate_lags: tuple[int, ...] | None = None,
         sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
@@ -227,7 +245,7 @@ class LagLlamaPredictor:
         prediction_length : int
             Steps ahead.
         num_samples, context_length, sampling, sign_flip, max_paths, season_length, support
-        rescale_each_step
+        covariate_lags, rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
@@ -239,6 +257,12 @@ class LagLlamaPredictor:
             of float32 arithmetic).
         item_id : sequence of hashable, optional
             Names of the series, distinct; they appear in errors and in the result.
+        past_covariates, future_covariates : optional
+            Known up to the end of the series, and ``prediction_length`` steps longer. One for each
+            series, or one alone if there is one series: an array ``[time, column]``, a data frame,
+            or a mapping of names to arrays ``[time]``. Numbers, booleans or words; NaN = missing.
+            Their effect is estimated from each series' history, and taken into account as far as it
+            would have improved the later part of the history: see the page on covariates.
 
         Returns
         -------
@@ -262,9 +286,11 @@ class LagLlamaPredictor:
             seed=seed,
             season_length=season_length,
             support=support,
+            covariate_lags=covariate_lags,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
+        panel = with_covariates(panel, past_covariates, future_covariates)
         return self.forecast(panel, prediction_length, options)
 
     def predict_parameters(
@@ -276,6 +302,9 @@ class LagLlamaPredictor:
         context_length: int | None = None,
         *,
         item_id: Sequence[Hashable] | None = None,
+        past_covariates: Any = None,
+        future_covariates: Any = None,
+        covariate_lags: tuple[int, ...] | None = None,
         season_length: int | None = None,
         support: Any = None,
     ) -> dict[str, Floats]:
@@ -287,6 +316,8 @@ class LagLlamaPredictor:
             At most ``config.block_length``: what one token emits.
         past_target, start, freq, context_length, item_id, season_length
             As in `predict`.
+        past_covariates, future_covariates, covariate_lags
+            As in `predict`; what the estimated effects may be wrong by is left out.
         support : optional
             As in `ForecastOptions`; quantiles keep to it, other parameters are what they are.
 
@@ -312,8 +343,15 @@ class LagLlamaPredictor:
             )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
         options = ForecastOptions(
-            context_length=context_length, season_length=season_length, support=support
+            context_length=context_length,
+            season_length=season_length,
+            support=support,
+            covariate_lags=covariate_lags,
         )
+        given = with_covariates(panel, past_covariates, future_covariates)
+        effects = CovariateEffects.of(given, [horizon] * len(given), options.covariate_lags)
+        panel = effects.without(given)
+        options, last = effects.split(options)
         context = options.context_tokens(self.config)
         marginal, steps = self.model.head.marginal, values_of(options, np.dtype(np.float64))
         parts = []
@@ -332,7 +370,14 @@ class LagLlamaPredictor:
                 elif marginal.is_in_data_units(name):
                     part[name] = undo_all(steps[-1:], value[:, None], states[-1:])[:, 0]
             parts.append(part)
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        params = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for name, values in params.items():
+            if marginal.is_in_data_units(name):
+                effects.add_to_parameter(values, is_width=name.startswith("scale"))
+            if marginal.is_value(name):
+                _, limits = apply_all(last, given)
+                params[name] = undo_all(last, values[:, None], limits)[:, 0]
+        return params
 
     def _draw(
         self,

@@ -38,3 +38,9 @@ def test_context_is_limited_by_the_weights(block_predictor):
     assert ForecastOptions(context_length=64).context_tokens(config) == 64
     with pytest.raises(ValueError, match=r"got 65, expected at most 64 tokens.*or None for the"):
         ForecastOptions(context_length=65).context_tokens(config)
+
+
+@pytest.mark.parametrize("lags", [(), "01", [0.5], 3])
+def test_lags_that_are_no_integers_are_refused(lags):
+    with pytest.raises(ValueError, match="covariate_lags: got"):
+        ForecastOptions(covariate_lags=lags)

@@ -492,15 +492,6 @@ def test_parameters_of_huge_numbers_are_those_of_small_ones(predictor, series):
             np.testing.assert_allclose(huge[name], factor * values, rtol=1e-5)
 
 
-def test_covariates_are_refused_until_a_network_reads_them(predictor):
-    plain = Series(np.arange(9.0))
-    calm = Series(np.arange(9.0), item_id="pike", past_covariates={"depth": np.zeros(9)})
-    for door in (predictor.forecast, predictor.one_step):
-        with pytest.raises(SeriesError, match=r"'pike': got the covariates \['depth'\]") as caught:
-            door(Panel((plain, calm)), 3)
-        assert caught.value.position == 1
-
-
 def test_a_panel_may_be_given_in_place_of_arrays(predictor, series):
     panel = Panel.from_arrays(series, "2024-03-05", "D", ["a", "b", "c", "d"])
     arguments = {"start": "2024-03-05", "freq": "D", "item_id": ["a", "b", "c", "d"]}

@@ -1,0 +1,91 @@
+"""Covariates of a panel from arrays, data frames or mappings."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lagllama_adapters.data.panel import Panel
+from lagllama_adapters.data.series import SeriesError
+
+__all__ = ["with_covariates"]
+
+
+def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel:
+    """Give covariates to the series of a panel.
+
+    Parameters
+    ----------
+    panel : Panel
+        Series.
+    past, future : optional
+        One for each series, or one alone for a panel of one: an array ``[time, column]`` or
+        ``[time]``, whose columns are named by their positions, a data frame, or a mapping of names
+        to arrays ``[time]``. Past ones are as long as the target, future ones longer.
+
+    Returns
+    -------
+    Panel
+        The same one where there are none.
+
+    Raises
+    ------
+    SeriesError
+        If one does not fit its series.
+    ValueError
+        If they are not as many as the series, or covariates are given twice.
+    """
+    named = {
+        kind: _per_series(kind, given, len(panel))
+        for kind, given in (("past_covariates", past), ("future_covariates", future))
+        if given is not None
+    }
+    if not named:
+        return panel
+    members = []
+    for position, series in enumerate(panel):
+        own = {}
+        for kind, given in named.items():
+            if getattr(series, kind):
+                raise ValueError(f"{kind}: got some beside a panel, whose series have their own")
+            own[kind] = _by_name(kind, given[position], position)
+        try:
+            members.append(replace(series, **own))
+        except SeriesError as error:
+            raise SeriesError(error.reason, position, series.item_id) from error
+    return Panel(tuple(members))
+
+
+def _per_series(kind: str, given: Any, count: int) -> list[Any]:
+    is_list = isinstance(given, list | tuple)
+    if count == 1 and not (is_list and len(given) == 1 and _is_one(given[0])):
+        return [given]
+    if not is_list and np.ndim(given) != 3:
+        raise ValueError(
+            f"{kind}: got {type(given).__name__} for {count} series, expected a list of one for "
+            "each"
+        )
+    if len(given) != count:
+        raise ValueError(f"{kind}: got a list of {len(given)} for {count} series")
+    return list(given)
+
+
+def _is_one(given: Any) -> bool:
+    """Whether something can be the covariates of a series, rather than one value."""
+    return isinstance(given, Mapping) or np.ndim(given) > 0
+
+
+def _by_name(kind: str, given: Any, position: int) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        return {str(name): np.asarray(values) for name, values in given.items()}
+    if hasattr(given, "columns"):
+        return {str(name): given[name].to_numpy() for name in given.columns}
+    array = np.asarray(given)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise SeriesError(
+            f"{kind}: got an array of shape {array.shape}, expected [time, column]", position
+        )
+    return {str(column): array[:, column] for column in range(array.shape[1])}
