@@ -35,7 +35,6 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
         "torch_metrics": "Lag-Llama makes no point forecasts in training; leave it out and "
         "use backtest()",
         "loss_fn": "the checkpoint has its own loss; leave it out",
-        "add_encoders": "Lag-Llama reads the calendar itself and takes no covariates; leave it out",
     }
     for name, reason in reasons.items():
         if kwargs.get(name):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from lagllama_adapters.darts.covariates import CovariateWidths
 from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
 from lagllama_adapters.darts.host import (
     EarlyStopping,
@@ -107,6 +108,7 @@ class TunableModel(SavedModel):
             options.get("max_samples_per_ts"),
             options.get("stride", 1),
         )
+        params["train_dataset"].covariates = whole.covariates
         params["val_dataset"] = HeldOutWindows(params["train_dataset"][0], judge)
 
     def _setup_for_train(
@@ -221,6 +223,7 @@ class TunableModel(SavedModel):
         return CalendarTrainingDataset(
             series,
             past_length=self._training_length,
+            covariates=CovariateWidths.of(past_covariates, future_covariates),
             input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
             output_chunk_length=target_length if self._requires_training else 0,
             stride=stride,

@@ -21,6 +21,7 @@ from lagllama_adapters.darts.arguments import (
     checked_output_length,
     refuse_unsupported,
 )
+from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
 from lagllama_adapters.darts.host import (
@@ -59,8 +60,9 @@ class LagLlamaModel(TunableModel):
 
     Works like Darts' other foundation models: ``fit`` is required but trains only if
     ``enable_finetuning`` says so; one or many series of any lengths, missing values, DatetimeIndex
-    or RangeIndex (no calendar). Components of a multivariate series are forecast one by one, each
-    from its own past. Covariates are not supported.
+    from its own past. Past and future covariates are taken into account as far as the history of a
+    series shows an effect of them (see the page on covariates); static ones are carried over to
+    forecasts, and not read.
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
@@ -167,6 +169,8 @@ class LagLlamaModel(TunableModel):
     season_length: int | None = None
     support: SupportLike = None
     dtype: str | None = None
+    # What the model was fit with.
+    _covariates = NO_COVARIATES
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
 
@@ -248,13 +252,13 @@ class LagLlamaModel(TunableModel):
 
     @property
     def supports_past_covariates(self) -> bool:
-        """False."""
-        return False
+        """True."""
+        return True
 
     @property
     def supports_future_covariates(self) -> bool:
-        """False."""
-        return False
+        """True."""
+        return True
 
     @property
     def supports_probabilistic_prediction(self) -> bool:
@@ -380,6 +384,7 @@ class LagLlamaModel(TunableModel):
         for name, dataset in (("train_dataset", train_dataset), ("val_dataset", val_dataset)):
             if dataset is not None and not isinstance(dataset, HeldOutWindows):
                 check_training_dataset(dataset, name)
+        self._covariates = getattr(train_dataset, "covariates", NO_COVARIATES)
         super().fit_from_dataset(train_dataset, val_dataset, *args, **kwargs)
         return self
 
@@ -453,9 +458,12 @@ class LagLlamaModel(TunableModel):
             raise
 
     def _update_covariates_use(self) -> None:
-        # Calendars ride in the slots for future covariates; users neither give nor see any.
+        # Calendars ride in the slots for future covariates: what the user gave is kept apart.
         super()._update_covariates_use()
-        self._uses_future_covariates = self._expect_future_covariates = False
+        past, future = (width > 0 for width in self._covariates)
+        self._uses_past_covariates, self._uses_future_covariates = past, future
+        self._expect_past_covariates = past and self.past_covariate_series is None
+        self._expect_future_covariates = future and self.future_covariate_series is None
 
     def _verify_dtypes(self, ds_output: TorchTrainingSample | TorchInferenceSample) -> None:
         """Nothing: Darts warns of types other than those of the fit, which make no difference."""
@@ -468,11 +476,11 @@ class LagLlamaModel(TunableModel):
                 "got a model without weights, as after reset_model(); call fit() first"
             )
         # At prediction the calendar comes from timestamps instead.
-        without_calendar = train_sample.replace(
-            historic_future_covariates=None, future_covariates=None
-        )
-        super()._validate_predict_ds_output(without_calendar, inference_sample)
+        as_given = self._covariates.in_sample(train_sample)
+        super()._validate_predict_ds_output(as_given, inference_sample)
 
 
 # What Darts' restricted unpickler may restore from a saved model.
-add_safe_globals([LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood])
+add_safe_globals(
+    [CovariateWidths, LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood]
+)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from lagllama_adapters.darts.covariates import NO_COVARIATES, BatchCovariates, CovariateWidths
 from lagllama_adapters.darts.host import (
     SequentialTorchTrainingDataset,
     TimeSeries,
@@ -48,14 +49,15 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     ValueError
         If a history is all missing or holds infinite values.
     """
-    past = _as_numpy(batch.past_target)
+    past, covariates = _as_numpy(batch.past_target), BatchCovariates(batch, shift)
     n_series, _, n_components = past.shape
     members = []
     for i in range(n_series):
         for k in range(n_components):
-            values = past[i, int(np.isnan(past[i, :, k]).argmin()) :, k]
-            start, freq = _span(batch, i, len(values) + shift)
-            members.append(_member(values, start, freq, _describe(batch, i, k)))
+            first = int(np.isnan(past[i, :, k]).argmin())
+            start, freq = _span(batch, i, past.shape[1] - first + shift)
+            own = covariates.of_series(i, first)
+            members.append(_member(past[i, first:, k], start, freq, _describe(batch, i, k), **own))
     return Panel(tuple(members))
 
 
@@ -122,11 +124,20 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
     past_length : int
         Steps before the forecast whose calendar the network takes; may differ from the points of
         history in ``past_target``.
+    covariates : CovariateWidths
+        Of the fit; the windows do not hold them.
     **kwargs
         Other parameters of Darts' ``SequentialTorchTrainingDataset``.
     """
 
-    def __init__(self, series: Sequence[TimeSeries], past_length: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        series: Sequence[TimeSeries],
+        past_length: int,
+        covariates: CovariateWidths = NO_COVARIATES,
+        **kwargs: Any,
+    ) -> None:
+        self.covariates = covariates
         super().__init__(series, use_static_covariates=False, **kwargs)
         self._past_length = past_length
         self._calendars: dict[int, npt.NDArray[np.float32]] = {}
@@ -220,9 +231,10 @@ def _member(
     start: pd.Timestamp | None,
     freq: pd.DateOffset | None,
     name: str,
+    **covariates: Any,
 ) -> Series:
     try:
-        return Series(values, start, freq)
+        return Series(values, start, freq, **covariates)
     except SeriesError as error:
         more = " (a larger input_chunk_length)" if np.isnan(values).all() else ""
         raise ValueError(f"{name}: {error.reason}{more}") from error

@@ -799,14 +799,6 @@ def test_misspelt_parameters_are_refused(make):
         make(num_epochs=3)
 
 
-@pytest.mark.parametrize("name", ["past_covariates", "future_covariates"])
-def test_covariates_are_refused(make, model, monthly, name):
-    with pytest.raises(ValueError, match="does not support any covariates"):
-        make().fit(monthly, **{name: monthly})
-    with pytest.raises(ValueError, match="does not support any covariates"):
-        model.predict(3, **{name: monthly})
-
-
 def test_covariates_inside_a_dataset_are_refused(make, monthly):
     dataset = SequentialTorchTrainingDataset(
         monthly, future_covariates=monthly, input_chunk_length=24, output_chunk_length=6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lagllama_adapters.data.panel import Panel, Series, SeriesError
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.inference.batching import batches, paths_at_once
 from lagllama_adapters.inference.noise import draw_scores

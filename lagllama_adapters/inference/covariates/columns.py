@@ -58,8 +58,8 @@ def panel_columns(panel: Panel, horizons: Sequence[int]) -> list[list[Column]]:
     Raises
     ------
     SeriesError
-        If there are static covariates, future covariates end too early, values are infinite or neither numbers nor words, or a
-        covariate has more than 32 words.
+        If there are static covariates, future covariates end too early, values are infinite or
+        neither numbers nor words, or a covariate has more than 32 words.
     """
     levels: dict[str, set[str]] = {}
     given: list[list[tuple[str, Any, int]]] = []
@@ -153,9 +153,7 @@ def _encode(name: str, values: Any, ahead: int, levels: set[str] | None) -> list
     words = sorted(levels)
     if len(words) == 2:
         words = words[1:]
-    return [
-        Column(f"{name}={word}", (values == word).astype(np.float64), ahead) for word in words
-    ]
+    return [Column(f"{name}={word}", (values == word).astype(np.float64), ahead) for word in words]
 
 
 def _filled(values: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """How much of an effect is believed: what it foresaw in parts of the history that came later."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class HeldOut:
         self.edges = self.edges or [len(y)]
         bounds = [0, *self.edges]
         self.moments: list[Moments] = []  # of all rows before each edge
-        for first, stop in zip(bounds, bounds[1:], strict=False):
+        for first, stop in pairwise(bounds):
             part = Moments.of(features[first:stop], y[first:stop], weight[first:stop])
             self.moments.append(self.moments[-1].plus(part) if self.moments else part)
 
@@ -76,8 +77,7 @@ class HeldOut:
             Of the coefficients, per row.
         """
         before, effect = [], []
-        spans = zip(self.moments, self.edges, self.edges[1:], strict=False)
-        for seen, first, stop in spans:
+        for seen, (first, stop) in zip(self.moments, pairwise(self.edges), strict=False):
             own = seen.first(count)
             coefficients = own.solve(penalty)
             before.append(self.y[first:stop] - own.y / own.n)

@@ -19,8 +19,7 @@ def _level(generator, length):
 
 def _effects(targets, kind, covariates, horizon=HORIZON, **options):
     members = (
-        Series(target, **{kind: given})
-        for target, given in zip(targets, covariates, strict=True)
+        Series(target, **{kind: given}) for target, given in zip(targets, covariates, strict=True)
     )
     return CovariateEffects.of(Panel(tuple(members)), [horizon] * len(targets), **options)
 
@@ -35,7 +34,9 @@ def test_a_factor_is_found_as_such():
     promoted, values = _promotions(generator, 300 + HORIZON)
     (effect,) = _effects([values[:300]], "future_covariates", [{"promotion": promoted}]).effects
     assert effect.link == "log"
-    raised = np.exp(effect.future[promoted[300:] == 1].mean() - effect.future[promoted[300:] == 0].mean())
+    raised = np.exp(
+        effect.future[promoted[300:] == 1].mean() - effect.future[promoted[300:] == 0].mean()
+    )
     assert raised == pytest.approx(1.3, abs=0.03)
     assert effect.weight > 0.9
 
@@ -78,7 +79,9 @@ def test_a_past_covariate_that_leads_is_found_at_its_lag():
 def test_noise_is_rarely_believed(count, length):
     generator = np.random.default_rng(count)
     size = (24, length + HORIZON, count)
-    noise = np.where(np.arange(count) % 2, np.cumsum(generator.normal(size=size), 1), generator.normal(size=size))
+    noise = np.where(
+        np.arange(count) % 2, np.cumsum(generator.normal(size=size), 1), generator.normal(size=size)
+    )
     targets = [_level(generator, length) for _ in noise]
     named = [{f"x{i}": x for i, x in enumerate(one.T)} for one in noise]
     weights = _effects(targets, "future_covariates", named).weights

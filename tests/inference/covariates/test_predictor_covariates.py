@@ -82,7 +82,9 @@ def test_arrays_frames_and_mappings_say_the_same(predictor, promoted):
         for given in forms.values()
     ]
     for one in drawn:
-        np.testing.assert_array_equal(one, _samples(predictor, Series(y, future_covariates={"p": x})))
+        np.testing.assert_array_equal(
+            one, _samples(predictor, Series(y, future_covariates={"p": x}))
+        )
 
 
 def test_covariates_of_several_series_are_a_list(predictor, promoted):
@@ -95,8 +97,8 @@ def test_covariates_of_several_series_are_a_list(predictor, promoted):
         predictor.predict([y, y], 10, future_covariates={"p": x})
     with pytest.raises(SeriesError, match=r"series 1: past_covariates: got shape \(100,\)"):
         predictor.predict([y, y], 10, past_covariates=[{"p": x[:90]}, {"p": x}])
+    panel = Panel((Series(y, future_covariates={"p": x}),))
     with pytest.raises(ValueError, match="beside a panel, whose series have their own"):
-        panel = Panel((Series(y, future_covariates={"p": x}),))
         predictor.predict(panel, 10, future_covariates={"p": x})
 
 
@@ -123,7 +125,9 @@ def test_parameters_of_distributions_move_too(predictor, promoted):
     y, x = promoted
     horizon = min(5, predictor.config.block_length)
     shifted = predictor.predict_parameters(y, horizon, future_covariates={"p": x})
-    other = predictor.predict_parameters(y, horizon, future_covariates={"p": np.r_[x[:90], 1 - x[90:]]})
+    other = predictor.predict_parameters(
+        y, horizon, future_covariates={"p": np.r_[x[:90], 1 - x[90:]]}
+    )
     up = x[90 : 90 + horizon] == 1
     for name, values in shifted.items():
         if name.startswith(("q", "loc")):
