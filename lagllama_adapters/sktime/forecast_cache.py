@@ -1,6 +1,6 @@
 """Forecasts of a fitted forecaster, drawn when they are asked for and kept until its past moves."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
+from lagllama_adapters.sktime.exogenous import Covariates, Exogenous
 from lagllama_adapters.sktime.frames import forecast_index
 from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.instances import Floats
@@ -50,6 +51,7 @@ class ForecastCache:
         self._forecast: _Kept | None = None
         self._paths: _Kept | None = None
         self._one_step: _Kept | None = None
+        self._known_ahead: Hashable = None
 
     def forecast(
         self,
@@ -57,6 +59,7 @@ class ForecastCache:
         past: PastData,
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
+        exogenous: Exogenous | None = None,
     ) -> tuple[SampleForecast, pd.Index]:
         """Sample paths at the points of a horizon, and the row index that belongs to them.
 
@@ -70,6 +73,8 @@ class ForecastCache:
             Forecaster.
         options : ForecastOptions
             With a seed.
+        exogenous : Exogenous, optional
+            Its past is the same since `forget_forecasts`.
 
         Returns
         -------
@@ -78,9 +83,13 @@ class ForecastCache:
         pd.Index
             [instance * horizon].
         """
+        ahead = None if exogenous is None else _content(exogenous.ahead)
+        if ahead != self._known_ahead:
+            self.forget_forecasts()
+            self._known_ahead = ahead
         key = (fh.is_relative, fh.freq, tuple(fh.to_pandas()))
         if self._forecast is None or self._forecast.key != key:
-            self._forecast = _Kept(key, self._forecast_at(fh, past, predictor, options))
+            self._forecast = _Kept(key, self._forecast_at(fh, past, predictor, options, exogenous))
         forecast, index = self._forecast.value
         return forecast, index
 
@@ -90,6 +99,7 @@ class ForecastCache:
         past: PastData,
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
+        exogenous: Exogenous | None,
     ) -> tuple[SampleForecast, pd.Index]:
         past = past.with_frequency(fh.freq)
         horizons = past.horizons(fh)
@@ -97,9 +107,12 @@ class ForecastCache:
         lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
         steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
         n_known = max(0, 1 - int(steps.min()))  # of the last steps of each series
-        parts = [self._known(past, n_known, predictor, options)] if n_known else []
+        parts = [self._known(past, n_known, predictor, options, exogenous)] if n_known else []
         if lengths.max() >= 1:
-            parts.append(self._ahead(past, lengths.clip(min=1), predictor, options))
+            covariates = None
+            if exogenous is not None:
+                covariates = exogenous.covariates(past, [horizon.steps for horizon in horizons])
+            parts.append(self._ahead(past, lengths.clip(min=1), predictor, options, covariates))
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         # A strictly ascending horizon that has as many points as there are steps has them all.
         if steps.shape[1] != samples.shape[2]:
@@ -107,11 +120,21 @@ class ForecastCache:
         return SampleForecast(samples), forecast_index(past, horizons)
 
     def _known(
-        self, past: PastData, count: int, predictor: LagLlamaPredictor, options: ForecastOptions
+        self,
+        past: PastData,
+        count: int,
+        predictor: LagLlamaPredictor,
+        options: ForecastOptions,
+        exogenous: Exogenous | None,
     ) -> Floats:
         """One-step forecasts of the last steps of every series, [series, sample, count]."""
         if self._one_step is None or self._one_step.key != count:
-            forecast = predictor.one_step(past.panel(), count, options)
+            covariates = None
+            if exogenous is not None:
+                now = np.zeros(1, np.int64)
+                covariates = exogenous.covariates(past, [now] * len(past.instances))
+            panel = past.panel(covariates=covariates)
+            forecast = predictor.one_step(panel, count, options)
             self._one_step = _Kept(count, forecast.samples)
         return np.asarray(self._one_step.value)
 
@@ -121,10 +144,18 @@ class ForecastCache:
         lengths: npt.NDArray[np.int64],
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
+        covariates: Sequence[Covariates] | None,
     ) -> Floats:
         """Sample paths of every series up to its own last step, [series, sample, longest]."""
         key = tuple(lengths.tolist())
         if self._paths is None or self._paths.key != key:
-            panel = past.panel(predictor.past_length(options.context_length))
+            panel = past.panel(predictor.past_length(options.context_length), covariates)
             self._paths = _Kept(key, predictor.forecast(panel, key, options).samples)
         return np.asarray(self._paths.value)
+
+
+def _content(frame: pd.DataFrame | None) -> Hashable:
+    """What tells the rows of a frame from others."""
+    if frame is None:
+        return None
+    return tuple(frame.columns), pd.util.hash_pandas_object(frame).to_numpy().tobytes()

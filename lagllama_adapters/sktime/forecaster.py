@@ -17,6 +17,7 @@ from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.devices import resolve_device
 from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.sktime.exogenous import Exogenous, renumbered
 from lagllama_adapters.sktime.forecast_cache import ForecastCache
 from lagllama_adapters.sktime.frames import sample_frame, value_frame
 from lagllama_adapters.sktime.host import (
@@ -50,7 +51,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     values before it alone (``fh`` of 0 and below, ``predict_residuals``), NaN where there are none;
     as far back as rows are kept: ``context_length`` and the largest lag. Dates reach the network as
     calendar features; integer time indices have no calendar, and none is invented. Exogenous data
-    is ignored.
+    of ``fit`` and ``predict`` is taken into account as far as the history of a series shows an
+    effect of it; columns that ``predict`` is not given are known up to the present. See the page on
+    covariates. Training does not read it.
 
     Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, and
     ``fit`` then keeps these weights for any series. Calling it again continues from the weights it
@@ -153,10 +156,11 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         "maintainers": ["lagllama_adapters"],
         "python_dependencies": ["torch"],
         "y_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
-        # Unused, but any other value makes the host loop over the instances when X is given.
         "X_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
         "capability:multivariate": True,
-        "capability:exogenous": False,
+        "capability:exogenous": True,
+        "capability:categorical_in_X": True,
+        "X-y-must-have-same-index": False,
         "capability:missing_values": True,
         "capability:insample": True,
         "capability:pred_int": True,
@@ -175,6 +179,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
 
     _fh: ForecastingHorizon | None
     _cutoff: pd.Index
+    _exogenous: Exogenous | None = None
 
     def __init__(
         self,
@@ -254,7 +259,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             return save_adapter(self._network(), path, self.checkpoint)
         return save_checkpoint(self._network(), path)
 
-    def predict_samples(self, fh: Any = None) -> pd.DataFrame:
+    def predict_samples(self, fh: Any = None, X: Any = None) -> pd.DataFrame:
         """Draw the sample paths from which all other forecasts are computed.
 
         Paths are joint over the steps ahead: rows of equal ``sample`` and instance belong together.
@@ -264,6 +269,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         ----------
         fh : int, list, pd.Index or ForecastingHorizon, optional
             Forecasting horizon, as in ``predict``; None for the one passed last.
+        X : pd.DataFrame, optional
+            Exogenous data of the horizon, if ``fit`` had some.
 
         Returns
         -------
@@ -277,7 +284,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         """
         self.check_is_fitted()
         fh = self._check_fh(fh, pred_int=True)
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         return sample_frame(forecast.samples, index, self._columns())
 
     def _check_fh(self, fh: Any, pred_int: bool = False) -> ForecastingHorizon | None:
@@ -309,6 +316,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         predictor = self._predictor()
         self._options().known_season(predictor.config)
         self._past_length = predictor.past_length(self._context())
+        self._exogenous = None if X is None else Exogenous(X)
         self._keep(past)
         return self
 
@@ -336,26 +344,29 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         new = PastData.from_frame(y)
         if self._y_metadata["mtype"] in ("np.ndarray", "numpy3D"):
             # The host numbers the rows of every array from zero, which would replace old ones.
+            X = renumbered(X, self._next_row())
             new = new.following(self._past)
             self._set_cutoff(max(item.times[-1] for item in new.instances))
+        if self._exogenous is not None:
+            self._exogenous = self._exogenous.updated(X)
         self._keep(self._past.updated(new))
         return self
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         return self._frame(forecast.mean, index, self._columns())
 
     def _predict_quantiles(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
     ) -> pd.DataFrame:
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         columns = self._get_columns(method="predict_quantiles", alpha=alpha)
         return self._frame(forecast.quantile(alpha), index, columns)
 
     def _predict_interval(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, coverage: list[float]
     ) -> pd.DataFrame:
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         alpha = [0.5 + side * float(c) for c in coverage for side in (-0.5, 0.5)]
         columns = self._get_columns(method="predict_interval", coverage=coverage)
         return self._frame(forecast.quantile(alpha), index, columns)
@@ -368,13 +379,13 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 f"cov: got {cov!r}, expected False: predict_var gives the variance of every step; "
                 "for covariances between steps use the joint paths of predict_samples"
             )
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         return self._frame(forecast.var, index, self._columns())
 
     def _predict_proba(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, marginal: bool = True
     ) -> Any:
-        forecast, index = self._forecast(fh)
+        forecast, index = self._forecast(fh, X)
         columns = self._columns()
         return empirical(
             spl=sample_frame(forecast.samples, index, columns),
@@ -391,15 +402,34 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         past = past.tail(self._past_length)
         past.check()
         self._past = past
+        if self._exogenous is not None:
+            self._exogenous = self._exogenous.since(past)
         self._cache.forget_forecasts()
         freq = past.shared_frequency()
         if freq is not None and getattr(self._cutoff, "freq", freq) is None:
             # The host finds no frequency on panels and needs one for absolute horizons.
             self._cutoff = pd.DatetimeIndex(self._cutoff, freq=freq)
 
-    def _forecast(self, fh: ForecastingHorizon) -> tuple[SampleForecast, pd.Index]:
+    def _forecast(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None
+    ) -> tuple[SampleForecast, pd.Index]:
         """Sample paths at the points of the horizon, and the row index that belongs to them."""
-        return self._cache.forecast(fh, self._past, self._predictor(), self._options(self.seed_))
+        exogenous = self._exogenous
+        if exogenous is None and X is not None:
+            raise ValueError(
+                "X: got exogenous data in predict, expected none: fit had none, and no effect is "
+                "known; pass X to fit as well"
+            )
+        if exogenous is not None:
+            if self._y_metadata["mtype"] in ("np.ndarray", "numpy3D"):
+                X = renumbered(X, self._next_row())
+            exogenous = exogenous.known(X)
+        options = self._options(self.seed_)
+        return self._cache.forecast(fh, self._past, self._predictor(), options, exogenous)
+
+    def _next_row(self) -> int:
+        """Number of the row after those of arrays."""
+        return int(self._past.instances[0].times[-1]) + 1
 
     def _options(self, seed: int | None = None) -> ForecastOptions:
         return ForecastOptions(

@@ -1,5 +1,6 @@
 """The past of the host's series, and the panel that forecasts of it start from."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -224,13 +225,30 @@ class PastData:
             parts.append(f"column {_plain(self.variables[variable])!r}")
         return ", ".join(parts) or "the series"
 
-    def panel(self, length: int | None = None) -> Panel:
+    def span(self, position: int) -> int:
+        """Steps from the first row of an instance to its last one, both included.
+
+        Parameters
+        ----------
+        position : int
+            Of the instance.
+        """
+        item = self.instances[position]
+        return int(row_positions(item.times, item.freq)[-1]) + 1
+
+    def panel(
+        self,
+        length: int | None = None,
+        covariates: Sequence[Mapping[str, Mapping[str, npt.NDArray[Any]]]] | None = None,
+    ) -> Panel:
         """Evenly spaced values of every series, missing steps filled with NaN.
 
         Parameters
         ----------
         length : int, optional
             Number of steps that matter; what lies further back is left out. None: all.
+        covariates : sequence of mapping, optional
+            Of each instance, from its first row on: arguments of `Series`.
 
         Returns
         -------
@@ -257,7 +275,8 @@ class PastData:
             recent = 0 if length is None else int(np.searchsorted(steps, steps[-1] - length + 1))
             for k in range(item.values.shape[1]):
                 try:
-                    series.append(_series(item, k, steps, recent))
+                    own = {} if covariates is None else covariates[i]
+                    series.append(_series(item, k, steps, recent, own))
                 except SeriesError as error:
                     raise ValueError(f"{self.describe(i, k)}: {error.reason}") from error
         return Panel(tuple(series))
@@ -308,14 +327,24 @@ class PastData:
         return frequencies.pop() if len(frequencies) == 1 else None
 
 
-def _series(item: Instance, variable: int, steps: npt.NDArray[np.int64], first: int) -> Series:
+def _series(
+    item: Instance,
+    variable: int,
+    steps: npt.NDArray[np.int64],
+    first: int,
+    covariates: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+) -> Series:
     """One variable from its first observed row at ``first`` or after it."""
     values = item.values[first:, variable]
     first += int(np.isnan(values).argmin())
     values, own = item.values[first:, variable], steps[first:] - steps[first]
     target = np.full(own[-1] + 1, np.nan, dtype=values.dtype)
     target[own] = values
-    return Series(target, _start(item, first), item.freq)
+    begin = steps[first]
+    known = {
+        kind: {name: x[begin:] for name, x in given.items()} for kind, given in covariates.items()
+    }
+    return Series(target, _start(item, first), item.freq, **known)
 
 
 def _start(item: Instance, row: int) -> pd.Timestamp | None:

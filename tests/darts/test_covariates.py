@@ -1,4 +1,4 @@
-"""Covariates through Darts: what is given reaches the forecast, and what does not fit is refused."""
+"""Covariates through Darts: what is given reaches the forecast; what does not fit is refused."""
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ def test_lists_past_covariates_and_different_spans(make, promotions):
     assert [one.start_time() for one in forecasts] == [TIMES[100], TIMES[90]]
     with pytest.raises(ValueError, match="past_covariates must be passed"):
         model.predict(6, sales[:100])
-    with pytest.raises(ValueError, match="dimension|width|number of components|component"):
+    with pytest.raises(ValueError, match="component"):
         model.predict(
             6, sales[:100], past_covariates=promoted.stack(promoted), future_covariates=promoted
         )

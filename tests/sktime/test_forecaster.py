@@ -569,11 +569,9 @@ class TestIndices:
         cube = np.stack([y, y[::-1]])[:, None]
         assert forecaster.fit(cube).predict(FH).shape == (2, 1, 3)
 
-    def test_exogenous_data_is_ignored_without_a_loop_over_instances(
-        self, calls, forecaster, make_panel
-    ):
+    def test_exogenous_data_needs_no_loop_over_instances(self, calls, forecaster, make_panel):
         panel = make_panel({"a": DAYS, "b": DAYS})
-        forecaster.fit(panel, X=panel.rename(columns={"y": "x"})).predict(FH, X=panel)
+        forecaster.fit(panel, X=panel.rename(columns={"y": "x"})).predict(FH)
         assert [len(call["panel"]) for call in calls] == [2]
 
 
