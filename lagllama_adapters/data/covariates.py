@@ -45,7 +45,7 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         return panel
     members = []
     for position, series in enumerate(panel):
-        own = {}
+        own: dict[str, Any] = {}
         for kind, given in named.items():
             if getattr(series, kind):
                 raise ValueError(f"{kind}: got some beside a panel, whose series have their own")

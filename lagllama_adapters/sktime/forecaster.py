@@ -341,14 +341,14 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> "LagLlamaForecaster":
         # There are no parameters to update: the past moves with the cutoff in any case.
-        new = PastData.from_frame(y)
+        new, rows = PastData.from_frame(y), X
         if self._y_metadata["mtype"] in ("np.ndarray", "numpy3D"):
             # The host numbers the rows of every array from zero, which would replace old ones.
-            X = renumbered(X, self._next_row())
+            rows = renumbered(X, self._next_row())
             new = new.following(self._past)
             self._set_cutoff(max(item.times[-1] for item in new.instances))
         if self._exogenous is not None:
-            self._exogenous = self._exogenous.updated(X)
+            self._exogenous = self._exogenous.updated(rows)
         self._keep(self._past.updated(new))
         return self
 
@@ -421,9 +421,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "known; pass X to fit as well"
             )
         if exogenous is not None:
-            if self._y_metadata["mtype"] in ("np.ndarray", "numpy3D"):
-                X = renumbered(X, self._next_row())
-            exogenous = exogenous.known(X)
+            is_array = self._y_metadata["mtype"] in ("np.ndarray", "numpy3D")
+            exogenous = exogenous.known(renumbered(X, self._next_row()) if is_array else X)
         options = self._options(self.seed_)
         return self._cache.forecast(fh, self._past, self._predictor(), options, exogenous)
 

@@ -341,7 +341,7 @@ def _series(
     target = np.full(own[-1] + 1, np.nan, dtype=values.dtype)
     target[own] = values
     begin = steps[first]
-    known = {
+    known: dict[str, Any] = {
         kind: {name: x[begin:] for name, x in given.items()} for kind, given in covariates.items()
     }
     return Series(target, _start(item, first), item.freq, **known)

@@ -182,7 +182,7 @@ def _before(series: Series, steps: int) -> Series | None:
 
 def _standardised(target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     observed = target[~np.isnan(target)]
-    return (target - observed.mean()) / max(float(observed.std()), 1e-300)
+    return np.asarray((target - observed.mean()) / max(float(observed.std()), 1e-300))
 
 
 def _cleaned(target: Floats, effect: Effect) -> Floats:

@@ -64,7 +64,8 @@ class NoiseModel:
         y = y - float(w @ y) / total
         gram = (rows * w[:, None]).T @ rows
         gram[np.diag_indices_from(gram)] += _PENALTY * max(float(np.trace(gram)) / len(lags), 1e-12)
-        return cls(tuple(lags), np.linalg.solve(gram, (rows * w[:, None]).T @ y))
+        weights = np.linalg.solve(gram, (rows * w[:, None]).T @ y)
+        return cls(tuple(lags), np.asarray(weights, np.float64))
 
     @property
     def reach(self) -> int:

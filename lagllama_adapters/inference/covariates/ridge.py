@@ -59,7 +59,14 @@ class Moments(NamedTuple):
 
     def plus(self, other: "Moments") -> "Moments":
         """Moments of the rows of both."""
-        return Moments(*(a + b for a, b in zip(self, other, strict=True)))
+        return Moments(
+            self.n + other.n,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.xy + other.xy,
+            self.yy + other.yy,
+        )
 
     def first(self, count: int) -> "Moments":
         """Moments of the first features."""
