@@ -784,7 +784,6 @@ def test_unknown_checkpoint_is_refused():
     ("name", "value"),
     [
         ("use_reversible_instance_norm", True),
-        ("add_encoders", {"cyclic": {"future": ["month"]}}),
         ("torch_metrics", [1]),
         ("likelihood", object()),
     ],

@@ -1,5 +1,7 @@
 """Exogenous data through sktime."""
 
+# ruff: noqa: N806 - X is the host's name for exogenous data
+
 import numpy as np
 import pandas as pd
 import pytest
