@@ -5,29 +5,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import BaseOffset, Day, Tick
+from pandas.tseries.offsets import BaseOffset
+
+from lagllama_adapters.data.frequency import frequency_of_stamps
+from lagllama_adapters.data.wall_clock import (
+    fixed_step,
+    is_on_wall_clock,
+    on_wall_clock,
+    to_instants,
+    wall_clock,
+)
 
 __all__ = [
+    "Frequency",
+    "advice_without_frequency",
     "describe_kind",
     "infer_frequency",
-    "labels_after",
+    "is_on_frequency",
+    "labels_of_steps",
+    "on_wall_clock_too",
     "positions_on_grid",
     "row_positions",
-    "steps_in_unit",
 ]
 
-# A grid on which fewer stamps than this share fall says nothing about a series with gaps.
-MIN_COVERAGE = 0.25
-# Business days are told from days by the weekends that they skip, so they need better evidence.
-MIN_BUSINESS_COVERAGE = 0.5
-MIN_BUSINESS_STAMPS = 6
-
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+Frequency = BaseOffset | int
+"""What a step adds to a label: an offset of time stamps and periods, a number of integers."""
 
 
-def infer_frequency(times: pd.Index) -> BaseOffset | None:
+def infer_frequency(times: pd.Index) -> Frequency | None:
     """Find the frequency of a time index, gaps allowed.
 
     Parameters
@@ -37,31 +42,33 @@ def infer_frequency(times: pd.Index) -> BaseOffset | None:
 
     Returns
     -------
-    BaseOffset or None
-        None for integer indices, and where the stamps do not tell.
+    BaseOffset, int or None
+        For integers their spacing, the largest step that meets all of them. None where the index
+        does not tell, as one row alone.
     """
     if isinstance(times, pd.PeriodIndex):
         return times.freq
+    if pd.api.types.is_integer_dtype(times):
+        # The host refuses what is not sorted; rows that occur twice are refused by name later on.
+        spacing = int(np.gcd.reduce(np.diff(np.asarray(times, np.int64)))) if len(times) > 1 else 0
+        return spacing or None
     if not isinstance(times, pd.DatetimeIndex):
         return None
     if times.freq is not None:
         return times.freq
-    if len(times) >= 3:
-        alias = pd.infer_freq(times)
-        if alias is not None:
-            return to_offset(alias)
-    return _frequency_with_gaps(times) if len(times) >= 2 and times.is_unique else None
+    is_series = len(times) >= 2 and times.is_unique and times.is_monotonic_increasing
+    return frequency_of_stamps(times) if is_series else None
 
 
-def row_positions(times: pd.Index, freq: BaseOffset | None) -> npt.NDArray[np.int64]:
+def row_positions(times: pd.Index, freq: Frequency | None) -> npt.NDArray[np.int64]:
     """Step at which each row of a series lies, counted from its first row.
 
     Parameters
     ----------
     times : pd.Index
         Strictly increasing time index of one series.
-    freq : BaseOffset or None
-        Its frequency; None only for an integer index, whose unit is the largest one that fits.
+    freq : BaseOffset, int or None
+        Its frequency; None only for a single row.
 
     Returns
     -------
@@ -71,16 +78,11 @@ def row_positions(times: pd.Index, freq: BaseOffset | None) -> npt.NDArray[np.in
     Raises
     ------
     ValueError
-        If time stamps do not lie on the frequency.
+        If rows do not lie on the frequency.
     """
     if len(times) == 1:
         return np.zeros(1, dtype=np.int64)
-    if isinstance(times, pd.DatetimeIndex):
-        return positions_on_grid(times, times[0], freq)
-    ordinals = np.asarray(times.asi8 if isinstance(times, pd.PeriodIndex) else times, np.int64)
-    gaps = np.diff(ordinals)
-    unit = times.freq.n if isinstance(times, pd.PeriodIndex) else np.gcd.reduce(gaps)
-    return np.concatenate([[0], np.cumsum(gaps // unit)])
+    return positions_on_grid(times, times, freq)
 
 
 def describe_kind(times: pd.Index) -> str:
@@ -103,151 +105,178 @@ def describe_kind(times: pd.Index) -> str:
     return "integers" if pd.api.types.is_integer_dtype(times) else type(times).__name__
 
 
-def steps_in_unit(steps: npt.NDArray[np.int64], times: pd.Index) -> npt.NDArray[np.int64]:
-    """Differences on an integer index as steps, of which a row is one.
+def is_on_frequency(label: Any, freq: Frequency) -> bool:
+    """Whether a label may be one of a frequency, whatever the series starts from."""
+    return isinstance(freq, int) or bool(freq.is_on_offset(label))
+
+
+def on_wall_clock_too(freq: Frequency | None, times: pd.Index) -> BaseOffset | None:
+    """Same step on the wall clock, where it is counted in elapsed time of a time zone, else None.
 
     Parameters
     ----------
-    steps : array of int
-        [step], differences of index values.
+    freq : BaseOffset, int or None
+        Frequency of a series.
     times : pd.Index
-        Integer index of a series.
-
-    Returns
-    -------
-    array of int
-        [step].
-
-    Raises
-    ------
-    ValueError
-        If a difference is no multiple of the spacing of ``times``.
+        Its time index. As long as it holds no change of clocks, both readings of it hold.
     """
-    n_steps = max(int(row_positions(times, None)[-1]), 1)
-    unit = max((int(times[-1]) - int(times[0])) // n_steps, 1)
-    between = steps[steps % unit != 0]
-    if len(between):
-        raise ValueError(
-            f"got {int(times[-1] + between[0])} in the horizon, which lies between the rows of the "
-            f"series, whose index goes in steps of {unit}"
-        )
-    return np.asarray(steps // unit)
+    if getattr(times, "tz", None) is None or not isinstance(freq, BaseOffset):
+        return None
+    step = None if is_on_wall_clock(freq) else fixed_step(freq)
+    return None if step is None else on_wall_clock(step)
 
 
-def labels_after(steps: npt.NDArray[np.int64], last: pd.Index, freq: BaseOffset | None) -> pd.Index:
-    """Labels of steps after the end of a series.
+def labels_of_steps(
+    steps: npt.NDArray[np.int64], history: pd.Index, freq: Frequency | None
+) -> pd.Index:
+    """Labels of steps counted from the first row of a series.
 
     Parameters
     ----------
     steps : array of int
-        [step], ascending; 1 is the step after the last one, and none lies before it.
-    last : pd.Index
-        Of length 1, the last point of the series.
-    freq : BaseOffset or None
-        Frequency of the series; None only for an integer index.
+        [step], ascending. Below 0 only for integers and periods.
+    history : pd.Index
+        The first row is step 0. In a time zone a second row tells what the wall clock of a series
+        shows that has a row at a change of clocks.
+    freq : BaseOffset, int or None
+        Frequency of the series; None only for integers, of which each is a step then.
 
     Returns
     -------
     pd.Index
-        [step], of the kind of ``last``.
+        [step], of the kind of ``history``.
 
     Raises
     ------
     ValueError
-        If ``last`` does not lie on the frequency.
+        If the first row does not lie on the frequency, or labels leave the range of dates.
     """
-    if isinstance(last, pd.PeriodIndex):
-        return last.take(np.zeros(len(steps), int)) + steps
-    if not isinstance(last, pd.DatetimeIndex):
-        return pd.Index(int(last[0]) + steps)
-    grid = _grid(last[0], freq, periods=int(steps[-1]) + 1).as_unit(last.unit)
+    if isinstance(history, pd.PeriodIndex):
+        return history[:1].take(np.zeros(len(steps), int)) + steps
+    if not isinstance(history, pd.DatetimeIndex):
+        return pd.Index(int(history[0]) + steps * (1 if freq is None else freq))
+    try:
+        grid = _grid(history, freq, periods=int(steps[-1]) + 1)
+    except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+        raise ValueError(
+            f"got a horizon of {steps[-1]} steps of {_name(freq)} from {history[0]}, expected one "
+            "that ends within the years that pandas can count"
+        ) from error
     contiguous = steps[-1] - steps[0] == len(steps) - 1
     # A slice keeps the frequency attribute, which the host reads when forecasts become input.
     return grid[steps[0] : steps[-1] + 1] if contiguous else grid[steps]
 
 
 def positions_on_grid(
-    times: pd.DatetimeIndex, origin: pd.Timestamp, freq: BaseOffset | None
+    labels: pd.Index, history: pd.Index, freq: Frequency | None
 ) -> npt.NDArray[np.int64]:
-    """Steps from an origin to time stamps.
+    """Steps from the first row of a series to labels.
 
     Parameters
     ----------
-    times : pd.DatetimeIndex
-        [time], none before ``origin``.
-    origin : pd.Timestamp
-        Step 0.
-    freq : BaseOffset or None
-        Length of a step.
+    labels : pd.Index
+        [label], ascending, of the kind of ``history``; time stamps not before its first row.
+    history : pd.Index
+        As in `labels_of_steps`.
+    freq : BaseOffset, int or None
+        Length of a step; None only for integers.
 
     Returns
     -------
     array of int
-        [time].
+        [label].
 
     Raises
     ------
     ValueError
-        If a time stamp is no step of the frequency.
+        If a label is no step of the frequency.
     """
-    if isinstance(freq, Tick) and not isinstance(freq, Day):
-        # A grid of seconds may be huge where a series has a leap of years.
-        since = (times - origin).to_numpy("timedelta64[ns]").astype(np.int64)
-        positions, off_grid = np.divmod(since, freq.nanos)
-        positions[off_grid != 0] = -1
+    if isinstance(labels, pd.DatetimeIndex):
+        positions, is_off = _stamp_positions(labels, history, freq)
     else:
-        positions = _grid(origin, freq, end=times[-1]).get_indexer(times)
-    if (positions < 0).any():
+        is_period = isinstance(labels, pd.PeriodIndex)
+        ordinals = labels.asi8 if is_period else np.asarray(labels, np.int64)
+        first = history.asi8[0] if is_period else int(history[0])
+        positions, rest = np.divmod(ordinals - first, labels.freq.n if is_period else freq or 1)
+        is_off = rest != 0
+    if is_off.any():
+        kind = "time stamp" if isinstance(labels, pd.DatetimeIndex) else "label"
         raise ValueError(
-            f"got time stamp {times[positions < 0][0]}, which is no step of frequency "
-            f"{freq.freqstr if freq is not None else None!r} from {origin}; resample the series "
-            "to one frequency, or set the right one on the index"
+            f"got {kind} {labels[is_off][0]}, which is no step of frequency {_name(freq)} from "
+            f"{history[0]}; resample the series to one frequency, or set the right one on the index"
         )
     return np.asarray(positions, np.int64)
 
 
-def _grid(origin: pd.Timestamp, freq: BaseOffset | None, **extent: Any) -> pd.DatetimeIndex:
+def advice_without_frequency(times: pd.DatetimeIndex) -> str:
+    """Say what to do with time stamps that lie on no regular grid; it works for these.
+
+    Parameters
+    ----------
+    times : pd.DatetimeIndex
+        [time], of one series.
+
+    Returns
+    -------
+    str
+        An imperative, without a full stop.
+    """
+    numbers = "count the rows: y.index = pd.RangeIndex(len(y))"
+    for alias, length in (("Y", "year"), ("Q", "quarter"), ("M", "month")):
+        periods = times.tz_localize(None).to_period(alias)
+        if len(times) > 1 and (np.diff(periods.asi8) == 1).all():
+            return f"take a {length} for a step: y.index = y.index.to_period({alias!r}), or {numbers}"
+    return f"resample the series, for instance y.resample('D').mean(), or {numbers}"
+
+
+def _stamp_positions(
+    labels: pd.DatetimeIndex, history: pd.DatetimeIndex, freq: Frequency | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    step = fixed_step(freq)
+    if step is None:
+        grid = _wall_grid(history, freq, end=wall_clock(labels[-1:], near=history)[0])
+        positions = grid.get_indexer(wall_clock(labels, near=history))
+        return positions, positions < 0
+    # A grid of seconds may be huge where a series has a leap of years.
+    if freq is not None and is_on_wall_clock(freq):
+        since = wall_clock(labels, step, history) - wall_clock(history, step)[0]
+    else:
+        since = labels - history[0]
+    unit = pd.Timedelta(1, unit=since.unit)
+    if step % unit != pd.Timedelta(0):
+        since, unit = since.as_unit("ns"), pd.Timedelta(1, unit="ns")
+    positions, rest = np.divmod(since.asi8, step // unit)
+    return positions, rest != 0
+
+
+def _grid(history: pd.DatetimeIndex, freq: Frequency | None, periods: int) -> pd.DatetimeIndex:
+    if freq is not None and is_on_wall_clock(freq):
+        grid = to_instants(_wall_grid(history, freq, periods=periods), history.tz)
+    else:
+        grid = _checked_range(history[0], freq, periods=periods)
+    return grid.as_unit(history.unit)
+
+
+def _wall_grid(
+    history: pd.DatetimeIndex, freq: Frequency | None, **extent: Any
+) -> pd.DatetimeIndex:
+    """Readings of the wall clock from the first row of a series on."""
+    step = fixed_step(freq)
+    readings = wall_clock(history) if step is None else wall_clock(history, step)
+    return _checked_range(readings[0], freq, **extent)
+
+
+def _checked_range(
+    origin: pd.Timestamp, freq: Frequency | None, **extent: Any
+) -> pd.DatetimeIndex:
     grid = pd.date_range(origin, freq=freq, **extent)
     if len(grid) == 0 or grid[0] != origin:
         raise ValueError(
-            f"got time stamp {origin}, which does not lie on frequency "
-            f"{freq.freqstr if freq is not None else None!r}; set the right frequency on the index"
+            f"got time stamp {origin}, which does not lie on frequency {_name(freq)}; set the "
+            "right frequency on the index"
         )
     return grid
 
 
-def _frequency_with_gaps(times: pd.DatetimeIndex) -> BaseOffset | None:
-    """Return the coarsest usual frequency on which all stamps lie, enough of them observed."""
-    month, weekday = _MONTHS[times[0].month - 1], _WEEKDAYS[times[0].weekday()]
-    candidates = [f"{rule}-{month}" for rule in ("YS", "YE", "QS", "QE")]
-    for alias in [*candidates, "MS", "ME", "BMS", "BME", f"W-{weekday}"]:
-        if _coverage(times, alias) >= MIN_COVERAGE:
-            return to_offset(alias)
-    coverage = max(_coverage(times, alias) for alias in ("B", "D"))
-    if (
-        len(times) >= MIN_BUSINESS_STAMPS
-        and coverage >= MIN_BUSINESS_COVERAGE
-        and coverage > _coverage(times, "D")
-    ):
-        return to_offset("B")
-    # Whole days are counted on the wall clock: clock changes make some of them longer.
-    spacing, day = _spacing(times.tz_localize(None)), pd.Timedelta(1, unit="D")
-    is_days = spacing % day == pd.Timedelta(0)
-    if not is_days:
-        spacing = _spacing(times)
-    if (len(times) - 1) * spacing < MIN_COVERAGE * (times[-1] - times[0]):
-        return None
-    return Day(spacing // day) if is_days else to_offset(spacing)
-
-
-def _spacing(times: pd.DatetimeIndex) -> pd.Timedelta:
-    return pd.Timedelta(int(np.gcd.reduce(np.diff(times.asi8))), unit=times.unit)
-
-
-def _coverage(times: pd.DatetimeIndex, alias: str) -> float:
-    """Share of the grid that is observed, 0 where a stamp lies off the grid."""
-    offset = to_offset(alias)
-    if not offset.is_on_offset(times[0]) or not offset.is_on_offset(times[-1]):
-        return 0.0
-    grid = pd.date_range(times[0], times[-1], freq=offset)
-    return len(times) / len(grid) if (grid.get_indexer(times) >= 0).all() else 0.0
+def _name(freq: Frequency | None) -> str:
+    return repr(freq.freqstr if isinstance(freq, BaseOffset) else freq)
