@@ -40,7 +40,7 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.one_step import one_step_forecasts
-from lagllama_adapters.darts.timeseries import check_training_dataset
+from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
 from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import ForecastOptions
@@ -304,6 +304,23 @@ class LagLlamaModel(TunableModel):
         if self.model is not None:
             self.model.pred_seed = int(seed) if isinstance(seed, int | np.integer) else None
         return super().predict_from_dataset(n, dataset, *args, **kwargs)
+
+    def historical_forecasts(self, *args: Any, **kwargs: Any) -> Any:
+        """Forecast from many points of known series; see Darts' ``ForecastingModel``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Those of Darts' method.
+
+        Returns
+        -------
+        TimeSeries or list
+            The forecasts. A component that has no observed value before a forecast is NaN there;
+            ``predict`` refuses it.
+        """
+        with missing_forecasts():
+            return super().historical_forecasts(*args, **kwargs)
 
     def historical_one_step_forecasts(
         self,

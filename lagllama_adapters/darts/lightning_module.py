@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lagllama_adapters.checkpoints.migrations import (
@@ -16,7 +17,7 @@ from lagllama_adapters.checkpoints.migrations import (
     with_version,
 )
 from lagllama_adapters.darts.host import PLModuleInput, PLModuleOutput, TorchInferenceBatch
-from lagllama_adapters.darts.timeseries import batch_panel, unfold_components
+from lagllama_adapters.darts.timeseries import batch_panel, missing_components, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
@@ -230,6 +231,7 @@ class LagLlamaModule(TunedModule):
         """
         shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
         panel, horizon = batch_panel(batch, shift), self.pred_n + shift
+        is_missing = missing_components(batch)
         predictor = self._predictor or self.predictor()
         if self.predict_likelihood_parameters:
             parameters = predictor.predict_parameters(
@@ -240,14 +242,16 @@ class LagLlamaModule(TunedModule):
                 support=self.support,
             )
             folded = np.stack([p[:, shift:] for p in parameters.values()], axis=1)
-            unfolded = unfold_components(folded.astype(panel[0].target.dtype), n_components)
+            folded = _without(folded, is_missing).astype(panel[0].target.dtype)
+            unfolded = unfold_components(folded, n_components)
             # [parameter, series, step, component] -> parameters of a component adjacent
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
             options = self.forecast_options(self.pred_num_samples, self.pred_seed)
             forecast = predictor.forecast(panel, horizon, options)
             samples = forecast.median[:, None] if self.point_forecast else forecast.samples
-            predictions = unfold_components(samples[:, :, shift:], n_components)
+            folded = _without(samples[:, :, shift:], is_missing)
+            predictions = unfold_components(folded, n_components)
         return torch.from_numpy(predictions), batch.series_schema, batch.pred_time
 
     def forward(self, x_in: PLModuleInput) -> PLModuleOutput:
@@ -263,6 +267,13 @@ class LagLlamaModule(TunedModule):
             "torch_metrics and to_onnx): forecasts are sampled by predict(), and fine-tuning "
             "uses the teacher-forced loss of the checkpoint"
         )
+
+
+def _without(
+    values: npt.NDArray[np.floating[Any]], is_missing: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.floating[Any]]:
+    """Forecasts ``[series, sample, step]``, NaN for series that cannot be forecast."""
+    return np.where(is_missing[:, None, None], np.nan, values) if is_missing.any() else values
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,8 @@
 """Darts' batches and series as panels, and forecasts as Darts' arrays and series."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,30 @@ __all__ = [
     "CalendarTrainingDataset",
     "batch_panel",
     "check_training_dataset",
+    "missing_components",
+    "missing_forecasts",
     "series_panel",
     "unfold_components",
 ]
+
+
+# Whether a component without an observed value is forecast as missing: in backtests, not otherwise.
+_missing_forecasts: ContextVar[bool] = ContextVar("_missing_forecasts", default=False)
+
+
+@contextmanager
+def missing_forecasts() -> Iterator[None]:
+    """Let windows of a backtest be all missing: their forecasts are missing, not refused."""
+    token = _missing_forecasts.set(True)
+    try:
+        yield
+    finally:
+        _missing_forecasts.reset(token)
+
+
+def missing_components(batch: TorchInferenceBatch) -> npt.NDArray[np.bool_]:
+    """Which histories of a batch have no observed value, [batch * component]."""
+    return np.isnan(_as_numpy(batch.past_target)).all(axis=1).ravel()
 
 
 def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
@@ -42,22 +65,33 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     -------
     Panel
         A series' components adjacent, series in the order of the batch; without leading missing
-        values, and without a calendar for series that have none (RangeIndex).
+        values, and without a calendar for series that have none (RangeIndex). Within
+        `missing_forecasts`, a single zero stands for a history that is all missing.
 
     Raises
     ------
     ValueError
-        If a history is all missing or holds infinite values.
+        If a history holds infinite values, or is all missing outside of `missing_forecasts`.
     """
     past, covariates = _as_numpy(batch.past_target), BatchCovariates(batch, shift)
     n_series, _, n_components = past.shape
     members = []
+    is_missing = missing_components(batch).reshape(n_series, n_components)
     for i in range(n_series):
         for k in range(n_components):
-            first = int(np.isnan(past[i, :, k]).argmin())
+            first, values = int(np.isnan(past[i, :, k]).argmin()), past[i, :, k]
+            if is_missing[i, k]:
+                if not _missing_forecasts.get():
+                    raise ValueError(
+                        f"{_describe(batch, i, k)}: got no observed value in the history that the "
+                        f"model reads, at most {past.shape[1]} steps (all NaN), expected at least "
+                        "one; drop the component, or give more history (a larger "
+                        "input_chunk_length)"
+                    )
+                first, values = len(values) - 1, np.zeros_like(values)
             start, freq = _span(batch, i, past.shape[1] - first + shift)
             own = covariates.of_series(i, first)
-            members.append(_member(past[i, first:, k], start, freq, _describe(batch, i, k), **own))
+            members.append(_member(values[first:], start, freq, _describe(batch, i, k), **own))
     return Panel(tuple(members))
 
 
@@ -236,8 +270,7 @@ def _member(
     try:
         return Series(values, start, freq, **covariates)
     except SeriesError as error:
-        more = " (a larger input_chunk_length)" if np.isnan(values).all() else ""
-        raise ValueError(f"{name}: {error.reason}{more}") from error
+        raise ValueError(f"{name}: {error.reason}") from error
 
 
 def _describe(batch: TorchInferenceBatch, position: int, component: int) -> str:

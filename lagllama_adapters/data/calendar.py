@@ -16,6 +16,8 @@ import pandas as pd
 from pandas.tseries import offsets
 from pandas.tseries.frequencies import to_offset
 
+from lagllama_adapters.data.wall_clock import fixed_step
+
 __all__ = ["FEATURE_NAMES", "Calendar", "calendar_features", "frequency_seconds"]
 
 FEATURE_NAMES = ("second", "minute", "hour", "dayofweek", "day", "dayofyear")
@@ -105,7 +107,16 @@ def _rule(offset: Any) -> tuple[Rule, int]:
         return "month", 3 * n
     if isinstance(offset, _YEAR_ENDS + _YEAR_BEGINS):
         return "month", 12 * n
+    if (step := fixed_step(offset)) is not None:
+        return "fixed", int(step.value)
+    if _is_months(offset):
+        return "month", int(offset.kwds["months"]) * n
     return "listed", n
+
+
+def _is_months(offset: Any) -> bool:
+    """Whether steps lead from a day of a month to the same day of a later one."""
+    return type(offset) is pd.DateOffset and offset.kwds.keys() == {"months"}
 
 
 @dataclass(frozen=True)
@@ -162,7 +173,7 @@ class Calendar:
             Without a time zone.
         """
         offset, start = self.freq, self.start
-        if _rule(offset)[0] != "month":
+        if _rule(offset)[0] != "month" or _is_months(offset):
             return offset.rollforward(start) + step * offset
         # Periods of months: the one that holds the start, also where the start is off its edge.
         first_day = start.replace(day=1)
@@ -228,7 +239,7 @@ def _fixed(start: Any, offset: Any, size: int, steps: Ints) -> Times:
 def _last_month(start: Any, offset: Any, size: int) -> Any:
     """Last month of the first period (pandas anchors: quarters and years may end in any month)."""
     month = start.astype("datetime64[M]")
-    if isinstance(offset, _MONTH_ENDS):
+    if isinstance(offset, _MONTH_ENDS) or _is_months(offset):
         return month + (size - 1)
     if isinstance(offset, _QUARTER_ENDS + _QUARTER_BEGINS):
         period, anchor = 3, int(offset.startingMonth)

@@ -210,5 +210,10 @@ def _frequency(stamps: npt.NDArray[np.datetime64]) -> str | None:
     freq = pd.infer_freq(pd.DatetimeIndex(stamps[:12]))
     if freq is None:
         return None
+    # Pandas may infer what does not hold, such as business hours of a day with a gap.
+    known = stamps[:12].astype("datetime64[ns]")
+    guessed = pd.date_range(known[0], periods=len(known), freq=freq).to_numpy("datetime64[ns]")
+    if not np.array_equal(guessed, known):
+        return None
     last = pd.Timestamp(stamps[0]) + (len(stamps) - 1) * parse_frequency(freq)
     return str(freq) if last == pd.Timestamp(stamps[-1]) else None

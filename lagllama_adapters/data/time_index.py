@@ -200,9 +200,14 @@ def positions_on_grid(
         positions, rest = np.divmod(ordinals - first, labels.freq.n if is_period else freq or 1)
         is_off = rest != 0
     if is_off.any():
-        kind = "time stamp" if isinstance(labels, pd.DatetimeIndex) else "label"
+        first_off = labels[is_off][0]
+        if not isinstance(labels, pd.DatetimeIndex):
+            raise ValueError(
+                f"got {first_off} in the horizon, which lies between the rows of the series, whose "
+                f"index goes in steps of {_name(freq)} from {history[0]}"
+            )
         raise ValueError(
-            f"got {kind} {labels[is_off][0]}, which is no step of frequency {_name(freq)} from "
+            f"got time stamp {first_off}, which is no step of frequency {_name(freq)} from "
             f"{history[0]}; resample the series to one frequency, or set the right one on the index"
         )
     return np.asarray(positions, np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.offsets import BaseOffset
 
 from lagllama_adapters.checkpoints import load_pretrained, save_adapter, save_checkpoint
 from lagllama_adapters.inference.forecast import SampleForecast
@@ -352,6 +353,17 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self._keep(self._past.updated(new))
         return self
 
+    def _update_predict_single(
+        self,
+        y: pd.DataFrame,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None = None,
+        update_params: bool = True,
+    ) -> pd.DataFrame:
+        # The host's default calls the public update, which then remembers the inner type of data
+        # as that of the user.
+        return self._update(y, X, update_params)._predict(fh, X)
+
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
         forecast, index = self._forecast(fh, X)
         return self._frame(forecast.mean, index, self._columns())
@@ -406,7 +418,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             self._exogenous = self._exogenous.since(past)
         self._cache.forget_forecasts()
         freq = past.shared_frequency()
-        if freq is not None and getattr(self._cutoff, "freq", freq) is None:
+        if isinstance(freq, BaseOffset) and getattr(self._cutoff, "freq", freq) is None:
             # The host finds no frequency on panels and needs one for absolute horizons.
             self._cutoff = pd.DatetimeIndex(self._cutoff, freq=freq)
 

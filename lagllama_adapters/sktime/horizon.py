@@ -5,15 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.tseries.offsets import BaseOffset
 
 from lagllama_adapters.data.time_index import (
+    Frequency,
     describe_kind,
-    labels_after,
+    is_on_frequency,
+    labels_of_steps,
+    on_wall_clock_too,
     positions_on_grid,
     row_positions,
-    steps_in_unit,
 )
+from lagllama_adapters.data.wall_clock import to_instants
 from lagllama_adapters.sktime.host import ForecastingHorizon
 
 __all__ = ["Horizon", "horizon_like", "locate_horizon", "reaches_back"]
@@ -36,7 +38,7 @@ class Horizon:
 
 
 def horizon_like(
-    fh: ForecastingHorizon, last: pd.Index, freq: BaseOffset | None
+    fh: ForecastingHorizon, last: pd.Index, freq: Frequency | None
 ) -> ForecastingHorizon:
     """Express an absolute horizon by time stamps or periods, whichever a series has.
 
@@ -46,7 +48,7 @@ def horizon_like(
         Relative (returned as it is) or absolute.
     last : pd.Index
         Of length 1, the last point of the series.
-    freq : BaseOffset or None
+    freq : BaseOffset, int or None
         Frequency of the series.
 
     Returns
@@ -67,9 +69,9 @@ def horizon_like(
         values = values.tz_localize(None).to_period(last.freq)
     elif isinstance(last, pd.DatetimeIndex) and isinstance(values, pd.PeriodIndex):
         stamps = values.to_timestamp()
-        if freq is not None and not freq.is_on_offset(stamps[0]):
+        if freq is not None and not is_on_frequency(stamps[0], freq):
             stamps = values.to_timestamp(how="end").normalize()
-        values = stamps.tz_localize(last.tz).as_unit(last.unit)
+        values = to_instants(stamps, last.tz).as_unit(last.unit)
     if describe_kind(values) != describe_kind(last):
         raise ValueError(
             f"got an absolute horizon of {describe_kind(values)}, expected "
@@ -78,7 +80,7 @@ def horizon_like(
     return fh if values is given else ForecastingHorizon(values, is_relative=False)
 
 
-def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | None) -> Horizon:
+def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: Frequency | None) -> Horizon:
     """Find the steps and labels of a horizon for a series.
 
     Parameters
@@ -86,9 +88,10 @@ def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | N
     fh : ForecastingHorizon
         Relative or absolute, gaps allowed.
     times : pd.Index
-        Rows of the series, as far back as the horizon may reach; the last one at least.
-    freq : BaseOffset or None
-        Frequency of the series; None only for an integer index.
+        Rows of the series, as far back as the horizon may reach; the last one at least, and in a
+        time zone the one before it, which tells the wall clock at a change of clocks.
+    freq : BaseOffset, int or None
+        Frequency of the series; None only for a single integer.
 
     Returns
     -------
@@ -103,29 +106,22 @@ def locate_horizon(fh: ForecastingHorizon, times: pd.Index, freq: BaseOffset | N
         If a point of the horizon lies before ``times``.
     """
     values, last = fh.to_pandas(), times[-1:]
+    back = int(row_positions(times, freq)[-1])
     if fh.is_relative and pd.api.types.is_integer_dtype(values):
         steps = np.asarray(values, np.int64)
-        if steps[0] >= 1:  # the host sorts horizons
-            return Horizon(steps, labels_after(steps, last, freq))
-        back = int(row_positions(times, freq)[-1])
-        if isinstance(times, pd.DatetimeIndex):
-            _check_kept(bool(steps[0] >= -back), times)
-            return Horizon(steps, labels_after(steps + back, times[:1], freq))
-        labels = labels_after(steps, last, freq)
-    else:
-        labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
+        _check_kept(bool(steps[0] >= -back), times)  # the host sorts horizons
+        return Horizon(steps, labels_of_steps(steps + back, times, freq))
+    labels = last.take(np.zeros(len(values), int)) + values if fh.is_relative else values
     _check_kept(bool(labels[0] >= times[0]), times)
-    if isinstance(last, pd.DatetimeIndex):
-        if labels[0] > last[0]:
-            return Horizon(positions_on_grid(labels, last[0], freq), labels)
-        back = int(row_positions(times, freq)[-1])
-        return Horizon(positions_on_grid(labels, times[0], freq) - back, labels)
-    if isinstance(last, pd.PeriodIndex):
-        steps = (labels.asi8 - last.asi8[0]) // last.freq.n
-    else:
-        steps = np.array(labels, np.int64) - int(last[0])
-        steps[steps < 0] = steps_in_unit(steps[steps < 0], times)
-    return Horizon(np.asarray(steps, np.int64), labels)
+    try:
+        positions = positions_on_grid(labels, times, freq)
+    except ValueError:
+        on_wall_clock = on_wall_clock_too(freq, times)
+        if on_wall_clock is None:
+            raise
+        # A past without a change of clocks does not tell elapsed time from the wall clock.
+        positions = positions_on_grid(labels, times, on_wall_clock)
+    return Horizon(positions - back, labels)
 
 
 def reaches_back(fh: ForecastingHorizon, last: pd.Index) -> bool:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.tseries.offsets import BaseOffset
 
 from lagllama_adapters.data.time_index import (
+    Frequency,
     describe_kind,
     infer_frequency,
+    is_on_frequency,
     row_positions,
 )
 
@@ -30,13 +31,13 @@ class Instance:
         float32 or float64 [time, variable], NaN where missing.
     times : pd.Index
         [time], increasing.
-    freq : BaseOffset or None
-        Frequency of ``times``; None for an integer index and where it is unknown.
+    freq : BaseOffset, int or None
+        Frequency of ``times``, for an integer index its spacing; None where it is unknown.
     """
 
     values: Floats
     times: pd.Index
-    freq: BaseOffset | None
+    freq: Frequency | None
 
 
 def read_instances(y: pd.DataFrame) -> tuple[tuple[Instance, ...], pd.Index | None]:
@@ -91,7 +92,7 @@ def merge_instances(pairs: Sequence[tuple[Instance, Instance]]) -> list[Instance
     ValueError
         If the numbers of variables or the kinds of time index differ.
     """
-    shared: dict[tuple[int, int, int], tuple[pd.Index, BaseOffset | None]] = {}
+    shared: dict[tuple[int, int, int], tuple[pd.Index, Frequency | None]] = {}
     merged = []
     for old, new in pairs:
         n_variables = old.values.shape[1]
@@ -141,9 +142,9 @@ def _split_times(index: pd.MultiIndex, rows: Sequence[npt.NDArray[np.int64]]) ->
     return times
 
 
-def _frequencies(times: Sequence[pd.Index]) -> list[BaseOffset | None]:
+def _frequencies(times: Sequence[pd.Index]) -> list[Frequency | None]:
     """Frequency of every instance; one that cannot tell adopts the most common of the panel."""
-    found: dict[int, BaseOffset | None] = {}
+    found: dict[int, Frequency | None] = {}
     for time in times:
         if id(time) not in found:
             found[id(time)] = infer_frequency(time)
@@ -152,12 +153,12 @@ def _frequencies(times: Sequence[pd.Index]) -> list[BaseOffset | None]:
         return [found[id(time)] for time in times]
     common = max(set(known), key=known.count)
     for time in times:
-        if found[id(time)] is None and common.is_on_offset(time[-1]):
+        if found[id(time)] is None and is_on_frequency(time[-1], common):
             found[id(time)] = common
     return [found[id(time)] for time in times]
 
 
-def _merged_frequency(times: pd.Index, freq: BaseOffset | None) -> BaseOffset | None:
+def _merged_frequency(times: pd.Index, freq: Frequency | None) -> Frequency | None:
     if freq is None:
         return infer_frequency(times)
     try:

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import BaseOffset
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError, check_target
-from lagllama_adapters.data.time_index import describe_kind, row_positions
+from lagllama_adapters.data.time_index import (
+    Frequency,
+    advice_without_frequency,
+    describe_kind,
+    row_positions,
+)
 from lagllama_adapters.sktime.horizon import (
     Horizon,
     horizon_like,
@@ -197,8 +201,8 @@ class PastData:
                 raise ValueError(
                     f"{self.describe(i)}: got {len(item.times)} time stamps, the last one "
                     f"{item.times[-1]}, from which no frequency can be told, expected evenly "
-                    "spaced ones (gaps are allowed); resample the series, or pass "
-                    "ForecastingHorizon(..., freq=...)"
+                    f"spaced ones (gaps are allowed); {advice_without_frequency(item.times)}; or "
+                    "pass ForecastingHorizon(..., freq=...) of a grid that has all of them"
                 )
             instances[i] = replace(item, freq=to_offset(freq))
         return replace(self, instances=tuple(instances))
@@ -306,14 +310,15 @@ class PastData:
         horizons = []
         for i, item in enumerate(self.instances):
             last = item.times[-1:]
+            is_zoned = getattr(last, "tz", None) is not None
             try:
                 kind = last.dtype, item.freq
                 if kind not in expressed:
                     expressed[kind] = horizon_like(fh, last, item.freq)
                 own = expressed[kind]
                 is_back = reaches_back(own, last)
-                times = item.times if is_back else last
-                key = (id(item.times) if is_back else times[0], item.freq)
+                times = item.times if is_back else item.times[-2:] if is_zoned else last
+                key = (id(item.times) if is_back or is_zoned else times[0], item.freq)
                 if key not in found:
                     found[key] = locate_horizon(own, times, item.freq)
             except ValueError as error:
@@ -321,7 +326,7 @@ class PastData:
             horizons.append(found[key])
         return horizons
 
-    def shared_frequency(self) -> BaseOffset | None:
+    def shared_frequency(self) -> Frequency | None:
         """Return the frequency of all instances, None where they have none or several."""
         frequencies = {item.freq for item in self.instances}
         return frequencies.pop() if len(frequencies) == 1 else None
@@ -340,15 +345,15 @@ def _series(
     values, own = item.values[first:, variable], steps[first:] - steps[first]
     target = np.full(own[-1] + 1, np.nan, dtype=values.dtype)
     target[own] = values
-    begin = steps[first]
+    begin, start = steps[first], _start(item, first)
     known: dict[str, Any] = {
         kind: {name: x[begin:] for name, x in given.items()} for kind, given in covariates.items()
     }
-    return Series(target, _start(item, first), item.freq, **known)
+    return Series(target, start, None if start is None else item.freq, **known)
 
 
 def _start(item: Instance, row: int) -> pd.Timestamp | None:
-    if item.freq is None:
+    if not isinstance(item.times, pd.DatetimeIndex | pd.PeriodIndex) or item.freq is None:
         return None
     stamp = item.times[row]
     return stamp.to_timestamp() if isinstance(stamp, pd.Period) else stamp

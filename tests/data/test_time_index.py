@@ -57,9 +57,12 @@ def test_irregular_stamps_have_no_frequency(stamps):
     assert infer_frequency(pd.DatetimeIndex(stamps, dtype="datetime64[ns]")) is None
 
 
-@pytest.mark.parametrize("index", [pd.RangeIndex(5), pd.Index([3, 4, 5])])
-def test_integer_indices_have_no_frequency(index):
-    assert infer_frequency(index) is None
+@pytest.mark.parametrize(
+    ("index", "spacing"),
+    [(range(5), 1), ([3, 4, 5], 1), (range(1900, 2030, 10), 10), ([0, 6, 9], 3), ([7], None)],
+)
+def test_frequency_of_integers_is_their_spacing(index, spacing):
+    assert infer_frequency(pd.Index(index)) == spacing
 
 
 def test_left_out_periods_are_counted():
@@ -72,7 +75,8 @@ def test_left_out_periods_are_counted():
     [([4, 5, 8], [0, 1, 4]), ([0, 10, 20], [0, 1, 2]), ([0, 10, 30], [0, 1, 3]), ([9], [0])],
 )
 def test_left_out_integers_are_counted_in_the_unit_of_the_index(index, positions):
-    np.testing.assert_array_equal(row_positions(pd.Index(index), None), positions)
+    index = pd.Index(index)
+    np.testing.assert_array_equal(row_positions(index, infer_frequency(index)), positions)
 
 
 def test_leap_of_years_between_seconds_is_counted_without_a_grid():
