@@ -230,7 +230,9 @@ def advice_without_frequency(times: pd.DatetimeIndex) -> str:
     for alias, length in (("Y", "year"), ("Q", "quarter"), ("M", "month")):
         periods = times.tz_localize(None).to_period(alias)
         if len(times) > 1 and (np.diff(periods.asi8) == 1).all():
-            return f"take a {length} for a step: y.index = y.index.to_period({alias!r}), or {numbers}"
+            return (
+                f"take a {length} for a step: y.index = y.index.to_period({alias!r}), or {numbers}"
+            )
     return f"resample the series, for instance y.resample('D').mean(), or {numbers}"
 
 
@@ -271,9 +273,7 @@ def _wall_grid(
     return _checked_range(readings[0], freq, **extent)
 
 
-def _checked_range(
-    origin: pd.Timestamp, freq: Frequency | None, **extent: Any
-) -> pd.DatetimeIndex:
+def _checked_range(origin: pd.Timestamp, freq: Frequency | None, **extent: Any) -> pd.DatetimeIndex:
     grid = pd.date_range(origin, freq=freq, **extent)
     if len(grid) == 0 or grid[0] != origin:
         raise ValueError(

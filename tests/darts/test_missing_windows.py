@@ -16,9 +16,7 @@ def late():
 
 @pytest.mark.parametrize("enable_optimization", [True, False])
 @pytest.mark.parametrize("point_forecast", [True, False])
-def test_windows_that_are_all_missing_are_missing(
-    make, late, enable_optimization, point_forecast
-):
+def test_windows_that_are_all_missing_are_missing(make, late, enable_optimization, point_forecast):
     settings = {"random_state": 1, "point_forecast": point_forecast, "input_chunk_length": 10}
     options = {"start": 10, "forecast_horizon": 1, "stride": 5, "retrain": False}
     options |= {"num_samples": 1 if point_forecast else 8, "random_state": 3}
@@ -30,12 +28,12 @@ def test_windows_that_are_all_missing_are_missing(
     assert not is_unknown[:, 0].any()
     np.testing.assert_array_equal(is_unknown[:, 1], found.time_index <= 20)
     assert np.isnan(values).sum() == is_unknown.sum() * values.shape[2]
-    alone = model.historical_forecasts(late["early"], **options)
+    alone = make(**settings).fit(late["early"]).historical_forecasts(late["early"], **options)
     np.testing.assert_allclose(values[:, 0], alone.all_values()[:, 0], rtol=1e-5)
 
 
 def test_other_series_and_residuals_are_unharmed(make, late):
-    model = make(random_state=1, point_forecast=True).fit(late)
+    model = make(random_state=1, point_forecast=True).fit(late["early"])
     options = {"forecast_horizon": 2, "start": 1, "last_points_only": True, "retrain": False}
     whole = late["early"]
     first = whole.with_values(np.concatenate([[[[np.nan]]], whole.all_values()[1:]]))

@@ -68,6 +68,7 @@ def test_evaluation_on_integers_labels_the_rows_of_the_test_sets(forecaster, mak
         (pd.date_range("2023-01-06", periods=17, freq="W-FRI"), "Africa/Cairo"),
         (pd.date_range("2020-01-15", periods=50, freq=pd.DateOffset(months=1)), "Africa/Cairo"),
         (pd.date_range("2020-01-15", periods=50, freq="SMS"), None),
+        (pd.date_range("2024-01-01 09:00", periods=90, freq="bh"), None),
     ],
 )
 def test_forecasts_go_on_by_the_wall_clock(forecaster, make_series, readings, tz):
