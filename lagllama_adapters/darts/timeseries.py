@@ -48,7 +48,7 @@ def missing_forecasts() -> Iterator[None]:
 
 def missing_components(batch: TorchInferenceBatch) -> npt.NDArray[np.bool_]:
     """Which histories of a batch have no observed value, [batch * component]."""
-    return np.isnan(_as_numpy(batch.past_target)).all(axis=1).ravel()
+    return np.asarray(np.isnan(_as_numpy(batch.past_target)).all(axis=1).ravel())
 
 
 def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:

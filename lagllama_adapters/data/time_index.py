@@ -1,6 +1,6 @@
 """Time indices: their frequency, their gaps, and the labels of steps on them."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ __all__ = [
     "row_positions",
 ]
 
-Frequency = BaseOffset | int
+Frequency: TypeAlias = BaseOffset | int
 """What a step adds to a label: an offset of time stamps and periods, a number of integers."""
 
 

@@ -20,7 +20,7 @@ def fixed_step(freq: BaseOffset | None) -> pd.Timedelta | None:
         return pd.Timedelta(freq.nanos, unit="ns")
     units = getattr(freq, "kwds", {})
     if type(freq) is pd.DateOffset and units and units.keys() <= _FIXED_UNITS:
-        return pd.Timedelta(**units) * freq.n
+        return pd.Timedelta(**units) * int(getattr(freq, "n", 1))
     return None
 
 
