@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lagllama_adapters.data.time_index import labels_after
+from lagllama_adapters.data.time_index import labels_of_steps
 from lagllama_adapters.sktime.past_data import PastData
 
 __all__ = ["Covariates", "Exogenous", "renumbered"]
@@ -107,9 +107,7 @@ class Exogenous:
         for i, item in enumerate(past.instances):
             history = past.span(i)
             horizon = max(0, int(steps[i].max()))
-            labels = item.times[:1].append(
-                labels_after(np.arange(1, history + horizon), item.times[:1], item.freq)
-            )
+            labels = labels_of_steps(np.arange(history + horizon), item.times, item.freq)
             own = own_rows[i]
             rows = own.index.get_level_values(-1).get_indexer(labels)
             wanted = steps[i][steps[i] > 0] - 1 + history

@@ -66,3 +66,19 @@ def test_prediction_still_refuses_what_is_all_missing(make, late):
     model.historical_forecasts(late, start=12, forecast_horizon=1, retrain=False)
     with pytest.raises(ValueError, match=r"'late'.*no observed value.*at most 10 steps"):
         model.predict(2, late[:15])
+
+
+def test_missing_windows_beside_covariates_are_missing(make, late):
+    covariate = TimeSeries.from_values(np.sin(np.arange(90.0)))
+    model = make(input_chunk_length=10).fit(late, future_covariates=covariate)
+    found = model.historical_forecasts(
+        late,
+        future_covariates=covariate,
+        start=12,
+        forecast_horizon=3,
+        stride=9,
+        retrain=False,
+    )
+    is_unknown = np.isnan(found.values())
+    np.testing.assert_array_equal(is_unknown[:, 1], found.time_index <= 22)
+    assert not is_unknown[:, 0].any()

@@ -45,6 +45,25 @@ def test_integers_have_one_unit_for_history_horizons_and_labels(
     assert list(forecaster.predict(fh=[2]).index) == [last + 2 * step]  # still usable
 
 
+@pytest.mark.parametrize("tz", [None, "America/Santiago"])
+def test_exogenous_rows_are_found_by_the_labels_of_the_forecast(forecaster, make_series, tz):
+    days = pd.date_range("2023-08-01", periods=60, freq="D")
+    index = (
+        pd.RangeIndex(0, 600, 10)
+        if tz is None
+        else days.tz_localize(tz, nonexistent="shift_forward")
+    )
+    y = make_series(index)
+    X = pd.DataFrame({"x": np.arange(60.0) % 5}, index=index)  # noqa: N806 - the host's name
+    past = slice(None, 33)
+    found = forecaster.fit(y[past], X=X[past]).predict(fh=[1, 20], X=X[33:])
+    assert list(found.index) == [index[33], index[52]]
+    plain = forecaster.clone().fit(y[past].set_axis(range(33)), X=X[past].set_axis(range(33)))
+    if tz is None:
+        expected = plain.predict(fh=[1, 20], X=X[33:].set_axis(range(33, 60)))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_updated_integers_go_on_in_their_unit(forecaster, make_series):
     y = make_series(pd.RangeIndex(0, 400, 10))
     forecaster.fit(y[:-1]).update(y[-1:])
