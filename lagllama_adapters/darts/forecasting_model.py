@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,8 @@ class LagLlamaModel(TunableModel):
             self.model.pred_seed = int(seed) if isinstance(seed, int | np.integer) else None
         return super().predict_from_dataset(n, dataset, *args, **kwargs)
 
+    # Darts reads the names of the parameters from the signature.
+    @wraps(TunableModel.historical_forecasts, assigned=(), updated=())
     def historical_forecasts(self, *args: Any, **kwargs: Any) -> Any:
         """Forecast from many points of known series; see Darts' ``ForecastingModel``.
 

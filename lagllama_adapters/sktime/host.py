@@ -57,6 +57,9 @@ PRIVATE = (
     PrivateName("_predict_var", "overridden", ("fh", "X", "cov"), _CONTRACT),
     PrivateName("_predict_proba", "overridden", ("fh", "X", "marginal"), _CONTRACT),
     PrivateName("_update", "overridden", ("y", "X", "update_params"), _CONTRACT),
+    PrivateName(
+        "_update_predict_single", "overridden", ("y", "fh", "X", "update_params"), _CONTRACT
+    ),
     PrivateName("_pretrain", "overridden", ("y", "X", "fh"), _CONTRACT),
     PrivateName("_pretrain_update", "overridden", ("y", "X", "fh"), _CONTRACT),
     PrivateName("_get_fitted_params", "overridden", (), _CONTRACT),
