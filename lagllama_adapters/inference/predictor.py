@@ -14,11 +14,12 @@ from torch import Tensor
 from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.covariates import with_covariates
 from lagllama_adapters.data.panel import Panel
-from lagllama_adapters.data.windows import calendar_windows, left_pad
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.batching import batches, chunks, histories_at_once, paths_at_once
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.histories import calendar_of, history_of
+from lagllama_adapters.inference.insight.methods import InsightMethods
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import noise_keys
 from lagllama_adapters.inference.one_step import one_step_samples
@@ -39,7 +40,7 @@ __all__ = ["LagLlamaPredictor"]
 Floats = npt.NDArray[np.floating[Any]]
 
 
-class LagLlamaPredictor:
+class LagLlamaPredictor(InsightMethods):
     """Zero-shot forecaster over arrays and panels.
 
     Parameters
@@ -358,8 +359,9 @@ class LagLlamaPredictor:
         length = read_length(self.config, context, panel.targets)
         for rows in chunks(len(panel), histories_at_once(length, ForecastOptions.batch_size)):
             read, states = apply_all(steps, panel[rows])
-            calendar = self._calendar(read, context, horizon)
-            history = self._history(read, context, calendar, options.known_season(self.config))
+            calendar = calendar_of(self.config, read, context, horizon)
+            season = options.known_season(self.config)
+            history = history_of(self.config, read, context, calendar, season)
             with torch.inference_mode():
                 encoded = EncodedHistory(self.model, history, horizon)
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
@@ -396,30 +398,17 @@ class LagLlamaPredictor:
         if per_step is None:
             per_step = config.sampling.rescaling == "per_step"
         draw = _uncached_in_chunks if per_step else sample_paths
-        calendar = self._calendar(panel, context, horizon)
+        calendar = calendar_of(config, panel, context, horizon)
         for branch in branches(options, dtype):
             size = branch.size(options.num_samples)
             own = [key + branch.key_suffix for key in keys]
             scores = draw_scores(self.model.head, seed, own, size, horizon, options.sampling)
             read, states = apply_all(branch.steps, panel)
-            history = self._history(read, context, calendar, options.known_season(config))
+            season = options.known_season(config)
+            history = history_of(config, read, context, calendar, season)
             with torch.inference_mode():
                 drawn = draw(self.model, history, scores, max_paths=max_paths)
             yield branch.paths, undo_all(branch.steps, drawn.numpy(), states)
-
-    def _calendar(self, panel: Panel, context: int, horizon: int) -> Tensor | None:
-        if not self.config.inputs.time_feat:
-            return None
-        calendars, lengths = [one.calendar for one in panel], [len(one) for one in panel]
-        return torch.from_numpy(calendar_windows(calendars, lengths, context, horizon))
-
-    def _history(
-        self, panel: Panel, context: int, calendar: Tensor | None, season_length: int | None = None
-    ) -> History:
-        values, observed = left_pad(panel.targets, read_length(self.config, context, panel.targets))
-        return History(
-            torch.from_numpy(values), torch.from_numpy(observed), calendar, context, season_length
-        )
 
 
 def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:

@@ -79,10 +79,7 @@ class CausalSelfAttention(nn.Module):
         """
         batch, steps, width = x.shape
         asked = steps if last is None else last
-        qkv = self.qkv_proj(x).view(batch, steps, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        turned, value = qkv.split((2, 1))
-        query, key = apply_rotary(turned, *rotary)
-        value = value[0].to(query)  # where autocast has rounded it, the rotation leaves float32
+        query, key, value = self._heads(x, rotary)
         if cache is not None:
             cache.store_prefix(key, value)
         query = query[:, :, steps - asked :]
@@ -95,6 +92,40 @@ class CausalSelfAttention(nn.Module):
                 query, key, value, attn_mask=mask, is_causal=mask is None and asked == steps
             )
         return self.out_proj(out.transpose(1, 2).reshape(batch, asked, width))  # type: ignore[no-any-return]
+
+    def weights(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], last: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What `forward` attends to: its softmax, which the fused product does not give away.
+
+        Parameters
+        ----------
+        x, rotary, last
+            As in `forward`.
+
+        Returns
+        -------
+        weights : Tensor
+            ``[batch, head, last or steps, steps]``; each row sums to 1, and is 0 at later tokens.
+        value : Tensor
+            ``[batch, head, steps, head_dim]``: ``weights @ value``, with the heads joined and
+            through ``out_proj``, is the output of `forward`.
+        """
+        steps = x.shape[1]
+        asked = steps if last is None else last
+        query, key, value = self._heads(x, rotary)
+        scores = query[:, :, steps - asked :] @ key.mT * query.shape[-1] ** -0.5
+        allowed = attention_mask(steps - asked, asked, steps, self.window, x.device)
+        return scores.masked_fill(~allowed, -torch.inf).softmax(-1), value
+
+    def _heads(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ``[batch, head, steps, head_dim]`` each."""
+        batch, steps, _ = x.shape
+        qkv = self.qkv_proj(x).view(batch, steps, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        turned, value = qkv.split((2, 1))
+        query, key = apply_rotary(turned, *rotary)
+        # Where autocast has rounded the values, the rotation leaves float32.
+        return query, key, value[0].to(query)
 
     def attend_paths(self, x: Tensor, rotary: tuple[Tensor, Tensor], cache: LayerCache) -> Tensor:
         """Attend from new steps of every path to the shared prefix and the path's own steps.

@@ -95,10 +95,49 @@ class Projection(nn.Module):
             raw = raw * gain[..., None]
         if self.expert_gate is None or self.experts is None:
             return raw
-        gate = self.expert_gate(state).softmax(-1)
+        gate = self.expert_weights(state, tokens)
         copies = tokens.lag_values @ self.experts
         copies = copies.unflatten(-1, (gate.shape[-1], self.block_length))
         return self._moved(raw, (gate[..., None, :] @ copies).squeeze(-2)[..., None])
+
+    @property
+    def n_lag_experts(self) -> int:
+        """Linear maps from the token's lag values."""
+        return 0 if self.experts is None else self.experts.shape[1] // self.block_length
+
+    @property
+    def further_expert_names(self) -> tuple[tuple[str, int], ...]:
+        """Experts after the lag maps: the kind of each, and which measured period it copies."""
+        return ()
+
+    def expert_weights(self, state: Tensor, tokens: Tokens) -> Tensor:
+        """How the head mixes its experts.
+
+        Parameters
+        ----------
+        state, tokens
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor
+            ``[..., experts]``, which sum to 1; the lag maps come first.
+
+        Raises
+        ------
+        ValueError
+            If the head has no experts.
+        """
+        if self.expert_gate is None:
+            raise ValueError(
+                "the head of this checkpoint has no experts (lag_experts is 0): its forecasts come "
+                "from the state alone; use saliency or attention"
+            )
+        return self.expert_gate(state).softmax(-1)  # type: ignore[no-any-return]
+
+    def climatology_share(self, state: Tensor, tokens: Tokens) -> Tensor:
+        """Weight of the history's own quantiles against the experts, ``[..., block_length]``."""
+        return state.new_zeros(*state.shape[:-1], self.block_length)
 
     def _moved(self, raw: Tensor, by: Tensor) -> Tensor:
         first, stop, _ = self.locations.indices(raw.shape[-1])

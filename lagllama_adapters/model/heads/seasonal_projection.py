@@ -67,7 +67,7 @@ class SeasonalProjection(Projection):
             gain=gain,
             further_experts=n_copies,
         )
-        self.copy_experts, self.n_lag_experts = copy_experts, lag_experts
+        self.copy_experts = copy_experts
         self.spread_power = nn.Linear(d_model, 4) if spread_references else None
         self.record_power = nn.Parameter(torch.full((n_copies,), _POWER)) if weigh_records else None
         self.climatology_gate = nn.Linear(d_model, block_length) if climatology else None
@@ -88,15 +88,37 @@ class SeasonalProjection(Projection):
         raw = torch.addcmul((location * rest)[..., None], share[..., None], climatology)
         return torch.addcmul(raw, offsets, (factor * rest)[..., None])
 
-    def _location(self, state: Tensor, lag_values: Tensor, ahead: Ahead) -> Tensor:
-        """Mixture of the experts, ``[..., block_length]``."""
+    @property
+    def further_expert_names(self) -> tuple[tuple[str, int], ...]:
+        """Each of the ``copy_experts`` of the first measured period, then of the second."""
+        return tuple((name, period) for period in range(N_PERIODS) for name in self.copy_experts)
+
+    def expert_weights(self, state: Tensor, tokens: Tokens) -> Tensor:
+        """See `Projection.expert_weights`."""
+        assert tokens.outlook is not None
+        return self._gate(state, tokens.outlook.read())
+
+    def climatology_share(self, state: Tensor, tokens: Tokens) -> Tensor:
+        """See `Projection.climatology_share`."""
+        assert tokens.outlook is not None
+        ahead = tokens.outlook.read()
+        if ahead.climatology is None:
+            return super().climatology_share(state, tokens)
+        return self._share(state, ahead)
+
+    def _gate(self, state: Tensor, ahead: Ahead) -> Tensor:
+        """Weights of the experts, ``[..., experts]``."""
         assert self.expert_gate is not None
-        assert self.experts is not None
-        n, gate = self.n_lag_experts, self.expert_gate(state)
+        gate: Tensor = self.expert_gate(state)
         if self.record_power is not None:
             doubt = record_of(ahead.copies, self.copy_experts) * F.softplus(self.record_power)
-            gate = gate - F.pad(doubt, (n, 0)).to(gate)
-        gate = gate.softmax(-1)
+            gate = gate - F.pad(doubt, (self.n_lag_experts, 0)).to(gate)
+        return gate.softmax(-1)
+
+    def _location(self, state: Tensor, lag_values: Tensor, ahead: Ahead) -> Tensor:
+        """Mixture of the experts, ``[..., block_length]``."""
+        assert self.experts is not None
+        n, gate = self.n_lag_experts, self._gate(state, ahead)
         maps = (lag_values @ self.experts).unflatten(-1, (n, self.block_length))
         location: Tensor = (gate[..., None, :n] @ maps).squeeze(-2)
         of_copies = gate[..., n:].to(lag_values)

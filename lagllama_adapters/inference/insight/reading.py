@@ -1,0 +1,84 @@
+"""Histories as the network reads them, without a forecast."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lagllama_adapters.data.panel import Panel, refuse_covariates
+from lagllama_adapters.inference.batching import chunks, histories_at_once
+from lagllama_adapters.inference.histories import calendar_of, history_of
+from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.read_length import read_length
+from lagllama_adapters.inference.transforms import apply_all, values_of
+from lagllama_adapters.model import LagLlama, Tokens, Window
+from lagllama_adapters.model.facts import SeriesFacts
+
+__all__ = ["Reading", "first_steps", "read", "token_states"]
+
+
+class Reading(NamedTuple):
+    """Some series of a panel, read.
+
+    Attributes
+    ----------
+    rows : slice
+        Which ones.
+    facts : SeriesFacts
+        Of the series.
+    tokens : Tokens
+        ``[series, context, ...]``; the last one is the last step of each series.
+    """
+
+    rows: slice
+    facts: SeriesFacts
+    tokens: Tokens
+
+
+def read(
+    model: LagLlama, panel: Panel, options: ForecastOptions, at_once: int | None = None
+) -> Iterator[Reading]:
+    """Read the contexts of a panel, in the order of its series.
+
+    Parameters
+    ----------
+    model : LagLlama
+        Network on the device to compute on.
+    panel : Panel
+        Series without covariates.
+    options : ForecastOptions
+        ``context_length``, ``season_length``, ``support`` and ``batch_size``.
+    at_once : int, optional
+        Most series at a time, if fewer than ``batch_size``.
+    """
+    refuse_covariates(panel)
+    config, device = model.config, model.device
+    context, season = options.context_tokens(config), options.known_season(config)
+    size = histories_at_once(read_length(config, context, panel.targets), options.batch_size)
+    size = size if at_once is None else max(1, min(size, at_once))
+    for rows in chunks(len(panel), size):
+        part, _ = apply_all(values_of(options, np.dtype(np.float64)), panel[rows])
+        calendar = calendar_of(config, part, context, horizon=0)
+        history = history_of(config, part, context, calendar, season)
+        window = Window(
+            history.values.to(device),
+            history.observed.to(device),
+            None if calendar is None else calendar.to(device),
+            context,
+            season_length=season,
+        )
+        yield Reading(rows, *model.read(window))
+
+
+def token_states(model: LagLlama, tokens: Tokens, last: int | None = None) -> Tensor:
+    """Normed states of the ``last`` tokens, ``[series, last or context, d_model]``."""
+    rotary = model.rotary(tokens.features.shape[1])
+    states: Tensor = model.decoder(model.embed_tokens(tokens), rotary, last=last)
+    return states
+
+
+def first_steps(panel: Panel, context_length: int) -> torch.Tensor:
+    """Steps of the series at which the first tokens stand, ``[series]``, int64; below 0: padding."""
+    return torch.tensor([len(series) - context_length for series in panel])
