@@ -22,8 +22,8 @@ def embed(
 ) -> npt.NDArray[np.float32]:
     """Normed states of the decoder, which heads turn into forecasts.
 
-    Series are scaled before they are read: those that differ in unit or level alone have the same
-    embedding.
+    Series are scaled before they are read: those that differ by a positive factor alone have the
+    same embedding.
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ _LEAST = 0.4  # weight of a season below which a map is called a combination
 _WIDTH = 1 / 48  # lags are coarse where they are long: of a period, on either side
 
 
-def season_shares(weights: Floats, lags: npt.NDArray[np.int64]) -> dict[int, float]:
+def season_shares(
+    weights: Floats, lags: npt.NDArray[np.int64], width: float = _WIDTH
+) -> dict[int, float]:
     """How much a map repeats the values a season before.
 
     Parameters
@@ -22,6 +24,8 @@ def season_shares(weights: Floats, lags: npt.NDArray[np.int64]) -> dict[int, flo
         ``[lag, step]``: step h ahead is the sum of values at the lags times ``weights[:, h - 1]``.
     lags : ndarray
         Of the token, zero-based.
+    width : float
+        How far off a value may be that counts as of the same phase, as a part of the period.
 
     Returns
     -------
@@ -35,7 +39,7 @@ def season_shares(weights: Floats, lags: npt.NDArray[np.int64]) -> dict[int, flo
     shares = {}
     for period in periods:
         wanted = period * -(-steps // period)
-        near = np.abs(distance - wanted) <= int(period * _WIDTH)
+        near = np.abs(distance - wanted) <= int(period * width)
         shares[period] = float((weights * near).sum(0).mean())
     return shares
 
@@ -49,7 +53,11 @@ def describe_lag_map(weights: Floats, lags: npt.NDArray[np.int64]) -> str:
         As in `season_shares`.
     """
     shares = season_shares(weights, lags)
-    best = max(shares, key=lambda period: shares[period])
-    if shares[best] < _LEAST:
+    highest = max(shares.values())
+    # Neighbours of a long period share its weights: the one whose own lags have the most is it.
+    nearly = [period for period, share in shares.items() if share > 0.9 * highest]
+    exact = season_shares(weights, lags, width=0.0)
+    best = max(nearly, key=lambda period: exact[period])
+    if highest < _LEAST:
         return "learned combinations of many lags"
     return "the last value" if best == 1 else f"the last cycle of {best} steps"

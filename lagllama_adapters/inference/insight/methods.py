@@ -39,7 +39,7 @@ class InsightMethods:
     ) -> npt.NDArray[np.float32]:
         """Series as vectors, for classifiers, clusters and searches.
 
-        Series that differ in unit or level alone have the same embedding.
+        Series that differ by a positive factor alone, a unit, have the same embedding.
 
         Parameters
         ----------
