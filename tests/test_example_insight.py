@@ -36,7 +36,10 @@ def test_embeddings_tell_cycles_from_walks(example, predictor):
     values, classes = np.concatenate((cycles, walks)), np.repeat(["cycle", "walk"], 20)
     features = example.embeddings(predictor, values)
     assert (classes[example.nearest(features)] == classes).mean() >= 0.9
-    data = example.Labelled(values[::2], classes[::2]), example.Labelled(values[1::2], classes[1::2])
+    data = (
+        example.Labelled(values[::2], classes[::2]),
+        example.Labelled(values[1::2], classes[1::2]),
+    )
     assert example.classify(features[::2], features[1::2], data) >= 0.9
 
 
@@ -45,5 +48,6 @@ def test_the_example_runs_and_writes_its_pictures(example, tmp_path, capsys):
     example.main([*arguments, str(tmp_path / "made")])
     printed = capsys.readouterr().out
     assert "made anomaly: step 114; most surprising step: 114" in printed
-    assert "airline: " in printed and " % " in printed
+    assert "airline: " in printed
+    assert " % " in printed
     assert {f.name for f in (tmp_path / "made").iterdir()} == {"attention.png", "explanation.png"}

@@ -1,4 +1,4 @@
-"""What a network makes of a series: embeddings, attention, experts, saliency, and their pictures."""
+"""What a network makes of a series: embeddings, attention, experts, saliency; pictures of them."""
 
 from lagllama_adapters.inference.insight.attention import AttentionMaps
 from lagllama_adapters.inference.insight.experts import ExpertShares

@@ -44,7 +44,9 @@ class AttentionMaps:
 
     def steps(self, series: int = 0) -> npt.NDArray[np.int64]:
         """Steps of a series at which its keys stand, ``[key]``."""
-        return self.first_step[series] + np.arange(self.weights.shape[-1])
+        keys = np.arange(self.weights.shape[-1], dtype=np.int64)
+        steps: npt.NDArray[np.int64] = self.first_step[series] + keys
+        return steps
 
     def to_last(self, series: int = 0) -> npt.NDArray[np.float32]:
         """What the last token looks at, ``[key]``: the mean over layers and heads."""

@@ -174,13 +174,14 @@ def _axis_values(series: Series, first: int, stop: int) -> npt.NDArray[np.float6
     stamps = series.time_stamps(first, stop)
     if stamps is None:
         return np.arange(first, stop, dtype=np.float64)
-    return np.asarray(date2num(stamps.to_pydatetime()), dtype=np.float64)
+    dates = date2num(stamps.to_pydatetime())  # type: ignore[no-untyped-call]
+    return np.asarray(dates, dtype=np.float64)
 
 
 def _date_axis(axis: Any) -> None:
-    locator = AutoDateLocator(maxticks=8)
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     axis.set_major_locator(locator)
-    axis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _tidy(axis: Any, series: Series) -> None:

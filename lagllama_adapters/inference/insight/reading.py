@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lagllama_adapters.data.panel import Panel, refuse_covariates
+from lagllama_adapters.data.panel import Panel, SeriesError
 from lagllama_adapters.inference.batching import chunks, histories_at_once
 from lagllama_adapters.inference.histories import calendar_of, history_of
 from lagllama_adapters.inference.options import ForecastOptions
@@ -16,7 +16,7 @@ from lagllama_adapters.inference.transforms import apply_all, values_of
 from lagllama_adapters.model import LagLlama, Tokens, Window
 from lagllama_adapters.model.facts import SeriesFacts
 
-__all__ = ["Reading", "first_steps", "read", "token_states"]
+__all__ = ["Reading", "first_steps", "read", "refuse_covariates", "token_states"]
 
 
 class Reading(NamedTuple):
@@ -80,5 +80,23 @@ def token_states(model: LagLlama, tokens: Tokens, last: int | None = None) -> Te
 
 
 def first_steps(panel: Panel, context_length: int) -> torch.Tensor:
-    """Steps of the series at which the first tokens stand, ``[series]``, int64; below 0: padding."""
+    """Steps of series at which their first tokens stand, ``[series]``, int64; below 0: padding."""
     return torch.tensor([len(series) - context_length for series in panel])
+
+
+def refuse_covariates(panel: Panel) -> None:
+    """Refuse series with covariates, whose effects a forecast takes away before the network reads.
+
+    Raises
+    ------
+    SeriesError
+        For the first series that has one.
+    """
+    for position, series in enumerate(panel):
+        if series.covariates:
+            raise SeriesError(
+                f"got the covariates {series.covariates}, expected none: the network does not read "
+                "them, and what it makes of a series tells nothing of their effect; leave them out",
+                position,
+                series.item_id,
+            )

@@ -1,17 +1,19 @@
 """Which parts of a history a forecast depends on: what changes without them."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from lagllama_adapters.data.panel import Panel, SeriesError, refuse_covariates
+from lagllama_adapters.data.panel import Panel, SeriesError
 from lagllama_adapters.data.series import Series
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.batching import chunks, histories_at_once
 from lagllama_adapters.inference.histories import calendar_of, history_of
+from lagllama_adapters.inference.insight.reading import refuse_covariates
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.sampler import EncodedHistory
@@ -105,7 +107,7 @@ def occlusion(
     for position, series in enumerate(panel):
         own = _edges(len(series), reach, pieces)
         edges.append(own)
-        for first, stop in zip(own[:-1], own[1:], strict=True):
+        for first, stop in pairwise(own):
             target = series.target.copy()
             target[first:stop] = np.nan
             if np.isnan(target).all():

@@ -54,9 +54,7 @@ def test_maps_are_of_the_pass_that_forecasts(predictor, series):
 def test_the_last_queries_are_those_of_the_whole_map(predictor, series):
     whole, last = predictor.attention(series), predictor.attention(series, queries=3)
     np.testing.assert_allclose(last.weights, whole.weights[:, :, :, -3:], atol=1e-6)
-    np.testing.assert_allclose(
-        last.to_last(1), whole.weights[1, :, :, -1].mean((0, 1)), atol=1e-6
-    )
+    np.testing.assert_allclose(last.to_last(1), whole.weights[1, :, :, -1].mean((0, 1)), atol=1e-6)
 
 
 def test_keys_know_their_steps(block_predictor, series):

@@ -53,5 +53,5 @@ def test_a_mean_leaves_out_tokens_before_the_first_value(block_predictor, series
 
 
 def test_another_pool_is_refused(block_predictor, series):
-    with pytest.raises(ValueError, match="pool: got 'max', expected \"last\", \"mean\" or None"):
+    with pytest.raises(ValueError, match='pool: got \'max\', expected "last", "mean" or None'):
         block_predictor.embed(series, pool="max")

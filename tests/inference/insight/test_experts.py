@@ -114,5 +114,5 @@ def test_lag_maps_of_weights_without_measured_seasons(hourly):
 
 
 def test_a_head_without_experts_says_so(block_predictor, hourly):
-    with pytest.raises(ValueError, match="has no experts .*use saliency or attention"):
+    with pytest.raises(ValueError, match=r"has no experts .*use saliency or attention"):
         block_predictor.experts(hourly)

@@ -1,5 +1,7 @@
 """Saliency by occlusion: what a forecast does without a piece of history."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_every_piece_is_a_forecast_without_it(predictor, series):
         edges = saliency.edges[row]
         read = min(len(one), predictor.past_length())
         assert (edges[0], edges[-1], len(edges)) == (len(one) - read, len(one), 6)
-        for piece, (first, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for piece, (first, stop) in enumerate(pairwise(edges)):
             hidden = one.copy()
             hidden[first:stop] = np.nan
             panel = Panel.from_arrays([hidden])
@@ -53,7 +55,7 @@ def test_pieces_cover_what_a_forecast_reads_and_no_more(block_predictor):
     reach = block_predictor.past_length()
     long = np.random.default_rng(0).normal(size=reach + 40).cumsum()
     (edges,) = block_predictor.saliency(long, pieces=8).edges
-    assert edges[0] == 40 and edges[-1] == reach + 40
+    assert (edges[0], edges[-1]) == (40, reach + 40)
 
 
 def test_a_series_has_no_more_pieces_than_steps(block_predictor, series):
