@@ -13,7 +13,7 @@ from lagllama_adapters.data.series_chunk import SeriesChunk
 from lagllama_adapters.data.tables import read_table
 from lagllama_adapters.data.tsf import read_tsf
 
-__all__ = ["read_series"]
+__all__ = ["read_series", "unlisted_files"]
 
 _SUFFIXES = (".parquet", ".arrow", ".tsf")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
@@ -76,11 +76,11 @@ def _data_files(root: Path) -> list[tuple[Path, str]]:
             f"{dict(kinds) or 'an empty folder'}; unpack archives and convert other formats"
         )
     saved = [path.parent for path in below if path.name == "dataset_info.json"]
-    unlisted = {path for folder in saved for path in _unlisted(folder)}
+    unlisted = {path for folder in saved for path in unlisted_files(folder)}
     return [(p, _dataset_name(root, p.relative_to(root))) for p in found if p not in unlisted]
 
 
-def _unlisted(folder: Path) -> set[Path]:
+def unlisted_files(folder: Path) -> set[Path]:
     """Results that Hugging Face cached beside the Arrow files of a data set that it saved."""
     state = folder / "state.json"
     try:

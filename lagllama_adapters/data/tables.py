@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from lagllama_adapters.data.calendar import parse_frequency
 from lagllama_adapters.data.series_chunk import SeriesChunk
 
-__all__ = ["read_table", "shared_texts"]
+__all__ = ["batch_series", "read_table", "shared_texts", "table_batches"]
 
 _COLUMNS = ("item_id", "freq", "start", "target")
 _ROWS = 64  # of a table at a time: bounds memory
@@ -44,20 +45,37 @@ def read_table(path: Path, dataset: str) -> Iterator[SeriesChunk]:
         If the file is damaged or of another layout, a name or a target is missing, or time stamps
         are irregular or not as many as values; the message names file and series.
     """
-    try:
+    with _damage_named(path):
+        for batch in table_batches(path):
+            yield from batch_series(path, dataset, batch)
+
+
+def table_batches(path: Path) -> Iterator[Any]:
+    """Rows of a file, at most 64 at a time, with the columns that are read, the name first.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or of another layout.
+    """
+    with _damage_named(path):
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as file:
                 columns = _used_columns(path, file.schema_arrow)
-                for batch in file.iter_batches(_ROWS, columns=columns):
-                    yield from _chunks(path, dataset, batch)
+                yield from file.iter_batches(_ROWS, columns=columns)
         else:
             with pa.memory_map(str(path)) as source:
                 schema, batches = _arrow_batches(source)
                 columns = _used_columns(path, schema)
                 for batch in batches:
                     for begin in range(0, batch.num_rows, _ROWS):
-                        rows = batch.select(columns).slice(begin, _ROWS)
-                        yield from _chunks(path, dataset, rows)
+                        yield batch.select(columns).slice(begin, _ROWS)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: cannot be read as {path.suffix}: {error}") from error
 
@@ -113,8 +131,14 @@ class _Rows:
     columns: list[str]  # of values
 
 
-def _chunks(path: Path, dataset: str, batch: Any) -> Iterator[SeriesChunk]:
-    """A piece per column of values."""
+def batch_series(path: Path, dataset: str, batch: Any) -> Iterator[SeriesChunk]:
+    """Series of some rows of `table_batches`, a piece per column of values.
+
+    Raises
+    ------
+    ValueError
+        If a row is faulty; the message names file and series.
+    """
     rows = _rows(path, batch)
     for column in rows.columns:
         one = len(rows.columns) == 1

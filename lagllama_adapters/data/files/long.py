@@ -1,0 +1,215 @@
+"""Series of tables with a row per series and time."""
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lagllama_adapters.data.files.assemble import RowError, Rows, assemble
+from lagllama_adapters.data.files.cells import numbers, time_kind, times
+from lagllama_adapters.data.files.faults import Fault, first_faults
+from lagllama_adapters.data.files.labels import FileSeries, TimeKind
+from lagllama_adapters.data.files.layout import Layout
+from lagllama_adapters.data.files.tables import Batch, Table
+
+__all__ = ["read_long"]
+
+_BUCKET_BYTES = 64 << 20  # of a file whose series are sorted bucket by bucket
+
+
+@dataclass
+class _Open:
+    """A series whose rows are being read."""
+
+    name: str
+    parts: list[tuple[Any, ...]] = field(default_factory=list)  # times, values, lines, covariates
+    faults: list[Fault] = field(default_factory=list)
+
+
+def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSeries | Fault]:
+    """Read series whose rows are in any order.
+
+    Where the rows of each series follow each other, a series is held in memory at a time; else the
+    rows are parted on disk first, and a part is.
+
+    Parameters
+    ----------
+    table : Table
+        File.
+    layout : Layout
+        With a column of names.
+    freq : str or None
+        pandas frequency; None: inferred.
+
+    Yields
+    ------
+    FileSeries or Fault
+        In the order of first rows where series are grouped. A series with a faulty row is left out:
+        what its rows hold instead is not known.
+    """
+    assert layout.item_id is not None
+    with ExitStack() as stack:
+        if _is_grouped(table, layout.item_id):
+            batches = table.batches(layout.columns)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            batches = _sorted_batches(table, layout, folder)
+        yield from _Reader(table, layout, freq).read(batches)
+
+
+class _Reader:
+    def __init__(self, table: Table, layout: Layout, freq: str | None) -> None:
+        self.table, self.layout, self.freq = table, layout, freq
+        self.file = str(table.path)
+        self.kind: TimeKind | None = None
+        self.bad_rows = 0  # of the table's, how many are sorted into `broken`
+        self.broken: dict[str | None, list[Fault]] = {}
+
+    def read(self, batches: Iterator[Batch]) -> Iterator[FileSeries | Fault]:
+        current: _Open | None = None
+        for batch in batches:
+            for name, part, faults in self._runs(batch):
+                if current is None or current.name != name:
+                    if current is not None:
+                        yield from self._finish(current)
+                    current = _Open(name)
+                current.parts.append(part)
+                current.faults += faults
+        if current is not None:
+            yield from self._finish(current)
+        self._sort_bad_rows()
+        for faults in self.broken.values():
+            yield from first_faults(faults)
+
+    def _runs(self, batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], list[Fault]]]:
+        """Rows of one series after the other."""
+        layout = self.layout
+        names, codes = _codes(batch.columns[layout.item_id])
+        if (codes < 0).any():
+            fault = "got no name of a series, expected one in each row; fill it in"
+            for line in batch.lines[codes < 0].tolist():
+                self.broken.setdefault(None, []).append(Fault(self.file, line, None, fault))
+        column = batch.columns[layout.time]
+        self.kind = self.kind or time_kind(column)
+        stamps, bad = times(column, self.kind)
+        wanted = {"integers": "an integer", "stamps": "a time stamp such as 2024-01-31 13:00"}
+        expected = wanted.get(self.kind, "a time stamp with its offset, as in the rows before")
+        wrong = [(row, layout.time, column, expected) for row in bad.tolist()]
+        values = {}
+        for name in (*layout.targets, *layout.covariates):
+            values[name], bad = numbers(batch.columns[name])
+            column = batch.columns[name]
+            wrong += [(row, name, column, "a number, or nothing") for row in bad.tolist()]
+        wrong.sort(key=lambda one: one[0])
+        rows = [one[0] for one in wrong]
+        edges = np.flatnonzero(np.diff(codes)) + 1
+        for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(codes)], strict=True):
+            if end == begin or codes[begin] < 0:
+                continue
+            name, run = names[codes[begin]], slice(begin, end)
+            faults = [
+                Fault(
+                    self.file,
+                    int(batch.lines[row]),
+                    name,
+                    f"column {column_name!r}: got {cells[row].as_py()!r}, expected {expected}",
+                )
+                for row, column_name, cells, expected in wrong[
+                    slice(*np.searchsorted(rows, (begin, end)).tolist())
+                ]
+            ]
+            part = (stamps[run], batch.lines[run], {n: v[run] for n, v in values.items()})
+            yield name, part, faults
+
+    def _finish(self, current: _Open) -> Iterator[FileSeries | Fault]:
+        self._sort_bad_rows()
+        faults = current.faults + self.broken.pop(current.name, [])
+        if faults:
+            yield from first_faults(faults)
+            return
+        stamps, lines, columns = zip(*current.parts, strict=True)
+        target, *covariates = (
+            np.concatenate([part[name] for part in columns])
+            for name in (*self.layout.targets, *self.layout.covariates)
+        )
+        given = dict(zip(self.layout.covariates, covariates, strict=True))
+        rows = Rows(np.concatenate(stamps), target, np.concatenate(lines), given)
+        assert self.kind is not None
+        try:
+            yield assemble(current.name, self.file, self.kind, rows, self.freq)
+        except RowError as error:
+            yield Fault(self.file, error.line, current.name, str(error))
+
+    def _sort_bad_rows(self) -> None:
+        """Give rows with too few or too many fields to the series that they name."""
+        column = self.table.names.index(str(self.layout.item_id))
+        for row in self.table.bad_rows[self.bad_rows :]:
+            name = row.fields[column] if column < len(row.fields) and row.fields[column] else None
+            fault = Fault(self.file, row.line, name, row.message)
+            self.broken.setdefault(name, []).append(fault)
+        self.bad_rows = len(self.table.bad_rows)
+
+
+def _codes(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Distinct names in order of appearance, and which each row has; -1 for none."""
+    coded = column.cast(pa.string()).dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    if "" in names:
+        codes = np.where(codes == names.index(""), -1, codes)
+    return names, codes
+
+
+def _is_grouped(table: Table, column: str) -> bool:
+    """Whether the rows of each series follow each other."""
+    seen: set[str] = set()
+    last: str | None = None
+    for batch in table.batches([column]):
+        names, codes = _codes(batch.columns[column])
+        codes = codes[codes >= 0]
+        if not len(codes):
+            continue
+        for code in codes[np.flatnonzero(np.diff(codes, prepend=-1))].tolist():
+            if names[code] != last:
+                last = names[code]
+                if last in seen:
+                    return False
+                seen.add(last)
+    return True
+
+
+def _sorted_batches(table: Table, layout: Layout, folder: Path) -> Iterator[Batch]:
+    """Rows with those of each series together, by way of files that fit in memory."""
+    count = max(1, table.path.stat().st_size // _BUCKET_BYTES + 1)
+    with ExitStack() as stack:
+        writers: dict[int, Any] = {}
+        for batch in table.batches(layout.columns):
+            names, codes = _codes(batch.columns[layout.item_id])
+            of_name = np.array([zlib.crc32((name or "").encode()) % count for name in names] + [0])
+            buckets = of_name[codes]  # rows without a name lie in bucket 0
+            rows = pa.table(batch.columns | {"": pa.array(batch.lines)})
+            for bucket in np.unique(buckets).tolist():
+                if bucket not in writers:
+                    path = str(folder / str(bucket))
+                    writers[bucket] = stack.enter_context(pa.ipc.new_file(path, rows.schema))
+                writers[bucket].write_table(rows.filter(pa.array(buckets == bucket)))
+    for bucket in sorted(writers):
+        with pa.memory_map(str(folder / str(bucket))) as source:
+            rows = pa.ipc.open_file(source).read_all().combine_chunks()
+            _, codes = _codes(_array(rows[layout.item_id]))
+            rows = rows.take(pa.array(np.argsort(codes, kind="stable")))
+            columns = {name: _array(rows[name]) for name in rows.schema.names}
+            lines = columns.pop("").to_numpy(zero_copy_only=False)
+            yield Batch(columns, lines)
+
+
+def _array(column: Any) -> Any:
+    whole = column.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole

@@ -1,0 +1,116 @@
+"""Processes that forecast parts."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from pathlib import Path
+
+import torch
+
+from lagllama_adapters.data.files import Fault, FileSeries, TimeKind
+from lagllama_adapters.data.panel import Panel, SeriesError
+from lagllama_adapters.inference.files.parts import as_table, write_part
+from lagllama_adapters.inference.forecast import SampleForecast
+from lagllama_adapters.inference.options import ForecastOptions
+from lagllama_adapters.inference.predictor import LagLlamaPredictor
+
+__all__ = ["PartJob", "forecast_in_process", "forecast_part", "start_worker"]
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """What all parts of a run have in common.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they go.
+    suffix : {"parquet", "csv"}
+        Format.
+    horizon : int
+        Steps ahead.
+    quantiles : tuple of float
+        Levels.
+    options : ForecastOptions
+        With a seed.
+    """
+
+    folder: Path
+    suffix: str
+    horizon: int
+    quantiles: tuple[float, ...]
+    options: ForecastOptions
+
+
+_predictor: LagLlamaPredictor | None = None  # of this process, once a worker
+
+
+def start_worker(checkpoint: str, device: str | None, dtype: str | None) -> None:
+    """Load the weights; end when the process that started this one is gone."""
+    global _predictor
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started this one
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    torch.set_num_threads(1)  # as many processes as processors
+    _predictor = LagLlamaPredictor(checkpoint, device, dtype)
+
+
+def forecast_in_process(
+    job: PartJob, index: int, series: Sequence[FileSeries], kind: TimeKind
+) -> list[Fault]:
+    """`forecast_part` with the weights of this worker."""
+    assert _predictor is not None
+    return forecast_part(_predictor, job, index, series, kind)
+
+
+def forecast_part(
+    predictor: LagLlamaPredictor,
+    job: PartJob,
+    index: int,
+    series: Sequence[FileSeries],
+    kind: TimeKind,
+) -> list[Fault]:
+    """Forecast some series and write them.
+
+    Parameters
+    ----------
+    predictor : LagLlamaPredictor
+        Computes in this thread alone, so that the bytes do not depend on who computes.
+    job : PartJob
+        Run.
+    index : int
+        Of the part.
+    series : sequence of FileSeries
+        Of the part.
+    kind : {"stamps", "utc stamps", "integers"}
+        Of the labels of all series.
+
+    Returns
+    -------
+    list of Fault
+        Series that could not be forecast; they are left out.
+    """
+    good, faults = list(series), []
+    forecast: SampleForecast | None = None
+    while good and forecast is None:
+        try:
+            panel = Panel(tuple(one.series for one in good))
+            forecast = predictor.forecast(panel, job.horizon, job.options)
+        except SeriesError as error:
+            if error.position is None:
+                raise
+            bad = good.pop(error.position)
+            faults.append(Fault(bad.file, bad.line, str(bad.series.item_id), error.reason))
+    table = as_table(good, forecast, job.horizon, job.quantiles, kind)
+    write_part(job.folder, index, job.suffix, table, faults)
+    return faults
+
+
+def _follow_parent() -> None:
+    """A killed parent cannot stop its workers: they would wait for work forever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
