@@ -5,6 +5,7 @@ import typer
 from lagllama_adapters.cli.convert import convert
 from lagllama_adapters.cli.evaluate import evaluate
 from lagllama_adapters.cli.few_shot import few_shot
+from lagllama_adapters.cli.forecast import forecast
 from lagllama_adapters.cli.pretrain import pretrain
 from lagllama_adapters.cli.recipe import recipe
 
@@ -12,9 +13,9 @@ __all__ = ["app"]
 
 # Heavy imports (torch, lightning) live in the commands, so that `--help` answers at once.
 app = typer.Typer(
-    help="Lag-Llama: pretraining, evaluation and conversion of checkpoints.",
+    help="Lag-Llama: forecasts, evaluation, pretraining and conversion of checkpoints.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (evaluate, pretrain, few_shot, recipe, convert):
+for command in (forecast, evaluate, pretrain, few_shot, recipe, convert):
     app.command()(command)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from lagllama_adapters.evaluation import TaskScore
 
-__all__ = ["console", "errors_as_messages", "score_table"]
+__all__ = ["console", "errors", "errors_as_messages", "score_table"]
 
 console = Console()
-_errors = Console(stderr=True)
+errors = Console(stderr=True)
 
 
 @contextmanager
@@ -27,10 +27,10 @@ def errors_as_messages(stopped: str = "stopped") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        _errors.print(stopped)
+        errors.print(stopped)
         raise typer.Exit(code=130) from stop
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        _errors.print(f"[red]error:[/red] {escape(str(error))}")
+        errors.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(code=1) from error
 
 

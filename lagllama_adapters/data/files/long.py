@@ -60,14 +60,17 @@ def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSe
             batches = table.batches(layout.columns)
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            batches = _sorted_batches(table, layout, folder)
+            batches = _sorted_batches(table, layout.item_id, layout.columns, folder)
         yield from _Reader(table, layout, freq).read(batches)
 
 
 class _Reader:
     def __init__(self, table: Table, layout: Layout, freq: str | None) -> None:
+        assert layout.item_id is not None
+        assert layout.time is not None
         self.table, self.layout, self.freq = table, layout, freq
-        self.file = str(table.path)
+        self.id_column, self.time_column = layout.item_id, layout.time
+        self.file = table.shown
         self.kind: TimeKind | None = None
         self.bad_rows = 0  # of the table's, how many are sorted into `broken`
         self.broken: dict[str | None, list[Fault]] = {}
@@ -91,17 +94,17 @@ class _Reader:
     def _runs(self, batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], list[Fault]]]:
         """Rows of one series after the other."""
         layout = self.layout
-        names, codes = _codes(batch.columns[layout.item_id])
+        names, codes = _codes(batch.columns[self.id_column])
         if (codes < 0).any():
             fault = "got no name of a series, expected one in each row; fill it in"
             for line in batch.lines[codes < 0].tolist():
                 self.broken.setdefault(None, []).append(Fault(self.file, line, None, fault))
-        column = batch.columns[layout.time]
+        column = batch.columns[self.time_column]
         self.kind = self.kind or time_kind(column)
         stamps, bad = times(column, self.kind)
         wanted = {"integers": "an integer", "stamps": "a time stamp such as 2024-01-31 13:00"}
         expected = wanted.get(self.kind, "a time stamp with its offset, as in the rows before")
-        wrong = [(row, layout.time, column, expected) for row in bad.tolist()]
+        wrong = [(row, self.time_column, column, expected) for row in bad.tolist()]
         values = {}
         for name in (*layout.targets, *layout.covariates):
             values[name], bad = numbers(batch.columns[name])
@@ -149,7 +152,7 @@ class _Reader:
 
     def _sort_bad_rows(self) -> None:
         """Give rows with too few or too many fields to the series that they name."""
-        column = self.table.names.index(str(self.layout.item_id))
+        column = self.table.names.index(self.id_column)
         for row in self.table.bad_rows[self.bad_rows :]:
             name = row.fields[column] if column < len(row.fields) and row.fields[column] else None
             fault = Fault(self.file, row.line, name, row.message)
@@ -185,13 +188,15 @@ def _is_grouped(table: Table, column: str) -> bool:
     return True
 
 
-def _sorted_batches(table: Table, layout: Layout, folder: Path) -> Iterator[Batch]:
+def _sorted_batches(
+    table: Table, id_column: str, columns: list[str], folder: Path
+) -> Iterator[Batch]:
     """Rows with those of each series together, by way of files that fit in memory."""
     count = max(1, table.path.stat().st_size // _BUCKET_BYTES + 1)
     with ExitStack() as stack:
         writers: dict[int, Any] = {}
-        for batch in table.batches(layout.columns):
-            names, codes = _codes(batch.columns[layout.item_id])
+        for batch in table.batches(columns):
+            names, codes = _codes(batch.columns[id_column])
             of_name = np.array([zlib.crc32((name or "").encode()) % count for name in names] + [0])
             buckets = of_name[codes]  # rows without a name lie in bucket 0
             rows = pa.table(batch.columns | {"": pa.array(batch.lines)})
@@ -203,11 +208,11 @@ def _sorted_batches(table: Table, layout: Layout, folder: Path) -> Iterator[Batc
     for bucket in sorted(writers):
         with pa.memory_map(str(folder / str(bucket))) as source:
             rows = pa.ipc.open_file(source).read_all().combine_chunks()
-            _, codes = _codes(_array(rows[layout.item_id]))
+            _, codes = _codes(_array(rows[id_column]))
             rows = rows.take(pa.array(np.argsort(codes, kind="stable")))
-            columns = {name: _array(rows[name]) for name in rows.schema.names}
-            lines = columns.pop("").to_numpy(zero_copy_only=False)
-            yield Batch(columns, lines)
+            arrays = {name: _array(rows[name]) for name in rows.schema.names}
+            lines = arrays.pop("").to_numpy(zero_copy_only=False)
+            yield Batch(arrays, lines)
 
 
 def _array(column: Any) -> Any:

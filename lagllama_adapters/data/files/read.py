@@ -73,10 +73,10 @@ def _read(
     source: Source, settings: FileSettings, several: bool, unread: set[tuple[str, ...]]
 ) -> Iterator[FileSeries | Fault]:
     prefix = f"{source.name}/" if several else ""
-    path, file = source.path, str(source.path)
+    path, file = source.path, source.shown
     try:
         is_corpus = path.suffix in (".arrow", ".tsf")
-        table = None if is_corpus else open_table(path, settings.delimiter)
+        table = None if is_corpus else open_table(source, settings.delimiter)
         if isinstance(table, ParquetTable) and table.has_lists:
             is_corpus = True
         if is_corpus or settings.layout == "corpus" or table is None:

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from lagllama_adapters.data.files.cells import time_kind, times
+from lagllama_adapters.data.files.sources import Source
 
 __all__ = ["BadRow", "Batch", "ParquetTable", "Table", "TextTable", "open_table"]
 
@@ -70,6 +71,8 @@ class TextTable:
 
     Attributes
     ----------
+    shown : str
+        What the user knows it by.
     names : list of str
         Of the columns.
     dated : set of str
@@ -79,6 +82,7 @@ class TextTable:
     """
 
     path: Path
+    shown: str
     delimiter: str
     names: list[str] = field(init=False)
     dated: set[str] = field(init=False)
@@ -139,6 +143,7 @@ class ParquetTable:
     """A Parquet file; attributes as of `TextTable`."""
 
     path: Path
+    shown: str
     names: list[str] = field(init=False)
     dated: set[str] = field(init=False)
     bad_rows: list[BadRow] = field(init=False, default_factory=list)
@@ -173,7 +178,7 @@ class ParquetTable:
 Table = TextTable | ParquetTable
 
 
-def open_table(path: Path, delimiter: str | None) -> Table:
+def open_table(source: Source, delimiter: str | None) -> Table:
     """Open a file of rows.
 
     Raises
@@ -181,7 +186,9 @@ def open_table(path: Path, delimiter: str | None) -> Table:
     ValueError
         If it is empty or damaged.
     """
-    return ParquetTable(path) if path.suffix == ".parquet" else TextTable(path, delimiter or "")
+    if source.path.suffix == ".parquet":
+        return ParquetTable(source.path, source.shown)
+    return TextTable(source.path, source.shown, delimiter or "")
 
 
 def _plain(column: Any) -> Any:

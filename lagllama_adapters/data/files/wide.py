@@ -37,7 +37,7 @@ def read_wide(
     FileSeries or Fault
         In the order of columns. A faulty cell spoils its column, a faulty time or row all of them.
     """
-    file = str(table.path)
+    file = table.shown
     names = {column: prefix + column for column in layout.targets}
     if len(layout.targets) == 1:
         names[layout.targets[0]] = single
@@ -52,15 +52,15 @@ def read_wide(
         if layout.time is not None:
             column = batch.columns[layout.time]
             kind = kind if stamps else time_kind(column)
-            part, bad = times(column, kind)
-            stamps.append(part)
+            stamp, bad = times(column, kind)
+            stamps.append(stamp)
             for row in bad.tolist():
                 message = f"column {layout.time!r}: got {column[row].as_py()!r}, expected "
                 message += "an integer" if kind == "integers" else "a time stamp in ISO 8601"
                 spoilt.append(Fault(file, int(batch.lines[row]), only, message))
         for name, parts in values.items():
             part, bad = numbers(batch.columns[name])
-            parts.append(part.astype(np.float64))
+            parts.append(part)
             for row in bad.tolist():
                 got = batch.columns[name][row].as_py()
                 message = f"column {name!r}: got {got!r}, expected a number, or nothing"

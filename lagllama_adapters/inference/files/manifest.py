@@ -6,7 +6,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lagllama_adapters.inference.files.parts import write_text
@@ -22,7 +21,8 @@ def weights_digest(model: LagLlama) -> str:
     total = blake2b(repr(model.config).encode(), digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         total.update(name.encode())
-        total.update(np.ascontiguousarray(tensor.detach().cpu().view(-1).view(torch.uint8)))
+        flat = tensor.detach().cpu().reshape(-1).view(torch.uint8)
+        total.update(flat.numpy().tobytes())
     return total.hexdigest()
 
 

@@ -20,6 +20,7 @@ from lagllama_adapters.data.files import (
     Fault,
     FileSeries,
     FileSettings,
+    Paths,
     Source,
     TimeKind,
     digest,
@@ -39,6 +40,7 @@ from lagllama_adapters.inference.files.parts import (
     rows_of,
     write_text,
 )
+from lagllama_adapters.inference.files.reading import Reading
 from lagllama_adapters.inference.files.worker import (
     PartJob,
     forecast_in_process,
@@ -54,7 +56,7 @@ FAULTS = "faults.csv"
 _QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _AHEAD = 2  # parts that wait for each worker: bounds memory
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str, float], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class FilesReport:
 
 
 def forecast_files(
-    paths: str | Path | Sequence[str | Path],
+    paths: Paths,
     folder: str | Path,
     prediction_length: int,
     options: ForecastOptions | None = None,
@@ -104,7 +106,7 @@ def forecast_files(
 
     Parameters
     ----------
-    paths : path or sequence of paths
+    paths : path, Source or sequence of them
         Files, folders and patterns.
     folder : path
         To write to: new, empty, or of the same run.
@@ -132,7 +134,8 @@ def forecast_files(
     device, dtype : str, optional
         As for `LagLlamaPredictor`.
     progress : callable, optional
-        Called with the number of series done, the number of faults, and the file being read.
+        Called with the number of series done, the number of faults, the file being read, and the
+        share of all bytes that is read, 0 to 1.
 
     Returns
     -------
@@ -209,7 +212,7 @@ class _Run:
         self.count = 0  # of parts that were read
         self.series = 0
         self.faults: list[Fault] = []
-        self.file = ""
+        self.reading = Reading(sources)
 
     def parts(self, size: int) -> Iterator[tuple[int, list[FileSeries]]]:
         """The series that can be read, ``size`` at a time."""
@@ -221,7 +224,7 @@ class _Run:
 
     def _good(self) -> Iterator[FileSeries]:
         for one in read_files(self.sources, self.files):
-            self.file = one.file
+            self.reading.reached(one.file, one.line)
             if isinstance(one, Fault):
                 self._keep([one])
             else:
@@ -246,7 +249,8 @@ class _Run:
         self.series += series - len(faults)
         self._keep(faults)
         if self.progress is not None:
-            self.progress(self.series, len(self.faults), self.file)
+            reading = self.reading
+            self.progress(self.series, len(self.faults), reading.file, reading.share)
 
     def in_processes(
         self,
@@ -263,8 +267,8 @@ class _Run:
                     continue
                 while len(running) >= processes * _AHEAD:
                     self._collect(running)
-                work = (forecast_in_process, self.job, index, series, self.kind)
-                running[pool.submit(*work)] = (index, len(series))
+                future = pool.submit(forecast_in_process, self.job, index, series, self.kind)
+                running[future] = (index, len(series))
             while running:
                 self._collect(running)
         except BrokenProcessPool as error:
@@ -281,7 +285,7 @@ class _Run:
 
     def finish(self, settings: dict[str, Any]) -> FilesReport:
         """Write what was wrong, and that the run is complete."""
-        order = {str(source.path): position for position, source in enumerate(self.sources)}
+        order = {source.shown: position for position, source in enumerate(self.sources)}
         self.faults.sort(key=lambda fault: (order[fault.file], fault.line or 0))
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")

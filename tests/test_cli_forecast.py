@@ -1,0 +1,127 @@
+"""``lagllama forecast``: thin over `forecast_files`, whose own tests are in tests/inference."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from lagllama_adapters import LagLlamaPredictor
+from lagllama_adapters.cli import app
+
+HORIZON = 4
+
+
+@pytest.fixture
+def table():
+    days = pd.date_range("2024-01-01", periods=80, freq="D")
+    waves = [10 * np.sin(np.arange(80) * 2 * np.pi / 7) + 20 + level for level in range(3)]
+    return pd.concat(
+        [
+            pd.DataFrame({"item_id": f"shop{i}", "date": days, "value": wave})
+            for i, wave in enumerate(waves)
+        ]
+    )
+
+
+def _run(*arguments):
+    arguments = [str(argument) for argument in arguments]
+    return CliRunner().invoke(app, ["forecast", *arguments, "--no-progress-bar"])
+
+
+def _options(checkpoint):
+    return ("--horizon", HORIZON, "--samples", 20, "--checkpoint", checkpoint, "--workers", 1)
+
+
+def test_writes_what_the_predictor_says(table, tmp_path, block_checkpoint):
+    table.to_csv(tmp_path / "sales.csv", index=False)
+    out = tmp_path / "forecasts.csv"
+    options = ("--quantiles", "0.1,0.5,0.9", "--seed", 3, "--support", "0:28.5")
+    result = _run(tmp_path / "sales.csv", "--out", out, *_options(block_checkpoint), *options)
+    assert result.exit_code == 0, result.output
+    written = pd.read_csv(out, parse_dates=["time"])
+    assert list(written.columns) == ["item_id", "time", "step", "mean", "q0.1", "q0.5", "q0.9"]
+    names = [f"shop{i}" for i in range(3)]
+    expected = LagLlamaPredictor(block_checkpoint).predict(
+        [table[table.item_id == name].value.to_numpy() for name in names],
+        HORIZON,
+        num_samples=20,
+        seed=3,
+        start="2024-01-01",
+        freq="D",
+        item_id=names,
+        support=(0, 28.5),
+    )
+    figures = written[["q0.1", "q0.5", "q0.9"]].to_numpy().reshape(3, HORIZON, 3)
+    np.testing.assert_allclose(
+        figures, expected.quantile([0.1, 0.5, 0.9]).transpose(0, 2, 1), rtol=1e-5
+    )
+    np.testing.assert_allclose(written["mean"], expected.mean.reshape(-1), rtol=1e-5)
+    assert written["q0.9"].max() == 28.5
+    days = pd.date_range("2024-03-21", periods=HORIZON, freq="D")
+    assert written.time.tolist() == days.tolist() * 3
+    assert not (tmp_path / "forecasts.csv.parts").exists()
+
+
+def test_a_pipe_in_and_a_pipe_out_are_the_file_in_and_the_file_out(
+    table, tmp_path, block_checkpoint
+):
+    path, out = tmp_path / "sales.csv", tmp_path / "forecasts.csv"
+    table.to_csv(path, index=False)
+    assert _run(path, "--out", out, *_options(block_checkpoint)).exit_code == 0
+    broken = path.read_text().replace("shop1,2024-01-05", "shop1,yesterday")
+    command = [
+        sys.executable,
+        "-c",
+        "from lagllama_adapters.cli import app; app()",
+        "forecast",
+        "-",
+    ]
+    command += ["--out", "-", *map(str, _options(block_checkpoint)), "--no-progress-bar"]
+    piped = subprocess.run(command, input=broken, capture_output=True, text=True, check=True)
+    lines = out.read_text().splitlines(keepends=True)
+    assert piped.stdout == "".join(line for line in lines if "shop1" not in line)
+    # Fault and count go to the other stream.
+    assert "-:86: series 'shop1': column 'date': got 'yesterday'" in piped.stderr
+    assert "2 series forecast, 1 faults" in piped.stderr
+
+
+def test_faults_are_listed_beside_a_single_file(table, tmp_path, block_checkpoint):
+    table.loc[(table.item_id == "shop2") & (table.date == "2024-01-09"), "value"] = np.inf
+    table.to_parquet(tmp_path / "sales.parquet", index=False)
+    out = tmp_path / "forecasts.parquet"
+    result = _run(tmp_path / "sales.parquet", "--out", out, *_options(block_checkpoint))
+    assert result.exit_code == 0, result.output
+    assert pd.read_parquet(out).item_id.unique().tolist() == ["shop0", "shop1"]
+    (fault,) = pd.read_csv(f"{out}.faults.csv").to_dict("records")
+    assert (fault["item_id"], fault["line"]) == ("shop2", 161)
+    assert "infinite" in fault["message"]
+    assert "shop2" in result.output
+
+
+def test_refusals_say_what_to_do(table, tmp_path, block_checkpoint):
+    path = tmp_path / "sales.csv"
+    table.assign(price=1).to_csv(path, index=False)
+    folder = tmp_path / "out"
+    for arguments, message in (
+        ((path, "--covariates", "price"), "covariates: got ['price'], expected none"),
+        ((path, "--support", "0:a"), "--support: got '0:a', expected auto"),
+        ((path, "--quantiles", "0.1;0.9"), "--quantiles: got '0.1;0.9', expected numbers"),
+        ((path, "--format", "xlsx"), "file_format: got 'xlsx'"),
+        ((path, "-"), "expected either paths or - alone"),
+        ((tmp_path / "none.csv",), "a path that does not exist"),
+    ):
+        result = _run(*arguments, "--out", folder, *_options(block_checkpoint))
+        assert result.exit_code == 1
+        assert message in " ".join(result.output.split())
+        assert not folder.exists()
+
+
+def test_columns_that_are_not_read_are_named(table, tmp_path, block_checkpoint):
+    path = tmp_path / "sales.csv"
+    table.assign(price=1).to_csv(path, index=False)
+    with pytest.warns(UserWarning, match=r"columns \['price'\] are not read"):
+        result = _run(path, "--out", tmp_path / "out", *_options(block_checkpoint))
+    assert result.exit_code == 0, result.output
