@@ -1,10 +1,10 @@
 """Adapters: what tuning changed of a checkpoint, in one small file.
 
 A weight that changed by a matrix of low rank is kept as two thin factors, another one that changed
-as it is now. The file names the weights that it belongs to, and holds a hash of them.
+as it is now. The file names the weights that it belongs to, and holds a hash of them and one of its
+own tensors.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from lagllama_adapters.checkpoints.format import (
     replace_files,
 )
 from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
+from lagllama_adapters.checkpoints.weights_file import check_digest, digest
 from lagllama_adapters.model.lag_llama import LagLlama
 
 __all__ = ["adapter_base", "read_adapter", "save_adapter"]
@@ -83,7 +84,8 @@ def save_adapter(
         if not torch.equal(tensor, given[name]):
             tensors |= _changed(name, tensor, given[name])
     where = _where(checkpoint, target)
-    about = {"version": _VERSION, "base": where, "fingerprint": _fingerprint(given)}
+    about = {"version": _VERSION, "base": where, "fingerprint": digest(given)}
+    about["sha256"] = digest(tensors)
     target.mkdir(parents=True, exist_ok=True)
     replace_files({target / ADAPTER_FILE: save(tensors, {_HEADER_KEY: json.dumps(about)})})
     return target
@@ -130,13 +132,15 @@ def read_adapter(folder: Path) -> LagLlama:
             f"{path}: the weights that it belongs to cannot be had: {error}"
         ) from error
     given = _state(base)
-    if _fingerprint(given) != about["fingerprint"]:
+    if digest(given) != about["fingerprint"]:
         raise ValueError(
             f"{path}: got an adapter of other weights than {os.fspath(where)!r} now has, expected "
             "those that it was tuned from; restore them, or tune again"
         )
     with safe_open(path, framework="pt", device="cpu") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    if "sha256" in about:  # adapters of older versions have none
+        check_digest(tensors, str(about["sha256"]), path)
     return model_from_tensors(base.config, _applied(given, tensors, str(path)), str(path))
 
 
@@ -178,6 +182,17 @@ def _about(path: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("version") != _VERSION:
         got = about.get("version") if isinstance(about, dict) else about
         raise ValueError(f"{path}: got an adapter of version {got!r}, expected {_VERSION}")
+    base = about.get("base")
+    if not (
+        isinstance(about.get("fingerprint"), str)
+        and isinstance(base, dict)
+        and base.get("kind") in ("name", "path")
+        and isinstance(base.get("at"), str)
+    ):
+        raise ValueError(
+            f"{path} is damaged: its header does not say which weights it belongs to; use another "
+            "copy, or tune again"
+        )
     return about
 
 
@@ -190,11 +205,3 @@ def _where(checkpoint: str | os.PathLike[str], folder: Path) -> dict[str, str]:
 
 def _state(model: LagLlama) -> dict[str, Tensor]:
     return {name: x.detach().to("cpu", torch.float32) for name, x in model.state_dict().items()}
-
-
-def _fingerprint(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

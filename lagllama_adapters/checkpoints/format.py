@@ -1,7 +1,7 @@
 """The checkpoint format: a folder with ``config.json`` and ``model.safetensors``, read strictly.
 
 The weights file repeats the configuration in its header, so that a pair of files from two different
-saves is recognised, and a save replaces each file in one step.
+saves is recognised, beside a checksum of the weights; a save replaces each file in one step.
 """
 
 import json
@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from lagllama_adapters.checkpoints.migrations import (
@@ -23,13 +21,13 @@ from lagllama_adapters.checkpoints.migrations import (
     version_of,
     with_version,
 )
+from lagllama_adapters.checkpoints.weights_file import read_weights, weights_bytes
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 ADAPTER_FILE = "adapter.safetensors"  # in its stead: see `checkpoints.adapter`
-_HEADER_KEY = "config"
 
 _STORAGE_DTYPES = {
     "float32": torch.float32,
@@ -69,8 +67,7 @@ def save_checkpoint(
         If `dtype` is unknown, or a weight is not finite or too large for it.
     """
     config = with_version(model.config.to_dict())
-    header = {_HEADER_KEY: json.dumps(config["config"], sort_keys=True)}
-    weights = save(_stored_tensors(model, dtype), header)
+    weights = weights_bytes(_stored_tensors(model, dtype), config["config"])
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     # The configuration comes last: a folder without it is not yet a checkpoint.
@@ -144,7 +141,8 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
     FileNotFoundError
         If one of the two files is absent.
     ValueError
-        If a file is damaged or of another format version, if a configuration key or a tensor is
+        If a file is damaged (the weights are compared with the checksum of their save, which files
+        of older versions lack) or of another format version, if a configuration key or a tensor is
         unknown, missing or of the wrong shape, or a weight is not finite (the message names it,
         with got and expected), or if the two files are not from the same save.
     """
@@ -157,8 +155,8 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
         config = LagLlamaConfig.from_dict(upgrade_config(kept))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{target / CONFIG_FILE}: {error}") from error
-    tensors, header = _read_weights(target / WEIGHTS_FILE)
-    _check_pair(kept["config"], header, target)
+    tensors, saved = read_weights(target / WEIGHTS_FILE)
+    _check_pair(kept["config"], saved, target)
     tensors = upgrade_tensors(tensors, version_of(kept))
     return model_from_tensors(config, tensors, str(target))
 
@@ -178,24 +176,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return tensors, (file.metadata() or {}).get(_HEADER_KEY)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
-
-
-def _check_pair(config: dict[str, Any], header: str | None, folder: Path) -> None:
-    if header is None:  # written by something else: the tensors alone must fit
+def _check_pair(config: dict[str, Any], saved: dict[str, Any] | None, folder: Path) -> None:
+    if saved is None:  # written by something else: the tensors alone must fit
         return
-    try:
-        saved = json.loads(header)
-    except ValueError:
-        saved = None
-    if not isinstance(saved, dict):
-        raise ValueError(f"{folder}: the header of {WEIGHTS_FILE} holds no valid configuration")
     differing = {
         key: (config.get(key), saved.get(key))
         for key in sorted({*config, *saved})

@@ -141,7 +141,9 @@ def test_damaged_files_are_refused(base, block_checkpoint, tmp_path):
 def test_tensors_that_do_not_fit_are_refused(base, block_checkpoint, tmp_path, key):
     path = save_adapter(base, tmp_path, block_checkpoint) / "adapter.safetensors"
     with safe_open(path, "pt") as file:
-        header = file.metadata()
+        about = json.loads(file.metadata()["adapter"])
+    del about["sha256"]  # of an older version
+    header = {"adapter": json.dumps(about)}
     save_file({key: torch.zeros(2, 2)}, path, header)
     with pytest.raises(ValueError, match=r"expected pairs of factors|unknown tensors \['none'\]"):
         load_pretrained(tmp_path)
