@@ -8,6 +8,7 @@ from lagllama_adapters.cli.few_shot import few_shot
 from lagllama_adapters.cli.forecast import forecast
 from lagllama_adapters.cli.pretrain import pretrain
 from lagllama_adapters.cli.recipe import recipe
+from lagllama_adapters.cli.thin import thin
 
 __all__ = ["app"]
 
@@ -18,4 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (forecast, evaluate, pretrain, few_shot, recipe, convert):
+    help="Lag-Llama: pretraining, evaluation, corpora and conversion of checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (evaluate, pretrain, recipe, convert, thin):
     app.command()(command)
