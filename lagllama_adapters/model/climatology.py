@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant
+
 __all__ = ["empirical_quantiles"]
 
 
@@ -23,7 +25,7 @@ def empirical_quantiles(values: Tensor, observed: Tensor, levels: tuple[float, .
     """
     ordered = values.masked_fill(~observed, torch.inf).sort(dim=1).values
     last = (observed.sum(1, keepdim=True) - 1).clamp_min(0)
-    level = torch.tensor(levels, dtype=values.dtype, device=values.device)
+    level = constant(levels, values.dtype, values.device)
     position = level * last.to(values.dtype)
     below = position.floor().long()
     low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))

@@ -60,7 +60,7 @@ def estimate_facts(
     features = [_shape(inputs, recent, known, loc, scale, scaled[:, lead:])]
     seasons, last, climatology = None, None, None
     if inputs.season_reach:
-        first = int(observed.any(0).to(torch.int8).argmax())  # before it there is padding alone
+        first = _first_observed(observed)
         given = None
         if season_length is not None:
             given = torch.full((len(values),), season_length, device=values.device)
@@ -86,6 +86,14 @@ def estimate_facts(
         climatology=climatology,
         bounds=path_bounds(recent, known, loc, scale) if config.sampling.path_bounds else None,
     )
+
+
+def _first_observed(observed: Tensor) -> int:
+    """Position before which there is padding alone, where it costs nothing to know."""
+    # Any other device would have to be waited for, and a compiled graph would end here.
+    if observed.device.type != "cpu" or torch.compiler.is_compiling():
+        return 0
+    return int(observed.any(0).to(torch.int8).argmax())
 
 
 def _shape(

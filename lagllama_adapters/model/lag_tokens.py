@@ -1,17 +1,11 @@
 """From scaled values to one token per time step."""
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant
+
 __all__ = ["gather_lags", "lag_positions"]
-
-
-@lru_cache(maxsize=64)
-def _lag_tensor(lags_seq: tuple[int, ...], device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # cached across callers: must not be an inference tensor
-        return torch.tensor(lags_seq, device=device)
 
 
 def lag_positions(lags_seq: tuple[int, ...], tokens: Tensor) -> Tensor:
@@ -29,7 +23,7 @@ def lag_positions(lags_seq: tuple[int, ...], tokens: Tensor) -> Tensor:
     Tensor
         ``[steps, n_lags]``, int64: position of the token minus the lag.
     """
-    return tokens[:, None] - _lag_tensor(lags_seq, tokens.device)
+    return tokens[:, None] - constant(lags_seq, torch.long, tokens.device)
 
 
 def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant
+
 __all__ = ["N_PERIODS", "N_SEASON_FEATURES", "Seasons", "measure_seasons", "without_absurd"]
 
 N_PERIODS = 2
@@ -231,7 +233,7 @@ def _divisor_near(period: Tensor, longer: Tensor) -> Tensor:
 def _at(log_d: Tensor, pairs: Tensor, distances: tuple[int, ...]) -> Tensor:
     found = log_d.new_zeros(len(log_d), len(distances))
     n = sum(distance < log_d.shape[1] for distance in distances)  # they ascend
-    known = list(distances[:n])
+    known = constant(distances[:n], torch.long, log_d.device)
     found[:, :n] = torch.where(pairs[:, known] >= _LEAST_PAIRS, log_d[:, known] / 8, 0.0)
     return found
 

@@ -1,7 +1,7 @@
 """Copies of cycles ahead of tokens, and mixtures of them."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ the last quarter of a period stands above that of one period before, "level_four
 likewise above those means, "step" the last cycle by how much the last value alone does. For the
 period 1 they are the last value, local means, and trends.
 """
+
+
+_Part = Literal["shape", "move", "record"]
 
 
 class Copies(NamedTuple):
@@ -76,7 +79,8 @@ def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Ten
     Tensor
         ``[..., block]``.
     """
-    on_shapes, on_moves, _ = _selection(experts, weights.dtype, weights.device)
+    on_shapes = _selection("shape", experts, weights.dtype, weights.device)
+    on_moves = _selection("move", experts, weights.dtype, weights.device)
     shaped = (copies.shapes @ (weights @ on_shapes)[..., None]).squeeze(-1)
     return shaped + (copies.moves * (weights @ on_moves)).sum(-1, keepdim=True)
 
@@ -97,29 +101,34 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
         ``[..., 2 * len(experts)]``, see ``log_records``.
     """
     records = copies.log_records
-    return records @ _selection(experts, records.dtype, records.device)[2].T
+    return records @ _selection("record", experts, records.dtype, records.device).T
 
 
-@lru_cache(maxsize=32)
+# In compiled code a constant of the graph, not to be made in each run of it.
+@torch.compiler.assume_constant_result
 def _selection(
-    experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Which shape, move and record each expert of each period has."""
+    part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Which shape, move or record each expert of each period has."""
+    return _kept_selection(part, experts, dtype, device)
+
+
+@lru_cache(maxsize=96)
+def _kept_selection(
+    part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
     shape_of = {"level": 0, "level_four": 2, "step": 0}
     shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
     move_of = {"level": 0, "level_four": 1, "step": 2}
     record_of = shape_of | {"smooth": MEANS, "drift": 1}
+    which, kinds = {
+        "shape": (shape_of, SHAPES),
+        "move": (move_of, len(move_of)),
+        "record": (record_of, MEANS + 1),
+    }[part]
     with torch.inference_mode(False):  # kept for callers in any mode
-        on_shapes = torch.zeros(N_PERIODS, len(experts), N_PERIODS, SHAPES)
-        on_moves = torch.zeros(N_PERIODS, len(experts), N_PERIODS, len(move_of))
-        on_records = torch.zeros(N_PERIODS, len(experts), N_PERIODS, MEANS + 1)
+        chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)
         for i, name in enumerate(experts):
-            for period in range(N_PERIODS):
-                on_shapes[period, i, period, shape_of[name]] = 1.0
-                on_records[period, i, period, record_of[name]] = 1.0
-                if name in move_of:
-                    on_moves[period, i, period, move_of[name]] = 1.0
-        return tuple(  # type: ignore[return-value]
-            part.flatten(2).flatten(0, 1).to(dtype=dtype, device=device)
-            for part in (on_shapes, on_moves, on_records)
-        )
+            for period in range(N_PERIODS if name in which else 0):
+                chosen[period, i, period, which[name]] = 1.0
+        return chosen.flatten(2).flatten(0, 1).to(dtype=dtype, device=device)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lagllama_adapters.model.config import QuantileConfig, Tails
+from lagllama_adapters.model.constants import constant
 from lagllama_adapters.model.distributions import NormalScoreQuantile, PiecewiseQuantile
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
@@ -78,7 +79,7 @@ class QuantileMarginal(Marginal):
     def _levels(self, like: Tensor) -> Tensor:
         # Not a buffer: casting the network to half precision must not round them.
         dtype = torch.promote_types(like.dtype, torch.float32)
-        return torch.tensor(self.levels, dtype=dtype, device=like.device)
+        return constant(self.levels, dtype, like.device)
 
 
 def make(config: QuantileConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
