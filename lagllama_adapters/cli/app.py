@@ -14,14 +14,9 @@ __all__ = ["app"]
 
 # Heavy imports (torch, lightning) live in the commands, so that `--help` answers at once.
 app = typer.Typer(
-    help="Lag-Llama: forecasts, evaluation, pretraining and conversion of checkpoints.",
+    help="Lag-Llama: forecasts, evaluation, pretraining, corpora and conversion of checkpoints.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (forecast, evaluate, pretrain, few_shot, recipe, convert):
-    help="Lag-Llama: pretraining, evaluation, corpora and conversion of checkpoints.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-for command in (evaluate, pretrain, recipe, convert, thin):
+for command in (forecast, evaluate, pretrain, few_shot, recipe, convert, thin):
     app.command()(command)

@@ -114,7 +114,7 @@ def _grid(data: bytes, kind: TimeKind, freq: str | None) -> tuple[Any, Ints | No
         return unit, _gaps(positions)
     index = pd.DatetimeIndex(times.view("datetime64[us]"))
     offset = parse_frequency(freq) if freq is not None else infer_frequency(index)
-    if offset is None:
+    if offset is None or isinstance(offset, int):
         raise ValueError(
             f"got {len(index)} time stamps from {index[0]} to {index[-1]} that lie on no usual "
             "frequency, expected regular ones, gaps allowed; give the frequency (freq), or "
