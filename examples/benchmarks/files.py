@@ -100,9 +100,7 @@ def compare(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, fl
     }
 
 
-def in_pieces(
-    predictor: LagLlamaPredictor, panel: Panel, steps: int, how: ForecastOptions
-) -> None:
+def in_pieces(predictor: LagLlamaPredictor, panel: Panel, steps: int, how: ForecastOptions) -> None:
     """Forecasts with the quantiles that files hold, as many series at a time as in a part."""
     for begin in range(0, len(panel), 256):
         forecast = predictor.forecast(panel[begin : begin + 256], steps, how)

@@ -1,15 +1,24 @@
 """Numbers that a configuration fixes, as tensors on the device that reads them."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["constant"]
+__all__ = ["constant", "constant_in_compiled_code"]
+
+_Maker = TypeVar("_Maker", bound=Callable[..., Tensor])
 
 
-# In compiled code a constant of the graph, not to be made in each run of it.
-@torch.compiler.assume_constant_result
+def constant_in_compiled_code(make: _Maker) -> _Maker:
+    """Decorate a function whose result compiled code keeps, instead of making it in each run."""
+    marked: _Maker = torch.compiler.assume_constant_result(make)
+    return marked
+
+
+@constant_in_compiled_code
 def constant(
     values: tuple[int, ...] | tuple[float, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant_in_compiled_code
 from lagllama_adapters.model.cycles.tables import MEANS, SHAPES
 from lagllama_adapters.model.seasons import N_PERIODS
 
@@ -104,8 +105,7 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
     return records @ _selection("record", experts, records.dtype, records.device).T
 
 
-# In compiled code a constant of the graph, not to be made in each run of it.
-@torch.compiler.assume_constant_result
+@constant_in_compiled_code
 def _selection(
     part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
