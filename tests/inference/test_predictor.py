@@ -7,6 +7,7 @@ import torch
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.inference.batching import batches, paths_at_once
+from lagllama_adapters.inference.histories import history_of
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import content_key
 from lagllama_adapters.inference.sampler import sample_paths_uncached
@@ -274,7 +275,8 @@ def test_flipped_paths_are_the_negated_ones_of_the_negated_history(
             if count == 0:
                 assert len(part) == 0
                 continue
-            history = predictor._history(Panel.from_arrays([sign * one]), context, None)
+            panel = Panel.from_arrays([sign * one])
+            history = history_of(predictor.config, panel, context, None, None)
             key = content_key(one[-predictor.past_length() :]) + suffix
             scores = draw_scores(model.head, 1, [key], count, HORIZON, sampling)
             with torch.inference_mode():
