@@ -96,7 +96,7 @@ def test_faults_are_listed_beside_a_single_file(table, tmp_path, block_checkpoin
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(out).item_id.unique().tolist() == ["shop0", "shop1"]
     (fault,) = pd.read_csv(f"{out}.faults.csv").to_dict("records")
-    assert (fault["item_id"], fault["line"]) == ("shop2", 161)
+    assert (fault["item_id"], fault["line"]) == ("shop2", 169)
     assert "infinite" in fault["message"]
     assert "shop2" in result.output
 

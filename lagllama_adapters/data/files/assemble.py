@@ -73,6 +73,12 @@ def assemble(item_id: str, file: str, kind: TimeKind, rows: Rows, freq: str | No
         If a time occurs twice, no frequency fits, or the values cannot be forecast.
     """
     line = int(rows.lines[0])
+    infinite = np.isinf(rows.values)
+    if infinite.any():
+        raise RowError(
+            "got an infinite value, expected a number, or nothing where it is missing",
+            int(rows.lines[infinite.argmax()]),
+        )
     given = dict(rows.covariates)
     if rows.times is None:
         series = _series(item_id, rows.values, None, None, given, line)
