@@ -10,6 +10,7 @@ from lagllama_adapters.training.adaptation import adaptation
 __all__ = [
     "check_finetuning",
     "check_shift",
+    "check_switches",
     "checked_dtype",
     "checked_output_length",
     "refuse_unsupported",
@@ -27,7 +28,7 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
     Raises
     ------
     ValueError
-        If one of them has no meaning for Lag-Llama.
+        If one of them has no meaning for Lag-Llama, or is a count that is none.
     """
     reasons = {
         "likelihood": "the checkpoint has its own forecast distribution; leave it out",
@@ -39,6 +40,14 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
     for name, reason in reasons.items():
         if kwargs.get(name):
             raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
+    if kwargs.get("batch_size") is not None:
+        positive_integer("batch_size", kwargs["batch_size"])
+    if kwargs.get("n_epochs") is not None:
+        epochs = as_integer(kwargs["n_epochs"])
+        if epochs is None or epochs < 0:  # Lightning would take -1 for without end
+            raise ValueError(
+                f"n_epochs: got {kwargs['n_epochs']!r}, expected an integer, 0 or more"
+            )
 
 
 def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
@@ -121,3 +130,21 @@ def check_shift(output_chunk_shift: Any) -> None:
         raise ValueError(
             f"output_chunk_shift: got {output_chunk_shift!r}, expected an integer, 0 or more"
         )
+
+
+def check_switches(**switches: Any) -> None:
+    """Check arguments that are True or False; any object has a truth value.
+
+    Parameters
+    ----------
+    **switches : any
+        As the user gave them, by name.
+
+    Raises
+    ------
+    ValueError
+        If one is not a bool.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}: got {value!r}, expected True or False")

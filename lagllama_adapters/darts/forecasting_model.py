@@ -18,10 +18,12 @@ from lagllama_adapters.checkpoints.registry import (
 from lagllama_adapters.darts.arguments import (
     check_finetuning,
     check_shift,
+    check_switches,
     checked_dtype,
     checked_output_length,
     refuse_unsupported,
 )
+from lagllama_adapters.darts.checked_model import check_seed, check_series
 from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
@@ -44,6 +46,7 @@ from lagllama_adapters.darts.one_step import one_step_forecasts
 from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
 from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.low_rank import merge_low_rank
@@ -197,6 +200,8 @@ class LagLlamaModel(TunableModel):
         refuse_unsupported(kwargs)
         check_finetuning(enable_finetuning)
         check_shift(output_chunk_shift)
+        check_seed(random_state)
+        check_switches(point_forecast=point_forecast, keep_best=keep_best)
         options = ForecastOptions(
             sampling=sampling,
             sign_flip=sign_flip,
@@ -296,9 +301,9 @@ class LagLlamaModel(TunableModel):
         Raises
         ------
         ValueError
-            If ``n`` is not a positive integer.
+            If ``n`` is not a positive integer, or samples are larger than this machine's memory.
         """
-        positive_integer("n", n)
+        check_memory(len(dataset), kwargs.get("num_samples", 1), positive_integer("n", n))
         seed = kwargs.get("random_state")
         if seed is None and not self._has_used_random_state:
             seed, self._has_used_random_state = self.model_params["random_state"], True
@@ -368,6 +373,8 @@ class LagLlamaModel(TunableModel):
         """
         if self.model is None:
             raise ValueError("got a model without weights, expected one that is fit; call fit()")
+        check_series("series", series)
+        check_seed(random_state)
         trainer = self._forecasting_trainer(self.model, verbose=False)
         seed = self.model_params["random_state"] if random_state is None else random_state
         many = [series] if isinstance(series, TimeSeries) else list(series)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lagllama_adapters.checkpoints import save_adapter, save_checkpoint
+from lagllama_adapters.darts.checked_model import CheckedModel
 from lagllama_adapters.darts.host import FoundationModel, UnpicklingError
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.model.low_rank import merge_low_rank
@@ -21,7 +22,7 @@ __all__ = ["SavedModel"]
 _is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
 
 
-class SavedModel(FoundationModel):  # type: ignore[misc]
+class SavedModel(CheckedModel):
     """A foundation model of Darts whose files are safe to write and to read."""
 
     checkpoint: str

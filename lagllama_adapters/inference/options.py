@@ -139,9 +139,10 @@ class ForecastOptions:
 def _checked_lags(lags: Any) -> tuple[int, ...]:
     numbers = [as_integer(lag) for lag in lags] if isinstance(lags, list | tuple) else []
     known = sorted({number for number in numbers if number is not None})
-    if not numbers or None in numbers:
+    if not numbers or None in numbers or max(map(abs, known)) >= 2**31:
         raise ValueError(
-            f"covariate_lags: got {lags!r}, expected some integers, such as [0, 1, 7], or None"
+            f"covariate_lags: got {lags!r}, expected some integers of at most 31 bits, such as "
+            "[0, 1, 7], or None"
         )
     return tuple(known)
 

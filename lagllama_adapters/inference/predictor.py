@@ -20,6 +20,7 @@ from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.histories import calendar_of, history_of
 from lagllama_adapters.inference.insight.methods import InsightMethods
+from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import noise_keys
 from lagllama_adapters.inference.one_step import one_step_samples
@@ -139,13 +140,14 @@ class LagLlamaPredictor(InsightMethods):
         Raises
         ------
         ValueError
-            For a count that is not positive, a context beyond the model's limit, and names that
-            occur twice.
+            For a count that is not positive, samples that are larger than this machine's memory, a
+            context beyond the model's limit, and names that occur twice.
         SeriesError
             For covariates that do not reach the end of the forecast, or are no numbers or words.
         """
         options = ForecastOptions() if options is None else options
         horizons = _per_series("prediction_length", prediction_length, len(panel))
+        check_memory(len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
@@ -199,6 +201,7 @@ class LagLlamaPredictor(InsightMethods):
         """
         options = ForecastOptions() if options is None else options
         counts = _per_series("steps", steps, len(panel))
+        check_memory(len(panel), options.num_samples, max(counts), panel.dtype.itemsize)
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
