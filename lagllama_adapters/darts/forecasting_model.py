@@ -313,7 +313,7 @@ class LagLlamaModel(TunableModel):
 
     # Darts reads the names of the parameters from the signature.
     @wraps(TunableModel.historical_forecasts, assigned=(), updated=())
-    def historical_forecasts(self, *args: Any, **kwargs: Any) -> Any:
+    def historical_forecasts(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Forecast from many points of known series; see Darts' ``ForecastingModel``.
 
         Parameters
