@@ -47,8 +47,9 @@ def test_base_keeps_the_limits(measure, predictor):
     lines = list(measure(predictor))
     assert lines
     assert not [line for line in lines if not line.value <= NOT_YET.get(line.name, line.limit)]
-    # Who reaches a limit strikes it off the list.
-    assert not [line for line in lines if line.is_kept and line.name in NOT_YET]
+    # Who reaches a limit, and not by the rounding of a machine alone, strikes it off the list.
+    reached = [line.name for line in lines if line.value < 0.97 * line.limit]
+    assert not {*reached} & {*NOT_YET}
 
 
 def test_main_prints_a_line_for_each_figure(monkeypatch, capsys):
