@@ -137,7 +137,8 @@ def test_two_processes_write_the_same_bytes_as_one(folder, whole, tmp_path, bloc
         progress=lambda *state: seen.append(state),
     )
     assert _content(tmp_path / "out") == _content(whole.folder)
-    assert not active_children()
+    own = [child for child in active_children() if "Loky" not in type(child).__name__]
+    assert not own  # other tests of the session may have left processes of joblib
     assert [state[0] for state in seen] == sorted(state[0] for state in seen)
     assert seen[-1][:2] == (whole.series, 6)
     assert seen[-1][3] > 0.9
