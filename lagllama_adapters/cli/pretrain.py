@@ -38,6 +38,9 @@ def pretrain(
     synthetic_share: Annotated[
         float | None, typer.Option(help="Share of windows from synthetic series.")
     ] = None,
+    initial_weights: Annotated[
+        str | None, typer.Option(help="Checkpoint to go on from: a name or a folder.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of initial weights and windows.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between states.")] = None,
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
@@ -76,6 +79,7 @@ def pretrain(
             **_given(
                 batch_size=batch_size,
                 seed=seed,
+                initial_weights=initial_weights,
                 checkpoint_every=checkpoint_every,
                 validate_every=validate_every,
                 precision=precision,

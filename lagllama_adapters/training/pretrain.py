@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lagllama_adapters.checkpoints import save_checkpoint
+from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.evaluation import TaskScore, build_tasks
@@ -96,7 +96,8 @@ def pretrain(
     ------
     ValueError
         If corpus or validation data cannot be used, ``out`` holds a run whose architecture,
-        windows, batch size, optimizer or seed differ, or the devices cannot share out a step.
+        windows, batch size, optimizer, seed or initial weights differ, the initial weights are of
+        another architecture, or the devices cannot share out a step.
     ModuleNotFoundError
         If TensorBoard is asked for and not installed.
     FloatingPointError
@@ -111,11 +112,11 @@ def pretrain(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
+    model = _initial_model(settings)
     settings_of_the_run(out, settings_to_dict(settings))
     corpus = Corpus.read(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
 
-    model = _initialise(settings.model, settings.seed)
     module = PretrainingModule(
         model,
         settings.optimizer,
@@ -186,6 +187,24 @@ def training_windows(settings: PretrainSettings, corpus: Corpus, **iteration: An
         batches_per_step=settings.batches_per_step,
         **iteration,
     )
+
+
+def _initial_model(settings: PretrainSettings) -> LagLlama:
+    model = _initialise(settings.model, settings.seed)
+    if settings.initial_weights is not None:
+        weights = load_pretrained(settings.initial_weights)
+        found, expected = weights.config, settings.model
+        if found.block_length > 1 and expected.block_length > 1:
+            # The copula is no weight: it is estimated after training.
+            expected = expected.replace(copula=getattr(found.head, "copula"))  # noqa: B009
+        if found != expected:
+            raise ValueError(
+                f"initial_weights {settings.initial_weights!r}: got another architecture than "
+                "`model`; expected the same, apart from the copula. Choose the recipe that made "
+                "them, or write their configuration (config.json) into `model`"
+            )
+        model.load_state_dict(weights.state_dict())
+    return model
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:

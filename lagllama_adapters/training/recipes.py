@@ -126,6 +126,9 @@ class PretrainSettings(LoopSettings):
         Of the matrix products of a training step; weights, loss and optimizer stay in float32.
     compiled : bool
         Whether training steps run through `torch.compile`, which pays on a GPU.
+    initial_weights : str or None
+        Checkpoint to go on from, as for `load_pretrained`; its architecture must be ``model``. The
+        optimizer and the schedule start anew. None: random weights, drawn with ``seed``.
 
     Raises
     ------
@@ -145,6 +148,7 @@ class PretrainSettings(LoopSettings):
     validate_every: int = 1000
     precision: Precision = "float32"
     compiled: bool = False
+    initial_weights: str | None = None
 
     @property
     def tokens_per_step(self) -> int:

@@ -33,6 +33,7 @@ _FIXED = (
     "rollout_length",
     "history_discount",
     "seed",
+    "initial_weights",
 )
 
 

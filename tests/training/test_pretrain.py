@@ -397,3 +397,24 @@ def test_a_compiled_step_has_the_same_loss_and_gradient(corpus_folder, make_mode
             module.batch_loss(batches.batch(index)).backward()
         found.append({name: p.grad for name, p in module.named_parameters()})
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_begins_with_given_weights(corpus_folder, tmp_path, settings):
+    first = _run(corpus_folder, tmp_path / "first", settings)
+    frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
+    again = replace(
+        settings, optimizer=frozen, initial_weights=str(tmp_path / "first" / "checkpoint")
+    )
+    second = _run(corpus_folder, tmp_path / "second", again)
+    torch.testing.assert_close(second.state_dict(), first.state_dict(), rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"differing: \['initial_weights'\]"):
+        _run(corpus_folder, tmp_path / "second", replace(again, initial_weights=None))
+
+
+def test_initial_weights_of_another_architecture_are_refused_before_anything_is_written(
+    corpus_folder, tmp_path, settings
+):
+    other = replace(settings, initial_weights="tiny")
+    with pytest.raises(ValueError, match="initial_weights 'tiny': got another architecture"):
+        _run(corpus_folder, tmp_path / "out", other)
+    assert not (tmp_path / "out" / "pretrain.json").exists()
