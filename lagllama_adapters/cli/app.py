@@ -2,6 +2,7 @@
 
 import typer
 
+from lagllama_adapters.cli.benchmark import benchmark
 from lagllama_adapters.cli.convert import convert
 from lagllama_adapters.cli.evaluate import evaluate
 from lagllama_adapters.cli.few_shot import few_shot
@@ -20,3 +21,4 @@ app = typer.Typer(
 )
 for command in (forecast, evaluate, pretrain, few_shot, recipe, convert, thin):
     app.command()(command)
+app.add_typer(benchmark, name="benchmark")
