@@ -98,3 +98,120 @@ def gift_eval(
                 f"over {against} on {count} tasks, geometric means: "
                 f"WQL {means[names[0]]:.4f}, MASE {means[names[1]]:.4f}"
             )
+
+
+@benchmark.command()
+def monash(
+    data: Annotated[list[Path], typer.Option(help="A .tsf file, or a folder of them; repeatable.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the figures.")],
+    checkpoint: Checkpoint = "base",
+    prediction_length: Annotated[
+        int | None, typer.Option(help="Steps ahead; default: those that the file names.")
+    ] = None,
+    num_samples: NumSamples = 100,
+    context_length: ContextLength = None,
+    sign_flip: SignFlip = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Judge the end of each series of Monash files, beside the seasonal naive forecast."""
+    from lagllama_adapters.evaluation.benchmarks import (
+        evaluate_instances,
+        lag_llama,
+        seasonal_naive,
+    )
+    from lagllama_adapters.evaluation.benchmarks.monash import (
+        MONASH_COLUMNS,
+        MonashFigures,
+        monash_season,
+        read_monash,
+    )
+    from lagllama_adapters.evaluation.benchmarks.results import write_table
+    from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
+
+    with errors_as_messages():
+        _check_csv(out)
+        files = [
+            f for path in data for f in (sorted(path.glob("*.tsf")) if path.is_dir() else [path])
+        ]
+        if not files:
+            raise ValueError(f"--data: got {[str(p) for p in data]}, expected .tsf files in them")
+        options = ForecastOptions(
+            num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
+        )
+        predictor = LagLlamaPredictor(checkpoint, device)
+        rows: list[list[object]] = []
+        for path in files:
+            instances = read_monash(path, prediction_length)
+            season = monash_season(instances.corpus.freq[0])
+            models = {
+                checkpoint: lag_llama(predictor, options),
+                "seasonal-naive": seasonal_naive(season),
+            }
+            for name, model in models.items():
+                figures = evaluate_instances(model, instances, season, MonashFigures())
+                size = (len(instances), instances.prediction_length, season)
+                rows.append([path.stem, name, *size, *(figures[c] for c in MONASH_COLUMNS)])
+                console.print(
+                    f"{path.stem:32} {name:16} {len(instances):6,} x {size[1]:<4} "
+                    f"MASE {figures['mean MASE']:.3f}  sMAPE {figures['mean sMAPE']:.3f}  "
+                    f"WQL {figures['WQL']:.4f}"
+                )
+            header = ["dataset", "model", "series", "horizon", "season", *MONASH_COLUMNS]
+            write_table(out, header, rows)
+
+
+@benchmark.command()
+def fev(
+    tasks: Annotated[Path, typer.Option(help="YAML file of tasks, as fev has them.")],
+    data: Annotated[Path, typer.Option(help="Folder with CONFIG.parquet or CONFIG/ of each task.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the results.")],
+    checkpoint: Checkpoint = "base",
+    model: Annotated[str, typer.Option(help="lag-llama, or seasonal-naive.")] = "lag-llama",
+    num_samples: NumSamples = 100,
+    context_length: ContextLength = None,
+    sign_flip: SignFlip = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Forecast the tasks of a file of fev, targets alone."""
+    from time import perf_counter
+
+    from lagllama_adapters.evaluation.benchmarks import lag_llama, seasonal_naive
+    from lagllama_adapters.evaluation.benchmarks.fev import (
+        read_fev_tasks,
+        run_fev_task,
+        write_fev,
+    )
+    from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
+
+    with errors_as_messages():
+        _check_csv(out)
+        if model not in ("lag-llama", "seasonal-naive"):
+            raise ValueError(f"--model: got {model!r}, expected lag-llama or seasonal-naive")
+        listed = read_fev_tasks(tasks)
+        options = ForecastOptions(
+            num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
+        )
+        ours = model == "lag-llama"
+        predictor = LagLlamaPredictor(checkpoint, device) if ours else None
+        name = f"lagllama-{Path(checkpoint).name}" if ours else model
+        rows = []
+        for task in listed:
+            judged = (
+                seasonal_naive(task.seasonality)
+                if predictor is None
+                else lag_llama(predictor, options)
+            )
+            begin = perf_counter()
+            metrics = run_fev_task(task, data, judged)
+            rows.append((task, metrics, perf_counter() - begin))
+            write_fev(out, name, rows)
+            shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+            left_out = f"  (without {task.covariates})" if task.covariates else ""
+            console.print(f"{task.name:32} {shown}{left_out}")
+
+
+def _check_csv(out: Path) -> None:
+    if out.suffix != ".csv" or out.is_dir() or not out.parent.is_dir():
+        raise ValueError(f"--out: got {out}, expected a .csv file in an existing folder")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TsfSeries", "read_tsf"]
+__all__ = ["TsfSeries", "read_tsf", "tsf_tags"]
 
 _NAMED = {
     "minutely": "min",
@@ -109,6 +109,39 @@ def read_tsf(path: str | Path) -> Iterator[TsfSeries]:
     if not rows:
         lacking = "a series after @data" if in_data else "an @data line"
         raise ValueError(f"{path}, line {number}: got the end of the file, expected {lacking}")
+
+
+def tsf_tags(path: str | Path) -> dict[str, str]:
+    """Facts that the head of a file states, such as ``@frequency`` and ``@horizon``.
+
+    Parameters
+    ----------
+    path : path
+        File.
+
+    Returns
+    -------
+    dict
+        Tags in lower case, with their ``@``, to what follows them on their lines.
+
+    Raises
+    ------
+    ValueError
+        If a line before ``@data`` is not of the format. The message names file and line.
+    """
+    header = _Header()
+    with Path(path).open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            line = _decode(raw).strip()
+            if line.lower() == "@data":
+                break
+            if not line or line.startswith("#"):
+                continue
+            try:
+                _parse_header(line, header)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
+    return header.tags
 
 
 def _decode(raw: bytes) -> str:

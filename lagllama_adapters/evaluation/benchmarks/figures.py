@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COLUMNS", "LEVELS", "Figures", "seasonal_error"]
+__all__ = [
+    "COLUMNS",
+    "LEVELS",
+    "Figures",
+    "check_finite",
+    "quantile_losses",
+    "seasonal_error",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +54,14 @@ class Figures:
         self._pinball = np.zeros(9)
         self._absolute_truth = 0.0
 
-    def add(self, mean: Floats, quantiles: Floats, truth: Floats, scale: Floats) -> None:
+    def add(
+        self,
+        mean: Floats,
+        quantiles: Floats,
+        truth: Floats,
+        past: Sequence[Floats],
+        season: int,
+    ) -> None:
         """Take in some forecasts.
 
         Parameters
@@ -58,16 +72,18 @@ class Figures:
             ``[window, 11, step]``, at `LEVELS`.
         truth : ndarray
             ``[window, step]``, NaN = missing.
-        scale : ndarray
-            ``[window]``, see `seasonal_error`.
+        past : sequence of ndarray
+            The history ``[time]`` of each window.
+        season : int
+            Steps, for `seasonal_error`.
 
         Raises
         ------
         ValueError
             If a forecast is not finite: the benchmark does not allow gaps.
         """
-        if not (np.isfinite(mean).all() and np.isfinite(quantiles).all()):
-            raise ValueError("forecast: got values that are not finite, expected numbers only")
+        check_finite(mean, quantiles)
+        scale = seasonal_error(past, season)
         observed = np.isfinite(truth)
         y = np.where(observed, truth, 0.0)
         median = quantiles[:, _MEDIAN]
@@ -86,10 +102,7 @@ class Figures:
         self._mean("sMAPE[0.5]", 2 * error, observed, size + np.abs(median))
         self._mean("MSIS", interval, observed, scales)
         self._absolute_truth += float(size[observed].sum())
-        nine, levels = quantiles[:, _NINE], np.array(LEVELS[_NINE])[None, :, None]
-        gap = y[:, None] - nine
-        pinball = np.maximum(levels * gap, (levels - 1) * gap) * observed[:, None]
-        self._pinball += 2 * pinball.sum((0, 2))
+        self._pinball += quantile_losses(quantiles, truth).sum((0, 2))
 
     def _mean(
         self, name: str, terms: Floats, counted: npt.NDArray[np.bool_], over: Floats | None = None
@@ -116,6 +129,40 @@ class Figures:
             "ND[0.5]": _ratio(self._sums["MAE[0.5]"], total),
             "mean_weighted_sum_quantile_loss": _ratio(float(self._pinball.mean()), total),
         }
+
+
+def check_finite(mean: Floats, quantiles: Floats) -> None:
+    """Refuse forecasts with gaps.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    if not (np.isfinite(mean).all() and np.isfinite(quantiles).all()):
+        raise ValueError("forecast: got values that are not finite, expected numbers only")
+
+
+def quantile_losses(quantiles: Floats, truth: Floats) -> Floats:
+    """Twice the pinball losses at 0.1 ... 0.9.
+
+    Parameters
+    ----------
+    quantiles : ndarray
+        ``[window, 11, step]``, at `LEVELS`.
+    truth : ndarray
+        ``[window, step]``, NaN = missing.
+
+    Returns
+    -------
+    ndarray
+        ``[window, 9, step]``; 0 where the truth is missing.
+    """
+    observed = np.isfinite(truth)
+    levels = np.array(LEVELS[_NINE])[None, :, None]
+    gap = np.where(observed, truth, 0.0)[:, None] - quantiles[:, _NINE]
+    losses = 2 * np.maximum(levels * gap, (levels - 1) * gap) * observed[:, None]
+    return np.asarray(losses)
 
 
 def seasonal_error(past: Sequence[Floats], season: int) -> Floats:

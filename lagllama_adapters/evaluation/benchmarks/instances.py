@@ -27,6 +27,8 @@ class Instance:
         ``[time]``, NaN = missing.
     future : ndarray
         ``[prediction_length]``, NaN = missing.
+    max_past : int or None
+        How many of the last values of ``past`` may be used; None: all.
     """
 
     item_id: str
@@ -34,6 +36,12 @@ class Instance:
     start: str | None
     past: Floats
     future: Floats
+    max_past: int | None = None
+
+    @property
+    def recent(self) -> Floats:
+        """The part of ``past`` that may be used."""
+        return self.past if self.max_past is None else self.past[-self.max_past :]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Instances:
         Series.
     prediction_length, windows : int
         Steps of a window; windows of a series.
+    max_past : int, optional
+        Most values of a history that may be used.
 
     Raises
     ------
@@ -59,6 +69,7 @@ class Instances:
     corpus: Corpus
     prediction_length: int
     windows: int
+    max_past: int | None = None
 
     def __post_init__(self) -> None:
         lengths = self.corpus.lengths
@@ -85,4 +96,5 @@ class Instances:
                     self.corpus.start[row],
                     values[:cut],
                     values[cut : cut + self.prediction_length],
+                    self.max_past,
                 )

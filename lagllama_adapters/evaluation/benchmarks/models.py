@@ -38,7 +38,7 @@ def lag_llama(predictor: LagLlamaPredictor, options: ForecastOptions) -> Quantil
         steps = len(instances[0].future)
         mean = np.zeros((len(instances), steps))
         quantiles = np.zeros((len(instances), len(LEVELS), steps))
-        known = [i for i, one in enumerate(instances) if np.isfinite(one.past).any()]
+        known = [i for i, one in enumerate(instances) if np.isfinite(one.recent).any()]
         if not known:
             return mean, quantiles
         seed = None if options.seed is None else options.seed + batch
@@ -64,7 +64,7 @@ def seasonal_naive(season: int) -> QuantileModel:
     def forecast(instances: Sequence[Instance]) -> tuple[Floats, Floats]:
         nine = np.stack(
             [
-                seasonal_naive_quantiles(_filled(one.past), season, len(one.future))
+                seasonal_naive_quantiles(_filled(one.recent), season, len(one.future))
                 for one in instances
             ]
         )
@@ -81,6 +81,8 @@ def seasonal_naive(season: int) -> QuantileModel:
 def _recent(one: Instance, most: int) -> Series:
     """What a forecast reads of the end of a long history, if anything was observed there."""
     series = Series(one.past, one.start, one.freq)
+    if one.max_past is not None:
+        series = series.tail(one.max_past)
     try:
         return series.tail(most)
     except SeriesError:

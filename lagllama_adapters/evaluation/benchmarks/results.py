@@ -4,12 +4,12 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lagllama_adapters.evaluation.benchmarks.figures import COLUMNS
 
-__all__ = ["HEADER", "ResultsFile", "relative_means"]
+__all__ = ["HEADER", "ResultsFile", "relative_means", "write_table"]
 
 HEADER = (
     "dataset",
@@ -19,6 +19,26 @@ HEADER = (
     "num_variates",
 )
 """Columns of ``all_results.csv``."""
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file, the whole of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        File; an earlier one is replaced.
+    header : sequence of str
+        Names of the columns.
+    rows : iterable of sequence
+        Values.
+    """
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    os.replace(temporary, path)
 
 
 class ResultsFile:
@@ -68,12 +88,7 @@ class ResultsFile:
         values = {f"eval_metrics/{name}": repr(float(figures[name])) for name in COLUMNS}
         ends = {"domain": domain, "num_variates": str(dimensions)}
         self.rows.append({"dataset": label, "model": self.model, **values, **ends})
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HEADER)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(temporary, self.path)
+        write_table(self.path, HEADER, [[row[name] for name in HEADER] for row in self.rows])
 
     def describe(self, dtype: str, leakage: bool) -> None:
         """Write ``config.json`` beside the results.

@@ -1,18 +1,38 @@
 """Forecasts of instances, batch by batch, and their figures."""
 
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from lagllama_adapters.evaluation.benchmarks.figures import Figures, seasonal_error
+from lagllama_adapters.evaluation.benchmarks.figures import Figures
 from lagllama_adapters.evaluation.benchmarks.instances import Instances
 from lagllama_adapters.evaluation.benchmarks.models import QuantileModel
 
-__all__ = ["evaluate_instances"]
+__all__ = ["Judge", "evaluate_instances"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Judge(Protocol):
+    """What adds up the figures of a benchmark; `Figures` are those of GIFT-Eval."""
+
+    def add(
+        self, mean: Floats, quantiles: Floats, truth: Floats, past: list[Floats], season: int
+    ) -> None:
+        """Take in some forecasts: see `Figures.add`."""
+
+    def values(self) -> dict[str, float]:
+        """The figures by their names."""
 
 
 def evaluate_instances(
-    model: QuantileModel, instances: Instances, season: int, batch_size: int = 512
+    model: QuantileModel,
+    instances: Instances,
+    season: int,
+    judge: Judge | None = None,
+    batch_size: int = 512,
 ) -> dict[str, float]:
     """Forecast and judge.
 
@@ -24,22 +44,24 @@ def evaluate_instances(
         What to forecast.
     season : int
         Steps by which the scaled errors are scaled.
+    judge : Judge, optional
+        What to judge by; None: new `Figures`.
     batch_size : int
         Instances at a time; bounds memory.
 
     Returns
     -------
     dict
-        The figures by the names of `COLUMNS`.
+        The figures of the judge, by their names.
 
     Raises
     ------
     ValueError
         If forecasts are not finite, or no truth is observed.
     """
-    figures, rest = Figures(), iter(instances)
+    judge, rest = judge or Figures(), iter(instances)
     while batch := list(islice(rest, batch_size)):
         mean, quantiles = model(batch)
         truth = np.stack([one.future for one in batch])
-        figures.add(mean, quantiles, truth, seasonal_error([one.past for one in batch], season))
-    return figures.values()
+        judge.add(mean, quantiles, truth, [one.recent for one in batch], season)
+    return judge.values()

@@ -205,7 +205,9 @@ def test_a_history_without_observations_is_forecast_by_zeros(gift_eval_folder):
 
 def test_forecasts_must_be_finite():
     with pytest.raises(ValueError, match="not finite"):
-        Figures().add(np.zeros((1, 2)), np.full((1, 11, 2), np.nan), np.zeros((1, 2)), np.ones(1))
+        Figures().add(
+            np.zeros((1, 2)), np.full((1, 11, 2), np.nan), np.zeros((1, 2)), [np.ones(3)], 1
+        )
 
 
 @pytest.mark.parametrize(
