@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lagllama_adapters.evaluation import TaskScore
 
-__all__ = ["console", "errors", "errors_as_messages", "score_table"]
+__all__ = ["console", "errors", "errors_as_messages", "percentages", "score_table"]
 
 console = Console()
 errors = Console(stderr=True)
@@ -32,6 +32,22 @@ def errors_as_messages(stopped: str = "stopped") -> Iterator[None]:
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(code=1) from error
+
+
+def percentages(option: str, text: str) -> list[float]:
+    """Shares from a text such as "0,20,100".
+
+    Raises
+    ------
+    ValueError
+        If it is not numbers with commas between them; the message names the option.
+    """
+    try:
+        return [float(part) / 100 for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(
+            f"{option}: got {text!r}, expected numbers with commas, such as 0,20,100"
+        ) from error
 
 
 def score_table(scores: list["TaskScore"], title: str) -> Group:

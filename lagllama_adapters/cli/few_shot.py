@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lagllama_adapters.cli.console import console, errors_as_messages
+from lagllama_adapters.cli.console import console, errors_as_messages, percentages
 
 __all__ = ["few_shot"]
 
@@ -37,7 +37,7 @@ def few_shot(
     with errors_as_messages():
         if report is not None and (report.suffix != ".json" or not report.parent.is_dir()):
             raise ValueError(f"--report: got {report}, expected a .json in an existing folder")
-        shares = _shares(fractions)
+        shares = percentages("--fractions", fractions)
         settings = FinetuneSettings(mode=mode, steps=steps, seed=seed)
         model = load_pretrained(checkpoint)
         corpus, tasks = Corpus.read(data), build_tasks(data, prediction_length)
@@ -52,13 +52,3 @@ def few_shot(
         if report is not None:
             about = {"checkpoint": checkpoint, "mode": mode, "steps": steps, "seed": seed}
             report.write_text(json.dumps({"settings": about, "curve": rows}, indent=2) + "\n")
-
-
-def _shares(text: str) -> list[float]:
-    try:
-        shares = [float(part) / 100 for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(
-            f"--fractions: got {text!r}, expected numbers with commas, such as 0,20,100"
-        ) from error
-    return shares

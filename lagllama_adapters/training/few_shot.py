@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.evaluation import ForecastTask, score_task
-from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.evaluation import SCORING, ForecastTask, score_task
+from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
 from lagllama_adapters.training.hold_out import panel_corpus
@@ -71,6 +71,7 @@ def few_shot_curve(
     task: ForecastTask,
     settings: FinetuneSettings,
     fractions: Sequence[float] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+    options: ForecastOptions = SCORING,
 ) -> Iterator[FewShot]:
     """Tune on more and more of the history, as the paper has it (arXiv 2310.08278, table 2).
 
@@ -89,6 +90,8 @@ def few_shot_curve(
         How to tune; the horizon is that of the task.
     fractions : sequence of float
         In [0, 1].
+    options : ForecastOptions, default `SCORING`
+        How the test windows are forecast.
 
     Yields
     ------
@@ -104,7 +107,7 @@ def few_shot_curve(
         if not 0 <= fraction <= 1:
             raise ValueError(f"fractions: got {fraction!r}, expected numbers from 0 to 1")
     history = before_the_test(corpus, task)
-    zero_shot, _ = score_task(LagLlamaPredictor(model), task)
+    zero_shot, _ = score_task(LagLlamaPredictor(model), task, options)
     for fraction in fractions:
         kept, score = "given", zero_shot
         if fraction > 0:
@@ -112,6 +115,6 @@ def few_shot_curve(
             tuned, report = finetune(model, history, chosen)
             kept = report.kept
             if kept != "given":
-                score, _ = score_task(LagLlamaPredictor(tuned), task)
+                score, _ = score_task(LagLlamaPredictor(tuned), task, options)
         ratio = score.wql / zero_shot.wql
         yield FewShot(task.name, fraction, score.wql, score.relative_wql, ratio, kept)
