@@ -1,24 +1,66 @@
 """Numbers that a configuration fixes, as tensors on the device that reads them."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import TypeVar
+from functools import cache, wraps
+from itertools import count
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-__all__ = ["constant", "constant_in_compiled_code"]
+__all__ = ["constant", "kept"]
 
 _Maker = TypeVar("_Maker", bound=Callable[..., Tensor])
 
 
-def constant_in_compiled_code(make: _Maker) -> _Maker:
-    """Decorate a function whose result compiled code keeps, instead of making it in each run."""
-    marked: _Maker = torch.compiler.assume_constant_result(make)
-    return marked
+class _Kept:
+    """Tensors that were made once, each an attribute."""
 
 
-@constant_in_compiled_code
+_KEPT, _NUMBERS = _Kept(), count()
+
+
+def kept(make: _Maker) -> _Maker:
+    """Decorate a function that makes tensors from hashable arguments: each is made once.
+
+    Compiled code reads them as inputs, so that its runs neither make them nor copy them to a
+    device. Their attributes' names tell them apart there: results of
+    ``torch.compiler.assume_constant_result`` are told apart by the function alone, and two of them
+    in one graph are refused.
+
+    Parameters
+    ----------
+    make : callable
+        Of positional arguments.
+
+    Returns
+    -------
+    callable
+        Gives tensors that all callers share: not to be changed.
+    """
+
+    @cache
+    def keep(*arguments: object) -> str:
+        attribute = f"{make.__name__}_{next(_NUMBERS)}"
+        with torch.inference_mode(False):  # for callers in any mode
+            setattr(_KEPT, attribute, make(*arguments))
+        return attribute
+
+    def name(*arguments: object) -> str:
+        return keep(*arguments)
+
+    # Runs while code is compiled: the tensor is there before the compiler looks for it.
+    name_of = torch.compiler.assume_constant_result(name)
+
+    @wraps(make)
+    def found(*arguments: object) -> Tensor:
+        tensor: Tensor = getattr(_KEPT, name_of(*arguments))
+        return tensor
+
+    return cast(_Maker, found)
+
+
+@kept
 def constant(
     values: tuple[int, ...] | tuple[float, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
@@ -38,12 +80,4 @@ def constant(
     Tensor
         ``[len(values)]``, shared by all callers: not to be changed.
     """
-    return _kept(values, dtype, device)
-
-
-@lru_cache(maxsize=256)
-def _kept(
-    values: tuple[int, ...] | tuple[float, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    with torch.inference_mode(False):  # kept for callers in any mode
-        return torch.tensor(values, dtype=dtype, device=device)
+    return torch.tensor(values, dtype=dtype, device=device)

@@ -1,12 +1,11 @@
 """Copies of cycles ahead of tokens, and mixtures of them."""
 
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.constants import constant_in_compiled_code
+from lagllama_adapters.model.constants import kept
 from lagllama_adapters.model.cycles.tables import MEANS, SHAPES
 from lagllama_adapters.model.seasons import N_PERIODS
 
@@ -105,18 +104,11 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
     return records @ _selection("record", experts, records.dtype, records.device).T
 
 
-@constant_in_compiled_code
+@kept
 def _selection(
     part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Which shape, move or record each expert of each period has."""
-    return _kept_selection(part, experts, dtype, device)
-
-
-@lru_cache(maxsize=96)
-def _kept_selection(
-    part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
     shape_of = {"level": 0, "level_four": 2, "step": 0}
     shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
     move_of = {"level": 0, "level_four": 1, "step": 2}
@@ -126,9 +118,8 @@ def _kept_selection(
         "move": (move_of, len(move_of)),
         "record": (record_of, MEANS + 1),
     }[part]
-    with torch.inference_mode(False):  # kept for callers in any mode
-        chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)
-        for i, name in enumerate(experts):
-            for period in range(N_PERIODS if name in which else 0):
-                chosen[period, i, period, which[name]] = 1.0
-        return chosen.flatten(2).flatten(0, 1).to(dtype=dtype, device=device)
+    chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)
+    for i, name in enumerate(experts):
+        for period in range(N_PERIODS if name in which else 0):
+            chosen[period, i, period, which[name]] = 1.0
+    return chosen.flatten(2).flatten(0, 1).to(dtype=dtype, device=device)
