@@ -37,8 +37,17 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def check_digest(tensors: Mapping[str, Tensor], expected: str, path: Path) -> None:
+def check_digest(tensors: Mapping[str, Tensor], expected: str, path: Path | str) -> None:
     """Require the checksum that tensors had when they were saved.
+
+    Parameters
+    ----------
+    tensors : mapping from str to Tensor
+        As for `digest`.
+    expected : str
+        Of `digest`.
+    path : Path or str
+        What the error calls the place the tensors are from.
 
     Raises
     ------

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from darts import TimeSeries
+from darts.models.forecasting.conformal_models import ConformalModel
+from darts.models.forecasting.ensemble_model import EnsembleModel
+from darts.models.forecasting.forecasting_model import ForecastingModel
 from darts.models.forecasting.foundation_model import FoundationModel
 from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
 from darts.utils.data import (
@@ -36,7 +39,10 @@ from pytorch_lightning.callbacks import EarlyStopping, StochasticWeightAveraging
 
 __all__ = [
     "PRIVATE",
+    "ConformalModel",
     "EarlyStopping",
+    "EnsembleModel",
+    "ForecastingModel",
     "FoundationModel",
     "GaussianLikelihood",
     "ModuleStage",

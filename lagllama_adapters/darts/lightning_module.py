@@ -17,6 +17,11 @@ from lagllama_adapters.checkpoints.migrations import (
     with_version,
 )
 from lagllama_adapters.darts.host import PLModuleInput, PLModuleOutput, TorchInferenceBatch
+from lagllama_adapters.darts.plain_state import (
+    is_writing_files,
+    resolve_reference,
+    with_reference,
+)
 from lagllama_adapters.darts.timeseries import batch_panel, missing_components, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
 from lagllama_adapters.inference.options import ForecastOptions
@@ -43,7 +48,7 @@ class LagLlamaModule(TunedModule):
     ----------
     network_config : mapping
         Configuration of the weights beside its version; saved with them, so that a saved model does
-        not need the checkpoint that it came from.
+        not need the checkpoint folder that it came from.
     context_length : int or None
         Tokens of context; the trained number if None.
     sampling : {"auto", "plain", "stratified"}
@@ -135,12 +140,19 @@ class LagLlamaModule(TunedModule):
             As in torch.
         """
         prefix = "network."
+        state_dict = resolve_reference(state_dict)
         own = {n.removeprefix(prefix): x for n, x in state_dict.items() if n.startswith(prefix)}
         others = {n: x for n, x in state_dict.items() if not n.startswith(prefix)}
         named = upgrade_tensors(own, version_of_tensors(own))
         named = fit_to_names(self.network, named)
         present = others | {prefix + name: x for name, x in named.items()}
         return super().load_state_dict(present, *args, **kwargs)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """In files of ``save``, name weights inside this package instead of copying them."""
+        super().on_save_checkpoint(checkpoint)
+        if is_writing_files():
+            checkpoint["state_dict"] = with_reference(checkpoint["state_dict"], self.network)
 
     def on_predict_start(self) -> None:
         """Fix the seed that all batches of this predict call share, unless it was given."""

@@ -6,7 +6,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,18 @@ from lagllama_adapters.checkpoints import save_adapter, save_checkpoint
 from lagllama_adapters.darts.checked_model import CheckedModel
 from lagllama_adapters.darts.host import FoundationModel, UnpicklingError
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
+from lagllama_adapters.darts.plain_state import (
+    is_writing_files,
+    is_written_beside,
+    plain_module,
+    read_plain_module,
+    without_values,
+    writing_files,
+)
 from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.quiet import quiet
 
 __all__ = ["SavedModel"]
-
-_is_saving: ContextVar[bool] = ContextVar("_is_saving", default=False)
 
 
 class SavedModel(CheckedModel):
@@ -47,18 +52,17 @@ class SavedModel(CheckedModel):
                 trainer = self._init_trainer(self.trainer_params)
             trainer.strategy.connect(self.model)
             self.trainer: Any = trainer
-        token = _is_saving.set(True)
-        try:
-            with tempfile.TemporaryDirectory(prefix=".saving-", dir=Path(path).parent) as folder:
-                beside = os.path.join(folder, "model.pt")
-                super().save(beside, clean)
-                if os.path.exists(f"{beside}.ckpt"):
-                    os.replace(f"{beside}.ckpt", f"{path}.ckpt")
-                else:  # never fitted: weights of an earlier save there are not this model's
-                    Path(f"{path}.ckpt").unlink(missing_ok=True)
-                os.replace(beside, path)
-        finally:
-            _is_saving.reset(token)
+        with (
+            writing_files(),
+            tempfile.TemporaryDirectory(prefix=".saving-", dir=Path(path).parent) as folder,
+        ):
+            beside = os.path.join(folder, "model.pt")
+            super().save(beside, clean)
+            if os.path.exists(f"{beside}.ckpt"):
+                os.replace(f"{beside}.ckpt", f"{path}.ckpt")
+            else:  # never fitted: weights of an earlier save there are not this model's
+                Path(f"{path}.ckpt").unlink(missing_ok=True)
+            os.replace(beside, path)
 
     def export(self, path: str | os.PathLike[str], *, adapter: bool = False) -> Path:
         """Write the network that forecasts to a folder, which the parameter ``checkpoint`` takes.
@@ -206,16 +210,39 @@ class SavedModel(CheckedModel):
         return module
 
     # Darts leaves the network out of pickles and copies, and so makes models that say they are
-    # fitted and cannot predict. Only its own files have the weights beside them.
+    # fitted and cannot predict. Pickles hold it as plain data, which restricted readers take, but
+    # where the weights go to a file beside; copies are of the network itself.
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        state.pop("_forecaster", None)
-        return state if _is_saving.get() else {**state, "model": self.model}
+        state = self._own_state()
+        state["train_sample"] = without_values(state["train_sample"])
+        if self.model is None or is_writing_files() or is_written_beside(self):
+            return state
+        return {**state, "plain_module": plain_module(self.model)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        model = state.get("model")
+        state = dict(state)
+        plain, model = state.pop("plain_module", None), state.get("model")
         super().__setstate__(state)
+        if plain is not None:
+            model = read_plain_module(LagLlamaModule, plain)
+            self._setup_finetuning(model)  # which weights are frozen is not in the state
         self.model = model
+
+    def __copy__(self) -> "SavedModel":
+        duplicate = type(self).__new__(type(self))
+        duplicate.__setstate__({**self._own_state(), "model": self.model})
+        return duplicate
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SavedModel":
+        duplicate = memo[id(self)] = type(self).__new__(type(self))
+        state = {**self._own_state(), "model": self.model}
+        duplicate.__setstate__(copy.deepcopy(state, memo))
+        return duplicate
+
+    def _own_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        state.pop("_forecaster", None)
+        return state
 
 
 def _checked(model: Any, path: str, weights: str) -> SavedModel:
