@@ -13,5 +13,6 @@ except ImportError as error:
 
 from lagllama_adapters.darts.forecasting_model import LagLlamaModel
 from lagllama_adapters.darts.likelihood import StudentTLikelihood
+from lagllama_adapters.darts.timeseries import series_panel
 
-__all__ = ["LagLlamaModel", "StudentTLikelihood"]
+__all__ = ["LagLlamaModel", "StudentTLikelihood", "series_panel"]

@@ -95,12 +95,12 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     return Panel(tuple(members))
 
 
-def series_panel(series: Sequence[TimeSeries]) -> Panel:
+def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
     """Whole series as univariate ones.
 
     Parameters
     ----------
-    series : sequence of TimeSeries
+    series : TimeSeries or sequence of TimeSeries
         Of the samples of stochastic series, the first one is read.
 
     Returns
@@ -114,7 +114,7 @@ def series_panel(series: Sequence[TimeSeries]) -> Panel:
         If a component is all missing or holds infinite values.
     """
     members = []
-    for position, one in enumerate(series):
+    for position, one in enumerate([series] if isinstance(series, TimeSeries) else series):
         start, freq = (one.start_time(), one.freq) if one.has_datetime_index else (None, None)
         for values, name in zip(one.all_values(copy=False)[:, :, 0].T, one.components, strict=True):
             where = f"component {name!r} of series {position}"

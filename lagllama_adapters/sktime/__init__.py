@@ -11,5 +11,6 @@ except ImportError as error:
     ) from error
 
 from lagllama_adapters.sktime.forecaster import LagLlamaForecaster
+from lagllama_adapters.sktime.panels import frame_panel
 
-__all__ = ["LagLlamaForecaster"]
+__all__ = ["LagLlamaForecaster", "frame_panel"]

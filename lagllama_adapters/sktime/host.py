@@ -15,6 +15,7 @@ from sktime.utils.validation.forecasting import check_fh
 
 __all__ = [
     "CRPS",
+    "FRAMES",
     "PRIVATE",
     "BaseForecaster",
     "ForecastingHorizon",
@@ -24,6 +25,9 @@ __all__ = [
     "convert_to",
     "empirical",
 ]
+
+FRAMES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+"""Containers (mtypes) that the adapter reads; `convert_to` makes them of the host's others."""
 
 _CONTRACT = "the host's extension contract"
 

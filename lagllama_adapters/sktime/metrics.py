@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 
 from lagllama_adapters.evaluation.metrics import sample_crps
-from lagllama_adapters.sktime.host import CRPS, convert_to
+from lagllama_adapters.sktime.host import CRPS, FRAMES, convert_to
 from lagllama_adapters.sktime.instances import Floats
 
 __all__ = ["PanelCRPS"]
-
-_FRAMES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
 class PanelCRPS(CRPS):  # type: ignore[misc]
@@ -79,7 +77,7 @@ class PanelCRPS(CRPS):  # type: ignore[misc]
         samples = _sample_table(y_pred)
         if samples is None:
             return super().evaluate_by_index(y_true, y_pred, multioutput, **kwargs)
-        truth = convert_to(y_true, to_type=_FRAMES).loc[:, y_pred.columns]
+        truth = convert_to(y_true, to_type=FRAMES).loc[:, y_pred.columns]
         if not truth.index.equals(y_pred.index):
             truth = truth.loc[y_pred.index]
         scores = sample_crps(samples, truth.to_numpy(np.float64))

@@ -9,6 +9,7 @@ from darts.utils.timeseries_generation import linear_timeseries
 from lagllama_adapters.darts.timeseries import (
     CalendarTrainingDataset,
     batch_panel,
+    series_panel,
     unfold_components,
 )
 from lagllama_adapters.data.calendar import calendar_features
@@ -115,3 +116,17 @@ def test_training_windows_without_calendar_have_zeros():
     assert not windows[5].historic_future_covariates.any()
     assert windows[5].historic_future_covariates.shape == (12, 6)
     assert not windows[5].future_covariates.any()
+
+
+def test_series_of_darts_are_the_panel_of_their_components():
+    index = pd.date_range("2020-01-31", periods=5, freq="ME")
+    values = np.arange(10.0).reshape(5, 2)
+    values[0, 1] = NAN
+    one = TimeSeries.from_times_and_values(index, values)
+    two = TimeSeries.from_values(np.arange(3.0))
+    panel = series_panel([one, two])
+    assert [len(series) for series in panel] == [5, 5, 3]
+    assert [series.start for series in panel] == [index[0], index[0], None]
+    np.testing.assert_array_equal(panel[1].target, [NAN, 3.0, 5.0, 7.0, 9.0])
+    (alone,) = series_panel(two)
+    np.testing.assert_array_equal(alone.target, panel[2].target)
