@@ -78,6 +78,9 @@ class LagLlamaModel(TunableModel):
 
     Nothing is printed or logged below warnings unless ``verbose=True``.
 
+    As other torch models of Darts, a model is not to be shared by threads: Darts keeps the horizon
+    of a call in it. Give each thread a copy (``copy.deepcopy``).
+
     Parameters
     ----------
     checkpoint : str

@@ -31,7 +31,9 @@ class _Kept:
 class ForecastCache:
     """The predictor of a forecaster, and its forecasts of the latest horizon.
 
-    Pickles and copies are empty: network and paths come back when they are needed.
+    Pickles and copies are empty: network and paths come back when they are needed. Several threads
+    may ask at once: a result is kept whole, beside what it is the result of, and each thread goes
+    on with the one that it looked up or drew itself.
 
     Attributes
     ----------
@@ -51,7 +53,6 @@ class ForecastCache:
         self._forecast: _Kept | None = None
         self._paths: _Kept | None = None
         self._one_step: _Kept | None = None
-        self._known_ahead: Hashable = None
 
     def forecast(
         self,
@@ -84,13 +85,12 @@ class ForecastCache:
             [instance * horizon].
         """
         ahead = None if exogenous is None else _content(exogenous.ahead)
-        if ahead != self._known_ahead:
-            self.forget_forecasts()
-            self._known_ahead = ahead
-        key = (fh.is_relative, fh.freq, tuple(fh.to_pandas()))
-        if self._forecast is None or self._forecast.key != key:
-            self._forecast = _Kept(key, self._forecast_at(fh, past, predictor, options, exogenous))
-        forecast, index = self._forecast.value
+        key = (ahead, fh.is_relative, fh.freq, tuple(fh.to_pandas()))
+        kept = self._forecast
+        if kept is None or kept.key != key:
+            drawn = self._forecast_at(fh, past, predictor, options, exogenous, ahead)
+            kept = self._forecast = _Kept(key, drawn)
+        forecast, index = kept.value
         return forecast, index
 
     def _forecast_at(
@@ -100,6 +100,7 @@ class ForecastCache:
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
         exogenous: Exogenous | None,
+        ahead: Hashable,
     ) -> tuple[SampleForecast, pd.Index]:
         past = past.with_frequency(fh.freq)
         horizons = past.horizons(fh)
@@ -107,12 +108,15 @@ class ForecastCache:
         lengths = np.array([horizon.steps[-1] for horizon in horizons]).repeat(n_variables)
         steps = np.stack([horizon.steps for horizon in horizons]).repeat(n_variables, axis=0)
         n_known = max(0, 1 - int(steps.min()))  # of the last steps of each series
-        parts = [self._known(past, n_known, predictor, options, exogenous)] if n_known else []
+        parts = []
+        if n_known:
+            parts.append(self._known(past, n_known, predictor, options, exogenous, ahead))
         if lengths.max() >= 1:
             covariates = None
             if exogenous is not None:
                 covariates = exogenous.covariates(past, [horizon.steps for horizon in horizons])
-            parts.append(self._ahead(past, lengths.clip(min=1), predictor, options, covariates))
+            lengths = lengths.clip(min=1)
+            parts.append(self._ahead(past, lengths, predictor, options, covariates, ahead))
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         # A strictly ascending horizon that has as many points as there are steps has them all.
         if steps.shape[1] != samples.shape[2]:
@@ -126,17 +130,19 @@ class ForecastCache:
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
         exogenous: Exogenous | None,
+        ahead: Hashable,
     ) -> Floats:
         """One-step forecasts of the last steps of every series, [series, sample, count]."""
-        if self._one_step is None or self._one_step.key != count:
+        key, kept = (ahead, count), self._one_step
+        if kept is None or kept.key != key:
             covariates = None
             if exogenous is not None:
                 now = np.zeros(1, np.int64)
                 covariates = exogenous.covariates(past, [now] * len(past.instances))
             panel = past.panel(covariates=covariates)
             forecast = predictor.one_step(panel, count, options)
-            self._one_step = _Kept(count, forecast.samples)
-        return np.asarray(self._one_step.value)
+            kept = self._one_step = _Kept(key, forecast.samples)
+        return np.asarray(kept.value)
 
     def _ahead(
         self,
@@ -145,13 +151,15 @@ class ForecastCache:
         predictor: LagLlamaPredictor,
         options: ForecastOptions,
         covariates: Sequence[Covariates] | None,
+        ahead: Hashable,
     ) -> Floats:
         """Sample paths of every series up to its own last step, [series, sample, longest]."""
-        key = tuple(lengths.tolist())
-        if self._paths is None or self._paths.key != key:
+        horizons = tuple(lengths.tolist())
+        key, kept = (ahead, horizons), self._paths
+        if kept is None or kept.key != key:
             panel = past.panel(predictor.past_length(options.context_length), covariates)
-            self._paths = _Kept(key, predictor.forecast(panel, key, options).samples)
-        return np.asarray(self._paths.value)
+            kept = self._paths = _Kept(key, predictor.forecast(panel, horizons, options).samples)
+        return np.asarray(kept.value)
 
 
 def _content(frame: pd.DataFrame | None) -> Hashable:

@@ -4,6 +4,7 @@
 
 import os
 import secrets
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ from lagllama_adapters.training.finetuning import FinetuneReport
 
 __all__ = ["LagLlamaForecaster"]
 
+# The host writes the horizon to the forecaster and reads it from there; held for some microseconds,
+# by all forecasters, since one of its own could not be copied or pickled.
+_horizon_lock = threading.RLock()
+
 
 class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     """Probabilistic forecasts of single series, panels and hierarchies with Lag-Llama.
@@ -63,6 +68,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     forecast them better than the ones before, those are kept. As sktime has it, ``clone`` keeps
     what ``pretrain`` has trained, and ``set_params`` and ``reset`` (hence grid search) forget it.
     To keep tuned weights, `export` them and pass the folder as ``checkpoint``.
+
+    Once fitted, one forecaster may be asked from several threads at once, each with an ``fh`` of
+    its own; ``fit``, ``pretrain`` and ``update`` need it to themselves.
 
     Parameters
     ----------
@@ -297,7 +305,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         checked = self._fh if fh is None else check_fh(fh, freq=self._cutoff)
         stamps = None if checked is None else checked.to_pandas()
         if not (isinstance(stamps, pd.DatetimeIndex) and isinstance(self._cutoff, type(stamps))):
-            return super()._check_fh(fh, pred_int)
+            with _horizon_lock:
+                return super()._check_fh(fh, pred_int)
         self._fh = checked
         return checked
 

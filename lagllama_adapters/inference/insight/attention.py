@@ -1,5 +1,6 @@
 """Which tokens the decoder looks at."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def attention_maps(
 
 @contextmanager
 def recorded_weights(model: LagLlama, last: int | None = None) -> Iterator[list[Tensor]]:
-    """Record what each layer attends to in the passes inside the block.
+    """Record what each layer attends to in the passes of this thread inside the block.
 
     Parameters
     ----------
@@ -113,7 +114,11 @@ def recorded_weights(model: LagLlama, last: int | None = None) -> Iterator[list[
     """
     recorded: list[Tensor] = []
 
+    own = threading.get_ident()
+
     def record(module: CausalSelfAttention, args: tuple[Any, ...], _: Tensor) -> None:
+        if threading.get_ident() != own:
+            return  # a pass of another thread through the same network
         x, rotary = args[:2]
         recorded.append(module.weights(x, rotary, last)[0])
 
