@@ -139,6 +139,10 @@ class LagLlamaModel(TunableModel):
         Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
         which may be None. ``"auto"``: by the history of each component, 0 or more where no value
         was below, and counts where all were whole numbers besides. None: any.
+    joint : bool, default False
+        Draw the components of a series together: they go up and down with each other as far as the
+        errors of forecasts of their history did. The samples of each component at each step stay
+        the same to the last value, in another order.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -175,6 +179,7 @@ class LagLlamaModel(TunableModel):
     max_paths: int | None = None
     season_length: int | None = None
     support: SupportLike = None
+    joint: bool = False
     dtype: str | None = None
     # What the model was fit with.
     _covariates = NO_COVARIATES
@@ -198,6 +203,7 @@ class LagLlamaModel(TunableModel):
         dtype: str | None = None,
         season_length: int | None = None,
         support: SupportLike = None,
+        joint: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -212,6 +218,7 @@ class LagLlamaModel(TunableModel):
             max_paths=max_paths,
             season_length=season_length,
             support=support,
+            joint=joint,
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint)
@@ -254,6 +261,7 @@ class LagLlamaModel(TunableModel):
         self.max_paths = options.max_paths
         self.season_length = options.season_length
         self.support = options.support
+        self.joint = joint
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -278,7 +286,7 @@ class LagLlamaModel(TunableModel):
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
-        choices += ["sign_flip", "max_paths", "season_length", "support", "dtype"]
+        choices += ["sign_flip", "max_paths", "season_length", "support", "joint", "dtype"]
         return [*super()._ckpt_skipped_params, *choices]
 
     def predict_from_dataset(
@@ -428,6 +436,7 @@ class LagLlamaModel(TunableModel):
             max_paths=self.max_paths,
             season_length=self.season_length,
             support=self.support,
+            joint=self.joint,
             dtype=self.dtype,
             **self.pl_module_params,
         )

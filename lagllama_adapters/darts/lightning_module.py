@@ -61,6 +61,8 @@ class LagLlamaModule(TunedModule):
         A season in steps that is known.
     support : str, pair or None
         Which values series can take, see `ForecastOptions`.
+    joint : bool
+        Whether paths are joint across the components of a series.
     max_paths : int or None
         Most paths computed at a time.
     dtype : {"float32", "bfloat16"} or None
@@ -81,6 +83,7 @@ class LagLlamaModule(TunedModule):
         max_paths: int | None = None,
         season_length: int | None = None,
         support: SupportLike = None,
+        joint: bool = False,
         dtype: str | None = None,
         optimizer_cls: type[torch.optim.Optimizer] | None = None,
         **kwargs: Any,
@@ -98,6 +101,7 @@ class LagLlamaModule(TunedModule):
         self.max_paths = max_paths
         self.season_length = season_length
         self.support = support
+        self.joint = joint
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
@@ -195,6 +199,7 @@ class LagLlamaModule(TunedModule):
             max_paths=self.max_paths,
             season_length=self.season_length,
             support=self.support,
+            joint=self.joint,
             seed=0 if point else seed,
         )
 

@@ -64,9 +64,9 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     Returns
     -------
     Panel
-        A series' components adjacent, series in the order of the batch; without leading missing
-        values, and without a calendar for series that have none (RangeIndex). Within
-        `missing_forecasts`, a single zero stands for a history that is all missing.
+        A series' components adjacent and of one group, series in the order of the batch; without
+        leading missing values, and without a calendar for series that have none (RangeIndex).
+        Within `missing_forecasts`, a single zero stands for a history that is all missing.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
                 first, values = len(values) - 1, np.zeros_like(values)
             start, freq = _span(batch, i, past.shape[1] - first + shift)
             own = covariates.of_series(i, first)
-            members.append(_member(values[first:], start, freq, _describe(batch, i, k), **own))
+            where = _describe(batch, i, k)
+            members.append(_member(values[first:], start, freq, where, group=i, **own))
     return Panel(tuple(members))
 
 
@@ -106,7 +107,7 @@ def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
     Returns
     -------
     Panel
-        A series' components adjacent.
+        A series' components adjacent, and of one group.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
         start, freq = (one.start_time(), one.freq) if one.has_datetime_index else (None, None)
         for values, name in zip(one.all_values(copy=False)[:, :, 0].T, one.components, strict=True):
             where = f"component {name!r} of series {position}"
-            members.append(_member(values, start, freq, where))
+            members.append(_member(values, start, freq, where, group=position))
     return Panel(tuple(members))
 
 
@@ -265,10 +266,10 @@ def _member(
     start: pd.Timestamp | None,
     freq: pd.DateOffset | None,
     name: str,
-    **covariates: Any,
+    **known: Any,
 ) -> Series:
     try:
-        return Series(values, start, freq, **covariates)
+        return Series(values, start, freq, **known)
     except SeriesError as error:
         raise ValueError(f"{name}: {error.reason}") from error
 

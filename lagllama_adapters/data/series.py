@@ -143,6 +143,25 @@ class Series:
         """
         return self._from(max(0, len(self) - length))
 
+    def without_last(self, steps: int) -> "Series | None":
+        """The series without its last steps, whose future covariates stay known.
+
+        Parameters
+        ----------
+        steps : int
+            How many.
+
+        Returns
+        -------
+        Series or None
+            None if nothing of it is observed.
+        """
+        kept = len(self) - steps
+        if kept < 1 or np.isnan(self.target[:kept]).all():
+            return None
+        past = {name: np.asarray(x)[:kept] for name, x in (self.past_covariates or {}).items()}
+        return replace(self, target=self.target[:kept], past_covariates=past or None)
+
     def from_first_observed(self) -> "Series":
         """The series without the missing values at its beginning."""
         return self._from(int(np.isnan(self.target).argmin()))

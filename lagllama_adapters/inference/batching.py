@@ -7,7 +7,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.sampler import read_back_steps
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 
-__all__ = ["batches", "chunks", "histories_at_once", "paths_at_once"]
+__all__ = ["batches", "chunks", "histories_at_once", "paths_at_once", "series_at_once"]
 
 # Bounds of memory: of samples in float64, and of histories, whose tables are many times as large.
 _VALUES_AT_ONCE = 4_000_000
@@ -74,10 +74,16 @@ def batches(
         groups.setdefault(((horizon - 1) // config.block_length, doublings), []).append(row)
     for rows in groups.values():
         longest = max(horizons[row] for row in rows)
-        fitting = max(1, _VALUES_AT_ONCE // (options.num_samples * longest))
+        fitting = series_at_once(options, longest)
         histories = histories_at_once(max(read[row] for row in rows), options.batch_size)
         for part in chunks(len(rows), min(fitting, histories)):
             yield rows[part]
+
+
+def series_at_once(options: ForecastOptions, horizon: int) -> int:
+    """How many series have their paths of a horizon prepared at a time."""
+    fitting = _VALUES_AT_ONCE // (options.num_samples * horizon)
+    return max(1, min(fitting, options.batch_size))
 
 
 def paths_at_once(model: LagLlama, horizon: int) -> int:

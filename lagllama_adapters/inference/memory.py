@@ -17,8 +17,10 @@ def physical_memory() -> int:
         return _UNKNOWN
 
 
-def check_memory(series: int, num_samples: int, steps: int, itemsize: int = 8) -> None:
-    """Refuse a forecast whose samples, with the noise of one series, are larger than the memory.
+def check_memory(
+    series: int, num_samples: int, steps: int, itemsize: int = 8, at_once: int = 1
+) -> None:
+    """Refuse a forecast whose samples, with their noise, are larger than the memory.
 
     Parameters
     ----------
@@ -26,13 +28,15 @@ def check_memory(series: int, num_samples: int, steps: int, itemsize: int = 8) -
         Of the forecast.
     itemsize : int, default 8
         Bytes of a sample.
+    at_once : int, default 1
+        Series whose noise has to be there together.
 
     Raises
     ------
     ValueError
         If they are.
     """
-    needed = num_samples * steps * (series * itemsize + _NOISE)
+    needed = num_samples * steps * (series * itemsize + at_once * _NOISE)
     limit = physical_memory()
     if needed > limit:
         gigabytes = "more than a million" if needed > 10**15 else f"{needed / 1e9:.0f}"

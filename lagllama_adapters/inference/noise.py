@@ -6,7 +6,7 @@ exactly one falls into each N-th of every step's distribution.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ def draw_scores(
     num_samples: int,
     steps: int,
     sampling: str = "auto",
+    mixing: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Draw the scores of all paths, each series from a generator of its own.
 
@@ -51,7 +52,8 @@ def draw_scores(
     seed : int
         Of the forecast.
     keys : sequence of bytes
-        One for each series. Its scores depend on its key and the seed, not on the other series.
+        One for each series. Its scores depend on its key and the seed, and with ``mixing`` alone on
+        the other series.
     num_samples : int
         Paths per series.
     steps : int
@@ -63,6 +65,9 @@ def draw_scores(
         remains standard normal at each step, and ranks stay as the head has joined them. "auto":
         stratified for heads that emit blocks, plain for those that emit one step, whose paths soon
         lose what stratification gave them.
+    mixing : callable, optional
+        Makes shocks ``[series, ...]`` of ones that are independent across series. None: they stay
+        so.
 
     Returns
     -------
@@ -76,6 +81,8 @@ def draw_scores(
     for row, key in zip(uniform, keys, strict=True):
         torch.rand(size, generator=series_generator(seed, key), dtype=torch.float64, out=row)
     shocks = _score_of(uniform[..., : head.dependence.n_shocks])
+    if mixing is not None:
+        shocks = mixing(shocks)
     scores = head.dependence.join(shocks.transpose(1, 2))
     if not stratified:
         return scores

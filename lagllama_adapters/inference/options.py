@@ -57,6 +57,11 @@ class ForecastOptions:
     covariate_lags : tuple of int, optional
         Lags at which covariates are read, in steps; negative ones are leads, of covariates that are
         known ahead. None: 0 for these, and for others up to three that the history speaks for.
+    joint : bool, default False
+        Draw the series of a `Series.group` together (those without a group are one): paths of equal
+        number belong together, as far as the errors of forecasts of the history did. What each
+        series takes at each step stays the same to the last value, and so do quantiles; sums over
+        series get the right spread.
     rescale_each_step : bool, optional
         True: the published procedure, which re-encodes each path with loc and scale re-estimated
         at every step (slow; for comparison). None: as the checkpoint says.
@@ -78,6 +83,7 @@ class ForecastOptions:
     season_length: int | None = None
     support: SupportLike = None
     covariate_lags: tuple[int, ...] | None = None
+    joint: bool = False
     rescale_each_step: bool | None = None
 
     def __post_init__(self) -> None:
@@ -95,8 +101,9 @@ class ForecastOptions:
             object.__setattr__(self, "covariate_lags", _checked_lags(self.covariate_lags))
         if self.seed is not None:
             object.__setattr__(self, "seed", _checked_seed(self.seed))
-        if not isinstance(self.sign_flip, bool):
-            raise ValueError(f"sign_flip: got {self.sign_flip!r}, expected True or False")
+        for name in ("sign_flip", "joint"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: got {getattr(self, name)!r}, expected True or False")
         if not isinstance(self.rescale_each_step, bool | None):
             raise ValueError(
                 f"rescale_each_step: got {self.rescale_each_step!r}, expected True, False or None"

@@ -3,7 +3,9 @@
 import copy
 import os
 import secrets
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.histories import calendar_of, history_of
 from lagllama_adapters.inference.insight.methods import InsightMethods
+from lagllama_adapters.inference.joint.groups import groups_of, with_groups
+from lagllama_adapters.inference.joint.noise import JointNoise
+from lagllama_adapters.inference.joint.paths import join_paths, join_steps
 from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.noise_keys import noise_keys
@@ -32,7 +37,13 @@ from lagllama_adapters.inference.sampler import (
     sample_paths,
     sample_paths_uncached,
 )
-from lagllama_adapters.inference.transforms import apply_all, branches, undo_all, values_of
+from lagllama_adapters.inference.transforms import (
+    Branch,
+    apply_all,
+    branches,
+    undo_all,
+    values_of,
+)
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.devices import resolve_device
 
@@ -141,13 +152,17 @@ class LagLlamaPredictor(InsightMethods):
         ------
         ValueError
             For a count that is not positive, samples that are larger than this machine's memory, a
-            context beyond the model's limit, and names that occur twice.
+            context beyond the model's limit, names that occur twice, and, with ``joint``, series of
+            a group that do not end together.
         SeriesError
             For covariates that do not reach the end of the forecast, or are no numbers or words.
         """
         options = ForecastOptions() if options is None else options
         horizons = _per_series("prediction_length", prediction_length, len(panel))
-        check_memory(len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
+        groups = groups_of(panel) if options.joint else []
+        at_once = max(map(len, groups), default=1)
+        size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
+        check_memory(*size, at_once)
         effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
@@ -158,10 +173,19 @@ class LagLlamaPredictor(InsightMethods):
         for rows in batches(horizons, lengths, self.config, options):
             own = [keys[row] for row in rows]
             longest = max(horizons[row] for row in rows)
-            drawn = self._draw(panel.take(rows), longest, own, seed, options, panel.dtype)
-            for paths, part in drawn:
-                samples[rows, paths, :longest] = part
+            for branch in branches(options, panel.dtype):
+                suffixed = [key + branch.key_suffix for key in own]
+                count = branch.size(options.num_samples)
+                scores = draw_scores(
+                    self.model.head, seed, suffixed, count, longest, options.sampling
+                )
+                part = self._paths(options, panel.take(rows), longest, branch, scores)
+                samples[rows, branch.paths, :longest] = part
         effects.add(list(samples), seed, keys)
+        if groups:
+            noise = JointNoise.of(self.model, panel, groups, options, seed, keys)
+            unlimited = replace(options, support=None)
+            join_paths(samples, noise, panel, horizons, unlimited, partial(self._paths, unlimited))
         for row, horizon in enumerate(horizons):
             if horizon < samples.shape[2]:
                 samples[row, :, horizon:] = np.nan
@@ -192,7 +216,8 @@ class LagLlamaPredictor(InsightMethods):
         SampleForecast
             ``[series, sample, step]``, the last step of each series at the end; NaN where nothing
             was observed before, and before the steps of a series that has fewer than others.
-            Samples of different steps do not belong together.
+            Samples of different steps do not belong together. With ``joint``, those of a step
+            do, as far as forecasts of what precedes all steps speak for it.
 
         Raises
         ------
@@ -201,7 +226,9 @@ class LagLlamaPredictor(InsightMethods):
         """
         options = ForecastOptions() if options is None else options
         counts = _per_series("steps", steps, len(panel))
-        check_memory(len(panel), options.num_samples, max(counts), panel.dtype.itemsize)
+        groups = groups_of(panel) if options.joint else []
+        size = (len(panel), options.num_samples, max(counts), panel.dtype.itemsize)
+        check_memory(*size, max(map(len, groups), default=1))
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
@@ -215,6 +242,9 @@ class LagLlamaPredictor(InsightMethods):
         longest = samples.shape[2]
         ends = [one[:, longest - count :] for one, count in zip(samples, known, strict=True)]
         effects.add(ends, seed, keys)
+        if groups:
+            noise = JointNoise.before(self.model, read, known, groups, options, seed, keys)
+            join_steps(samples, noise, known, options)
         _, limits = apply_all(last, observed)
         return SampleForecast(undo_all(last, samples, limits), panel.item_id)
 
@@ -237,6 +267,8 @@ class LagLlamaPredictor(InsightMethods):
         max_paths: int | None = None,
         season_length: int | None = None,
         support: Any = None,
+        joint: bool = False,
+        groups: Sequence[Hashable] | None = None,
         rescale_each_step: bool | None = None,
     ) -> SampleForecast:
         """Draw sample paths of arrays; `forecast` of a panel, with its parts as arguments.
@@ -249,7 +281,7 @@ class LagLlamaPredictor(InsightMethods):
         prediction_length : int
             Steps ahead.
         num_samples, context_length, sampling, sign_flip, max_paths, season_length, support
-        covariate_lags, rescale_each_step
+        covariate_lags, joint, rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
@@ -267,6 +299,9 @@ class LagLlamaPredictor(InsightMethods):
             or a mapping of names to arrays ``[time]``. Numbers, booleans or words; NaN = missing.
             Their effect is estimated from each series' history, and taken into account as far as it
             would have improved the later part of the history: see the page on covariates.
+        groups : sequence of hashable, optional
+            With ``joint``, the group of each series; None: all are one. Series of a group end
+            together.
 
         Returns
         -------
@@ -291,10 +326,12 @@ class LagLlamaPredictor(InsightMethods):
             season_length=season_length,
             support=support,
             covariate_lags=covariate_lags,
+            joint=joint,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
         panel = with_covariates(panel, past_covariates, future_covariates)
+        panel = with_groups(panel, groups, joint=options.joint)
         return self.forecast(panel, prediction_length, options)
 
     def predict_parameters(
@@ -384,16 +421,10 @@ class LagLlamaPredictor(InsightMethods):
                 params[name] = undo_all(last, values[:, None], limits)[:, 0]
         return params
 
-    def _draw(
-        self,
-        panel: Panel,
-        horizon: int,
-        keys: list[bytes],
-        seed: int,
-        options: ForecastOptions,
-        dtype: np.dtype[Any],
-    ) -> Iterator[tuple[slice, Floats]]:
-        """Paths of some series, branch by branch: which ones, and their samples."""
+    def _paths(
+        self, options: ForecastOptions, panel: Panel, horizon: int, branch: Branch, scores: Tensor
+    ) -> Floats:
+        """Paths of a branch of some series, ``[series, sample, step]`` in data units."""
         config = self.config
         context = options.context_tokens(config)
         max_paths = options.max_paths or paths_at_once(self.model, horizon)
@@ -402,16 +433,12 @@ class LagLlamaPredictor(InsightMethods):
             per_step = config.sampling.rescaling == "per_step"
         draw = _uncached_in_chunks if per_step else sample_paths
         calendar = calendar_of(config, panel, context, horizon)
-        for branch in branches(options, dtype):
-            size = branch.size(options.num_samples)
-            own = [key + branch.key_suffix for key in keys]
-            scores = draw_scores(self.model.head, seed, own, size, horizon, options.sampling)
-            read, states = apply_all(branch.steps, panel)
-            season = options.known_season(config)
-            history = history_of(config, read, context, calendar, season)
-            with torch.inference_mode():
-                drawn = draw(self.model, history, scores, max_paths=max_paths)
-            yield branch.paths, undo_all(branch.steps, drawn.numpy(), states)
+        read, states = apply_all(branch.steps, panel)
+        season = options.known_season(config)
+        history = history_of(config, read, context, calendar, season)
+        with torch.inference_mode():
+            drawn = draw(self.model, history, scores, max_paths=max_paths)
+        return undo_all(branch.steps, drawn.numpy(), states)
 
 
 def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:

@@ -143,6 +143,11 @@ class Branch(NamedTuple):
         """How many paths, of ``num_samples``."""
         return len(range(*self.paths.indices(num_samples)))
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether values come in the opposite order of scores."""
+        return any(isinstance(step, Negation) for step in self.steps)
+
 
 def values_of(options: ForecastOptions, dtype: np.dtype[Any]) -> tuple[Reversible, ...]:
     """Steps that keep the order of values, as forecasts of quantiles need.

@@ -52,14 +52,15 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     and heeds extreme paths least, is ``predict_quantiles(alpha=0.5)``.
 
     Each series goes on from its own last time stamp, so series of a panel may differ in length and
-    end. Columns are forecast independently of each other. Values may be missing, as NaN or as
-    left-out rows between evenly spaced ones. Steps that are known are forecast too, each from the
-    values before it alone (``fh`` of 0 and below, ``predict_residuals``), NaN where there are none;
-    as far back as rows are kept: ``context_length`` and the largest lag. Dates reach the network as
-    calendar features; integer time indices have no calendar, and none is invented. Exogenous data
-    of ``fit`` and ``predict`` is taken into account as far as the history of a series shows an
-    effect of it; columns that ``predict`` is not given are known up to the present. See the page on
-    covariates. Training does not read it.
+    end. Columns are forecast independently of each other unless ``joint`` is set. Values may be
+    missing, as NaN or as left-out rows between evenly spaced ones. Steps that are known are
+    forecast too, each from the values before it alone (``fh`` of 0 and below,
+    ``predict_residuals``), NaN where there are none; as far back as rows are kept:
+    ``context_length`` and the largest lag. Dates reach the network as calendar features; integer
+    time indices have no calendar, and none is invented. Exogenous data of ``fit`` and ``predict``
+    is taken into account as far as the history of a series shows an effect of it; columns that
+    ``predict`` is not given are known up to the present. See the page on covariates. Training does
+    not read it.
 
     Fine-tuning: ``pretrain(panel)`` trains a copy of the network on a panel or hierarchy, and
     ``fit`` then keeps these weights for any series. Calling it again continues from the weights it
@@ -123,6 +124,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
         which may be None. ``"auto"``: by the history of each series, 0 or more where no value was
         below, and counts where all were whole numbers besides. None: any.
+    joint : bool, default=False
+        Draw the columns of an instance together: they go up and down with each other as far as the
+        errors of forecasts of their history did. The samples of each column at each step stay the
+        same to the last value, and so do all forecasts of single columns.
 
     Attributes
     ----------
@@ -206,6 +211,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         dtype: str | None = None,
         season_length: int | None = None,
         support: SupportLike = None,
+        joint: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -221,6 +227,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.dtype = dtype
         self.season_length = season_length
         self.support = support
+        self.joint = joint
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -460,6 +467,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             max_paths=self.max_paths,
             season_length=self.season_length,
             support=self.support,
+            joint=self.joint,
             batch_size=self.batch_size,
             seed=seed,
         )
@@ -517,6 +525,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "sign_flip": True,
                 "max_paths": 4,
                 "support": "auto",
+                "joint": True,
             },
         ]
 

@@ -258,7 +258,7 @@ class PastData:
         -------
         Panel
             One series per instance and variable, instances outermost, each from its first observed
-            value on.
+            value on. Those of an instance are one group.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class PastData:
             for k in range(item.values.shape[1]):
                 try:
                     own = {} if covariates is None else covariates[i]
-                    series.append(_series(item, k, steps, recent, own))
+                    series.append(_series(item, k, steps, recent, i, own))
                 except SeriesError as error:
                     raise ValueError(f"{self.describe(i, k)}: {error.reason}") from error
         return Panel(tuple(series))
@@ -337,6 +337,7 @@ def _series(
     variable: int,
     steps: npt.NDArray[np.int64],
     first: int,
+    group: int,
     covariates: Mapping[str, Mapping[str, npt.NDArray[Any]]],
 ) -> Series:
     """One variable from its first observed row at ``first`` or after it."""
@@ -349,7 +350,8 @@ def _series(
     known: dict[str, Any] = {
         kind: {name: x[begin:] for name, x in given.items()} for kind, given in covariates.items()
     }
-    return Series(target, start, None if start is None else item.freq, **known)
+    freq = None if start is None else item.freq
+    return Series(target, start, freq, group=group, **known)
 
 
 def _start(item: Instance, row: int) -> pd.Timestamp | None:

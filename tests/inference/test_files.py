@@ -186,6 +186,8 @@ def test_refusals(folder, tmp_path, block_checkpoint):
         forecast_files(folder, out, HORIZON, on_error="fail", **how)
     with pytest.raises(ValueError, match="expected distinct levels"):
         forecast_files(folder, tmp_path / "new", HORIZON, quantiles=(0.5, 0.5), **how)
+    with pytest.raises(ValueError, match="options: got joint=True, expected False"):
+        forecast_files(folder, tmp_path / "new", HORIZON, ForecastOptions(joint=True), **how)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("keep")
     with pytest.raises(FileExistsError, match="holds other files"):

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from lagllama_adapters.data.panel import Panel
-from lagllama_adapters.data.series import Series
 from lagllama_adapters.inference.covariates.columns import panel_columns
 from lagllama_adapters.inference.covariates.noise_model import season_lengths
 from lagllama_adapters.inference.covariates.regression import Effect, estimate_effect
@@ -158,7 +157,7 @@ class CovariateEffects:
         if not any(series.covariates for series in panel):
             return cls((None,) * len(panel))
         # A series of which less is known than one value has no effects: nothing is asked of it.
-        earlier = [_before(series, count) for series, count in zip(panel, steps, strict=True)]
+        earlier = [series.without_last(count) for series, count in zip(panel, steps, strict=True)]
         rows = [row for row, series in enumerate(earlier) if series is not None]
         effects: list[Effect | None] = [None] * len(panel)
         if rows:
@@ -169,15 +168,6 @@ class CovariateEffects:
                     whole = np.concatenate((effect.past, effect.future))
                     effects[row] = replace(effect, past=whole)
         return cls(tuple(effects))
-
-
-def _before(series: Series, steps: int) -> Series | None:
-    """The series without its last steps, whose future covariates are known."""
-    kept = len(series) - steps
-    if kept < 1 or np.isnan(series.target[:kept]).all():
-        return None
-    past = {name: np.asarray(x)[:kept] for name, x in (series.past_covariates or {}).items()}
-    return replace(series, target=series.target[:kept], past_covariates=past)
 
 
 def _standardised(target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

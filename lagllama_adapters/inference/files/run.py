@@ -155,6 +155,11 @@ def forecast_files(
     options, files = options or ForecastOptions(), files or FileSettings()
     levels = _check(quantiles, file_format, on_error, files)
     horizon = positive_integer("prediction_length", prediction_length)
+    if options.joint:
+        raise ValueError(
+            "options: got joint=True, expected False: files are forecast series by series, in "
+            "parts; use LagLlamaPredictor.predict for series that are joint"
+        )
     per_part = positive_integer("series_per_part", series_per_part)
     folder, sources = Path(folder), find_sources(paths)
     predictor = LagLlamaPredictor(checkpoint, device, dtype)
