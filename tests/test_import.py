@@ -57,6 +57,7 @@ def test_an_unknown_name_is_an_attribute_error_that_names_it():
     [
         ("darts", "darts", "darts"),
         ("sktime", "sktime", "sktime"),
+        ("distributed", "ray", "distributed"),
     ],
 )
 def test_a_missing_host_is_an_import_error_that_names_the_extra(adapter, host, extra):

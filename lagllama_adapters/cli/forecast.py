@@ -30,6 +30,7 @@ from lagllama_adapters.cli.files import (
 
 if TYPE_CHECKING:
     from lagllama_adapters.inference.files import FilesReport
+    from lagllama_adapters.inference.files.pools import Engine
 
 __all__ = ["forecast"]
 
@@ -74,6 +75,14 @@ def forecast(
     series_per_part: Annotated[int, typer.Option(help="What an interruption costs.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="processes: of this machine. ray: of a Ray cluster.")
+    ] = "processes",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster: HOST:PORT, auto or local; default: as found."),
+    ] = None,
+    num_gpus: Annotated[float, typer.Option(help="GPUs of each Ray worker, or a share.")] = 0.0,
     progress_bar: Annotated[bool, typer.Option(help="Show progress.")] = True,
 ) -> None:
     """Forecast series of CSV, Parquet, Arrow or tsf files; run it again to go on where it stopped.
@@ -91,6 +100,7 @@ def forecast(
             season_length=season_length,
             seed=seed,
         )
+        machines = _engine(engine, address, num_gpus)
         columns = (id_column, time_column, target_column)
         files = file_settings(layout, freq, columns, covariates, delimiter)
         with _target(out, file_format) as (folder, suffix), piped(data) as paths:
@@ -109,10 +119,23 @@ def forecast(
                     series_per_part=series_per_part,
                     device=device,
                     dtype=dtype,
+                    engine=machines,
                     progress=progress,
                 )
             _deliver(out, report, suffix)
         _summarise(out, report)
+
+
+def _engine(word: str, address: str | None, num_gpus: float) -> "Engine | None":
+    if word == "ray":
+        from lagllama_adapters.distributed import RayEngine
+
+        return RayEngine(address, num_gpus)
+    if word != "processes":
+        raise ValueError(f"--engine: got {word!r}, expected processes or ray")
+    if address is not None or num_gpus:
+        raise ValueError("--address, --num-gpus: got one, expected none without --engine ray")
+    return None
 
 
 @contextmanager

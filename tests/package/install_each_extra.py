@@ -37,6 +37,11 @@ USES = {
         forecaster = LagLlamaForecaster("tiny", random_state=0).fit(pd.Series(range(30)))
         assert len(forecaster.predict(fh=[1, 2, 3])) == 3
     """,
+    "distributed": """
+        import ray.data
+        from lagllama_adapters.distributed import RayEngine
+        assert RayEngine("local").device == "cpu"
+    """,
     "plot": """
         import matplotlib
         matplotlib.use("agg")

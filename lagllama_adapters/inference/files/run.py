@@ -4,12 +4,9 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +19,6 @@ from lagllama_adapters.data.files import (
     FileSettings,
     Paths,
     Source,
-    TimeKind,
     digest,
     find_sources,
     read_files,
@@ -40,21 +36,16 @@ from lagllama_adapters.inference.files.parts import (
     rows_of,
     write_text,
 )
+from lagllama_adapters.inference.files.pools import Engine, PartPool, ProcessPool
 from lagllama_adapters.inference.files.reading import Reading
-from lagllama_adapters.inference.files.worker import (
-    PartJob,
-    forecast_in_process,
-    forecast_part,
-    start_worker,
-)
+from lagllama_adapters.inference.files.worker import Part, PartJob, forecast_part
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 
-__all__ = ["FAULTS", "FilesReport", "forecast_files"]
+__all__ = ["FAULTS", "QUANTILES", "FilesReport", "check_quantiles", "forecast_files"]
 
 FAULTS = "faults.csv"
-_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_AHEAD = 2  # parts that wait for each worker: bounds memory
+QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 Progress = Callable[[int, int, str, float], None]
 
@@ -88,7 +79,7 @@ def forecast_files(
     options: ForecastOptions | None = None,
     *,
     checkpoint: str | os.PathLike[str] = "base",
-    quantiles: Sequence[float] = _QUANTILES,
+    quantiles: Sequence[float] = QUANTILES,
     files: FileSettings | None = None,
     file_format: Literal["parquet", "csv"] = "parquet",
     on_error: Literal["skip", "fail"] = "skip",
@@ -96,6 +87,7 @@ def forecast_files(
     series_per_part: int = 256,
     device: str | None = None,
     dtype: str | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
     """Forecast the series of files, and write the forecasts piece by piece.
@@ -133,6 +125,9 @@ def forecast_files(
         Series in a part: what an interruption costs.
     device, dtype : str, optional
         As for `LagLlamaPredictor`.
+    engine : Engine, optional
+        Other machines to compute on, such as `lagllama_adapters.distributed.RayEngine`, which see
+        ``folder`` under the same path; ``workers`` are then workers there. None: processes here.
     progress : callable, optional
         Called with the number of series done, the number of faults, the file being read, and the
         share of all bytes that is read, 0 to 1.
@@ -162,8 +157,12 @@ def forecast_files(
         )
     per_part = positive_integer("series_per_part", series_per_part)
     folder, sources = Path(folder), find_sources(paths)
-    predictor = LagLlamaPredictor(checkpoint, device, dtype)
-    processes = _processes(workers, predictor)
+    if engine is not None and device not in (None, "auto", engine.device):
+        raise ValueError(
+            f"device: got {device!r}, expected None: the engine computes on {engine.device!r}"
+        )
+    predictor = LagLlamaPredictor(checkpoint, device if engine is None else "cpu", dtype)
+    processes = None if engine is not None else _processes(workers, predictor)
     options.context_tokens(predictor.config)
     options.known_season(predictor.config)
     settings = begin_or_resume(
@@ -171,7 +170,7 @@ def forecast_files(
         {
             "version": lagllama_adapters.__version__,
             "weights": weights_digest(predictor.model),
-            "device": predictor.model.device.type,
+            "device": predictor.model.device.type if engine is None else engine.device,
             "dtype": str(predictor.model.dtype).removeprefix("torch."),
             "prediction_length": horizon,
             "quantiles": list(levels),
@@ -185,18 +184,23 @@ def forecast_files(
     options = replace(options, seed=settings["options"]["seed"])
     job = PartJob(folder, file_format, horizon, levels, options)
     run = _Run(job, sources, files, on_error, progress)
-    loading = (os.fspath(checkpoint), device, dtype)
     parts = run.parts(per_part)
     first = list(islice(parts, 2))
-    if processes == 1 or len(first) < 2:
+    if processes == 1 or (engine is None and len(first) < 2):
         with _one_thread():
-            for index, series in chain(first, parts):
-                if run.is_missing(index):
-                    faults = forecast_part(predictor, job, index, series, run.kind)
-                    run.done(index, len(series), faults)
+            for part in chain(first, parts):
+                if run.is_missing(part.index):
+                    faults = forecast_part(predictor, job, part)
+                    run.done(part.index, len(part.series), faults)
     else:
-        del predictor
-        run.in_processes(chain(first, parts), processes, loading)
+        pool: PartPool
+        if engine is not None:
+            pool = engine.open(job, predictor, workers)
+        else:
+            assert processes is not None
+            del predictor  # each process has its own
+            pool = ProcessPool(job, (os.fspath(checkpoint), device, dtype), processes)
+        run.in_pool(chain(first, parts), pool)
     return run.finish(settings)
 
 
@@ -213,19 +217,17 @@ class _Run:
     ) -> None:
         self.job, self.sources, self.files = job, sources, files
         self.on_error, self.progress = on_error, progress
-        self.kind: TimeKind = "stamps"
         self.count = 0  # of parts that were read
         self.series = 0
         self.faults: list[Fault] = []
         self.reading = Reading(sources)
 
-    def parts(self, size: int) -> Iterator[tuple[int, list[FileSeries]]]:
+    def parts(self, size: int) -> Iterator[Part]:
         """The series that can be read, ``size`` at a time."""
         good = self._good()
         while series := list(islice(good, size)):
-            self.kind = series[0].kind
             self.count += 1
-            yield self.count - 1, series
+            yield Part(self.count - 1, series, series[0].kind)
 
     def _good(self) -> Iterator[FileSeries]:
         for one in read_files(self.sources, self.files):
@@ -257,36 +259,22 @@ class _Run:
             reading = self.reading
             self.progress(self.series, len(self.faults), reading.file, reading.share)
 
-    def in_processes(
-        self,
-        parts: Iterator[tuple[int, list[FileSeries]]],
-        processes: int,
-        loading: tuple[str, str | None, str | None],
-    ) -> None:
-        """Forecast parts on several processors; the next ones are read meanwhile."""
-        pool = ProcessPoolExecutor(processes, get_context("spawn"), start_worker, loading)
-        running: dict[Future[list[Fault]], tuple[int, int]] = {}
+    def in_pool(self, parts: Iterator[Part], pool: PartPool) -> None:
+        """Forecast parts with several workers; the next ones are read meanwhile."""
         try:
-            for index, series in parts:
-                if not self.is_missing(index):
-                    continue
-                while len(running) >= processes * _AHEAD:
-                    self._collect(running)
-                future = pool.submit(forecast_in_process, self.job, index, series, self.kind)
-                running[future] = (index, len(series))
-            while running:
-                self._collect(running)
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "a worker ended before its work did, perhaps for want of memory; run the same "
-                "again to go on, with fewer workers or series_per_part"
-            ) from error
+            for part in parts:
+                if self.is_missing(part.index):
+                    while pool.is_full:
+                        self._collect(pool)
+                    pool.submit(part)
+            while not pool.is_empty:
+                self._collect(pool)
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
 
-    def _collect(self, running: dict[Future[list[Fault]], tuple[int, int]]) -> None:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            self.done(*running.pop(future), future.result())
+    def _collect(self, pool: PartPool) -> None:
+        for part in pool.collect():
+            self.done(part.index, part.series, part.faults)
 
     def finish(self, settings: dict[str, Any]) -> FilesReport:
         """Write what was wrong, and that the run is complete."""
@@ -307,12 +295,24 @@ class _Run:
         return FilesReport(folder, parts, self.series, self.faults)
 
 
-def _check(
-    quantiles: Sequence[float], file_format: str, on_error: str, files: FileSettings
-) -> tuple[float, ...]:
+def check_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
+    """Levels of columns.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is out of range or given twice.
+    """
     levels = tuple(float(level) for level in quantiles)
     if not levels or not all(0 < level < 1 for level in levels) or len(set(levels)) < len(levels):
         raise ValueError(f"quantiles: got {levels}, expected distinct levels between 0 and 1")
+    return levels
+
+
+def _check(
+    quantiles: Sequence[float], file_format: str, on_error: str, files: FileSettings
+) -> tuple[float, ...]:
+    levels = check_quantiles(quantiles)
     if file_format not in FORMATS:
         raise ValueError(f"file_format: got {file_format!r}, expected one of {FORMATS}")
     if on_error not in ("skip", "fail"):

@@ -17,7 +17,14 @@ from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 
-__all__ = ["PartJob", "forecast_in_process", "forecast_part", "start_worker"]
+__all__ = [
+    "Part",
+    "PartJob",
+    "forecast_in_process",
+    "forecast_part",
+    "forecast_series",
+    "start_worker",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,25 @@ class PartJob:
     options: ForecastOptions
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some series of a run.
+
+    Attributes
+    ----------
+    index : int
+        Of the part.
+    series : sequence of FileSeries
+        In the order of reading.
+    kind : {"stamps", "utc stamps", "integers"}
+        Of the labels of all series.
+    """
+
+    index: int
+    series: Sequence[FileSeries]
+    kind: TimeKind
+
+
 _predictor: LagLlamaPredictor | None = None  # of this process, once a worker
 
 
@@ -57,21 +83,13 @@ def start_worker(checkpoint: str, device: str | None, dtype: str | None) -> None
     _predictor = LagLlamaPredictor(checkpoint, device, dtype)
 
 
-def forecast_in_process(
-    job: PartJob, index: int, series: Sequence[FileSeries], kind: TimeKind
-) -> list[Fault]:
+def forecast_in_process(job: PartJob, part: Part) -> list[Fault]:
     """`forecast_part` with the weights of this worker."""
     assert _predictor is not None
-    return forecast_part(_predictor, job, index, series, kind)
+    return forecast_part(_predictor, job, part)
 
 
-def forecast_part(
-    predictor: LagLlamaPredictor,
-    job: PartJob,
-    index: int,
-    series: Sequence[FileSeries],
-    kind: TimeKind,
-) -> list[Fault]:
+def forecast_part(predictor: LagLlamaPredictor, job: PartJob, part: Part) -> list[Fault]:
     """Forecast some series and write them.
 
     Parameters
@@ -80,32 +98,60 @@ def forecast_part(
         Computes in this thread alone, so that the bytes do not depend on who computes.
     job : PartJob
         Run.
-    index : int
-        Of the part.
-    series : sequence of FileSeries
-        Of the part.
-    kind : {"stamps", "utc stamps", "integers"}
-        Of the labels of all series.
+    part : Part
+        Series.
 
     Returns
     -------
     list of Fault
         Series that could not be forecast; they are left out.
     """
+    good, forecast, faults = forecast_series(predictor, part.series, job.horizon, job.options)
+    table = as_table(good, forecast, job.horizon, job.quantiles, part.kind)
+    write_part(job.folder, part.index, job.suffix, table, faults)
+    return faults
+
+
+def forecast_series(
+    predictor: LagLlamaPredictor,
+    series: Sequence[FileSeries],
+    horizon: int,
+    options: ForecastOptions,
+) -> tuple[list[FileSeries], SampleForecast | None, list[Fault]]:
+    """Forecast the series that can be.
+
+    Parameters
+    ----------
+    predictor : LagLlamaPredictor
+        Weights.
+    series : sequence of FileSeries
+        With distinct names.
+    horizon : int
+        Steps ahead.
+    options : ForecastOptions
+        How.
+
+    Returns
+    -------
+    good : list of FileSeries
+        Those that were forecast, in order.
+    forecast : SampleForecast or None
+        Of these; None where there are none.
+    faults : list of Fault
+        What was wrong with the others.
+    """
     good, faults = list(series), []
     forecast: SampleForecast | None = None
     while good and forecast is None:
         try:
             panel = Panel(tuple(one.series for one in good))
-            forecast = predictor.forecast(panel, job.horizon, job.options)
+            forecast = predictor.forecast(panel, horizon, options)
         except SeriesError as error:
             if error.position is None:
                 raise
             bad = good.pop(error.position)
             faults.append(Fault(bad.file, bad.line, str(bad.series.item_id), error.reason))
-    table = as_table(good, forecast, job.horizon, job.quantiles, kind)
-    write_part(job.folder, index, job.suffix, table, faults)
-    return faults
+    return good, forecast, faults
 
 
 def _follow_parent() -> None:
