@@ -73,6 +73,13 @@ def test_both_hosts_give_the_same_scores(lynx):
     np.testing.assert_allclose(lynx[0].crps[1:], lynx[1].crps[1:], rtol=0.15)
 
 
+def test_the_picture_shows_fans_that_both_hosts_agree_on(lynx, quickstart):
+    assert quickstart.agreed_fans(lynx) is lynx[0].fans
+    moved = replace(lynx[1], crps=[1.01 * lynx[1].crps[0], *lynx[1].crps[1:]])
+    with pytest.raises(RuntimeError, match=r"lynx, yearly: CRPS .* through Darts, but .* sktime"):
+        quickstart.agreed_fans([lynx[0], moved])
+
+
 def test_seasonal_naive_of_darts_repeats_the_last_season(quickstart, cases):
     from darts import TimeSeries
     from darts.models import ARIMA, NaiveSeasonal
@@ -99,4 +106,4 @@ def test_main_prints_the_table_and_writes_the_picture(
     header = output.read_bytes()[:24]
     assert header[1:4] == b"PNG"
     width, height = struct.unpack(">II", header[16:24])
-    assert (width, height) == (1248, int(120 * (2 * 2.1 + 0.5)))
+    assert (width, height) == (1080, round(120 * (2 * 1.8 + 0.7)))

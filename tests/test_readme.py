@@ -15,8 +15,11 @@ from lagllama_adapters.cli import app
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "fixtures" / "tiny" / "lag-llama-tiny.ckpt"
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))]
-FENCE = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(ROOT.glob("docs/*/*.md"))]
+# Of notebooks, whose cells the documentation runs too, `{code-cell} ipython3`.
+FENCE = re.compile(
+    r"^```(python|bash|\{code-cell\} ipython3)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 # Readers see the hosts' warnings about themselves; those of this package would be errors.
 pytestmark = pytest.mark.filterwarnings("ignore", "error:::lagllama_adapters")
