@@ -49,12 +49,14 @@ def kept(make: _Maker) -> _Maker:
     def name(*arguments: object) -> str:
         return keep(*arguments)
 
-    # Runs while code is compiled: the tensor is there before the compiler looks for it.
-    name_of = torch.compiler.assume_constant_result(name)
+    # Runs while code is compiled: the tensor is there before the compiler looks for it. The mark is
+    # that of `torch.compiler.assume_constant_result`, which imports the compiler: that takes as
+    # long as torch itself, and forecasts do not compile.
+    name._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     @wraps(make)
     def found(*arguments: object) -> Tensor:
-        tensor: Tensor = getattr(_KEPT, name_of(*arguments))
+        tensor: Tensor = getattr(_KEPT, name(*arguments))
         return tensor
 
     return cast(_Maker, found)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lagllama_adapters.model.distributions.take import take
+
 __all__ = ["NormalScoreQuantile"]
 
 _LARGEST = 40.0  # in asinh space; sinh of it is far from overflowing float32
@@ -81,7 +83,7 @@ class NormalScoreQuantile(Distribution):
         v, z = self.values, self.scores
         score = score.to(v)
         segment = torch.searchsorted(z, score.contiguous()).clamp(1, len(z) - 1)
-        low, high = _take(v, segment - 1), _take(v, segment)
+        low, high = take(v, segment - 1), take(v, segment)
         share = (score - z[segment - 1]) / (z[segment] - z[segment - 1])
         inside = torch.lerp(low, high, share.clamp(0, 1))
         first, last, below, above = self._outer()
@@ -95,7 +97,7 @@ class NormalScoreQuantile(Distribution):
         v, z = self.values, self.scores
         tiny = torch.finfo(v.dtype).tiny
         segment = (v < value[..., None]).sum(-1).clamp(1, len(z) - 1)
-        low, high = _take(v, segment - 1), _take(v, segment)
+        low, high = take(v, segment - 1), take(v, segment)
         width, span = (high - low).clamp_min(tiny), z[segment] - z[segment - 1]
         score = z[segment - 1] + span * ((value - low) / width).clamp(0, 1)
         slope = width / span
@@ -138,10 +140,3 @@ class NormalScoreQuantile(Distribution):
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = torch.randn(shape, dtype=self.values.dtype, device=self.values.device)
         return self.icdf_of_score(noise)
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """Gather along the last dimension with broadcasting of the leading ones."""
-    shape = torch.broadcast_shapes(values.shape[:-1], index.shape)
-    expanded = values.expand(*shape, values.shape[-1])
-    return expanded.gather(-1, index.expand(shape)[..., None]).squeeze(-1)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lagllama_adapters.model.distributions.take import take
+
 __all__ = ["PiecewiseQuantile"]
 
 # In asinh space an exponential tail of mean b is a Pareto tail of index 1 / b in data units: 0.25
@@ -77,7 +79,7 @@ class PiecewiseQuantile(Distribution):
         v, q = self.values, self.levels
         tiny = torch.finfo(v.dtype).tiny
         segment = torch.searchsorted(q, level.contiguous()).clamp(1, len(q) - 1)
-        low, high = _take(v, segment - 1), _take(v, segment)
+        low, high = take(v, segment - 1), take(v, segment)
         q_low, q_high = q[segment - 1], q[segment]
         inside = torch.lerp(low, high, ((level - q_low) / (q_high - q_low)).clamp(0, 1))
         left, right = self._tails()
@@ -97,7 +99,7 @@ class PiecewiseQuantile(Distribution):
         v, q = self.values, self.levels
         tiny = torch.finfo(v.dtype).tiny
         segment = (v < value[..., None]).sum(-1).clamp(1, len(q) - 1)
-        low, high = _take(v, segment - 1), _take(v, segment)
+        low, high = take(v, segment - 1), take(v, segment)
         width, mass = (high - low).clamp_min(tiny), q[segment] - q[segment - 1]
         cdf = q[segment - 1] + mass * ((value - low) / width).clamp(0, 1)
         log_density = mass.log() - width.log()
@@ -121,10 +123,3 @@ class PiecewiseQuantile(Distribution):
         """Draw by inversion from torch's global generator."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.icdf(torch.rand(shape, dtype=self.values.dtype, device=self.values.device))
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """Gather along the last dimension with broadcasting of the leading ones."""
-    shape = torch.broadcast_shapes(values.shape[:-1], index.shape)
-    expanded = values.expand(*shape, values.shape[-1])
-    return expanded.gather(-1, index.expand(shape)[..., None]).squeeze(-1)

@@ -84,7 +84,9 @@ class QuantileMarginal(Marginal):
 
 def make(config: QuantileConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration: a wide forecast around the experts, or around the median."""
-    spread = 0.5 * torch.special.ndtri(torch.tensor(config.quantile_levels))
+    # On the CPU even in networks on "meta", for which torch would import its compiler.
+    levels = torch.tensor(config.quantile_levels, device="cpu")
+    spread = 0.5 * torch.special.ndtri(levels)
     sizes = (d_model, len(config.quantile_levels), config.block_length, spread)
     projection: Projection
     if config.copy_experts:
