@@ -1,8 +1,8 @@
-"""Adapters: what tuning changed of a checkpoint, in one small file.
+"""Adapters: the weights that tuning changed, saved in one small file apart from their checkpoint.
 
-A weight that changed by a matrix of low rank is kept as two thin factors, another one that changed
-as it is now. The file names the weights that it belongs to, and holds a hash of them and one of its
-own tensors.
+A weight changed by a matrix of low rank is stored as two thin factors, any other changed weight in
+full. The file names the checkpoint that it belongs to, with a hash of its weights, and a checksum
+of its own tensors.
 """
 
 import json
@@ -38,9 +38,10 @@ def save_adapter(
     folder: str | os.PathLike[str],
     checkpoint: str | os.PathLike[str] = "base",
 ) -> Path:
-    """Write what tuning changed of a checkpoint: a folder that ``checkpoint=`` takes everywhere.
+    """Write the changes of a tuned checkpoint to a folder, which ``checkpoint=`` takes everywhere.
 
-    A file of some hundred kilobytes after ``"lora"``; after ``"full"``, as large as the weights.
+    The file takes some hundred kilobytes after ``"lora"``, and as much as the weights after
+    ``"full"``.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def save_adapter(
     folder : str or path-like
         Made if absent. Its file is replaced in one step.
     checkpoint : str or path-like
-        What was tuned, as for `load_pretrained`. Paths are kept relative to ``folder``: both may
-        move together.
+        The checkpoint that was tuned, as for `load_pretrained`. Paths are stored relative to
+        ``folder``, so that both can be moved together.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def save_adapter(
 
 
 def adapter_base(folder: Path) -> str | Path:
-    """What the adapter in a folder belongs to: a known name, or a path.
+    """Read which checkpoint the adapter in a folder belongs to: a known name, or a path.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def read_adapter(folder: Path) -> LagLlama:
     Returns
     -------
     LagLlama
-        A new model in float32 and eval mode, on the CPU, that computes what the tuned one did.
+        A new model in float32 and eval mode, on the CPU, equal to the tuned one.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The checkpoint format: a folder with ``config.json`` and ``model.safetensors``, read strictly.
 
-The weights file repeats the configuration in its header, so that a pair of files from two different
-saves is recognised, beside a checksum of the weights; a save replaces each file in one step.
+The weights file repeats the configuration in its header, so that files of two different saves are
+not mixed up, and holds a checksum of the weights. A save replaces each file in one step.
 """
 
 import json
@@ -44,8 +44,8 @@ def save_checkpoint(
 ) -> Path:
     """Write a model to a folder, replacing what is there in one step per file.
 
-    Both files are complete and on disk under other names before either replaces an old one: a save
-    that fails leaves the old checkpoint. Other files in the folder are left alone.
+    Both files are written completely under temporary names before either replaces an old one, so a
+    failed save leaves the old checkpoint intact. Other files in the folder are not touched.
 
     Parameters
     ----------
@@ -141,10 +141,10 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> LagLlama:
     FileNotFoundError
         If one of the two files is absent.
     ValueError
-        If a file is damaged (the weights are compared with the checksum of their save, which files
-        of older versions lack) or of another format version, if a configuration key or a tensor is
-        unknown, missing or of the wrong shape, or a weight is not finite (the message names it,
-        with got and expected), or if the two files are not from the same save.
+        If a file is damaged (weights are compared with their checksum, which files of older
+        versions lack) or of an unknown format version; if a configuration key or a tensor is
+        unknown, missing or of the wrong shape, or a weight is not finite (the message names it);
+        or if the two files are not from the same save.
     """
     target = Path(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):

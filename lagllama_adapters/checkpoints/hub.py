@@ -34,10 +34,10 @@ def cache_folder() -> Path:
 
 
 def published_folder() -> Path:
-    """Fetch and convert the published weights unless that was done before.
+    """Fetch and convert the published weights, unless the cache has them.
 
-    Several processes may do it at once: each converts in a folder of its own, and one of them
-    becomes the kept one.
+    Several processes may call this at once: each converts in its own temporary folder, and the
+    first to finish provides the result.
 
     Returns
     -------

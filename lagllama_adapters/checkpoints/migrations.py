@@ -1,8 +1,8 @@
-"""From every version of the checkpoint format to the present one, a step at a time.
+"""Migrations from every version of the checkpoint format to the present one, step by step.
 
-A step is a function of one version's configuration and tensors that gives the next version's. What
-comes out of the last one is read strictly. Steps are never changed once a version is out: files of
-every version must load for ever.
+A step converts the configuration and tensors of one version to the next. The result of the last
+step is read strictly. Steps never change once a version is released: files of every version must
+load forever.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -202,7 +202,7 @@ FORMAT_VERSION = max(MIGRATIONS) + 1
 
 
 def with_version(config: Mapping[str, Any]) -> Config:
-    """A configuration as it is kept anywhere: beside its version.
+    """Give a configuration as it is stored everywhere, together with its version.
 
     Parameters
     ----------
@@ -213,12 +213,12 @@ def with_version(config: Mapping[str, Any]) -> Config:
 
 
 def version_of(kept: Mapping[str, Any]) -> Any:
-    """Version of what `with_version` made; version 1 kept its flat fields alone."""
+    """Version of a stored configuration; version 1 stored flat fields without a version."""
     return kept.get("format_version", 1)
 
 
 def version_of_tensors(names: Iterable[str]) -> int:
-    """Version of tensors without a configuration, as Darts hands them over, told by their names.
+    """Version of tensors without a configuration, as Darts passes them, inferred from their names.
 
     2 for those of later versions too, whose names are alike.
     """

@@ -1,4 +1,4 @@
-"""The original project's checkpoints (Lightning's ``.ckpt``), converted without its code."""
+"""Conversion of checkpoints of the original project (``.ckpt`` of Lightning), without its code."""
 
 import os
 import re

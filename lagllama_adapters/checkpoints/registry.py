@@ -53,11 +53,11 @@ _shared: dict[tuple[object, ...], _Shared] = {}
 def load_pretrained(
     checkpoint: str | os.PathLike[str], device: str | torch.device | None = None
 ) -> LagLlama:
-    """Give the process-wide copy of a checkpoint's model.
+    """Load a checkpoint, or return the copy that this process has already loaded.
 
     All callers in a process share one copy per checkpoint and device: copy it (``copy.deepcopy``)
-    before changing it. A shared copy that was changed nevertheless is left to whoever holds it, and
-    the next call warns and loads a fresh one. A checkpoint whose files change is loaded anew.
+    before changing it. If a shared model was modified in place, its holder keeps it; the next call
+    warns and loads a fresh one. A checkpoint is reloaded when its files change.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def load_pretrained(
 
 
 def pretrained_config(checkpoint: str | os.PathLike[str]) -> LagLlamaConfig:
-    """Facts of a checkpoint's weights, without the check that the shared copy is unchanged.
+    """Configuration of a checkpoint, without the check that the shared copy is unchanged.
 
     Parameters
     ----------

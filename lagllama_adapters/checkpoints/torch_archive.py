@@ -1,12 +1,12 @@
 """Read the zip archives of ``torch.save`` as data, executing nothing that they contain.
 
-A pickle can only import what ``find_class`` returns and call what it has imported. Here that is a
-closed list of stand-ins which record their arguments; no torch object takes part, so even the
+A pickle can import only what ``find_class`` returns, and call only what it has imported. Here that
+is a closed list of stand-ins which record their arguments. No torch object takes part: even the
 tensors are built afterwards, from checked records.
 
-Nor may a small file cost much time or memory. What pickle shares (a tuple of twice the same tuple,
-and so on) is exponential work for whatever walks it, which hashing does: keys are texts and small
-integers, sets are stood for too, and calls copy little.
+A small file must not cost much time or memory either. Shared references (a tuple that holds another
+tuple twice, and so on) take exponential time to walk, and hashing walks them. So dictionary keys
+must be texts or small integers, sets are stand-ins too, and calls copy little.
 """
 
 import os
@@ -46,7 +46,7 @@ class UnsafeCheckpointError(ValueError):
 
 
 class Inert:
-    """An object of a class that is not imported: it remembers its state and does nothing."""
+    """Stand-in for an object of a class that is not imported: it keeps its state, does nothing."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Take any arguments, as whatever class this stands for may."""
@@ -106,7 +106,7 @@ class _Parameter(Inert):
 
 
 class _LatinBytes(Inert):
-    """How protocol 2 spells bytes: ``_codecs.encode(text, "latin1")``."""
+    """Bytes as protocol 2 writes them: ``_codecs.encode(text, "latin1")``."""
 
     def __new__(cls, text: str, encoding: str) -> Any:
         if encoding != "latin1" or len(text) > _MAX_COPIED:

@@ -1,6 +1,6 @@
 """The weights file: tensors, with the configuration and a checksum of the tensors in its header.
 
-The checksum lies in the file that it vouches for, so that one replacement changes both.
+The checksum is part of the file that it covers, so that both are replaced together.
 """
 
 import hashlib
@@ -82,8 +82,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     Parameters
     ----------
     path : Path
-        Of `weights_bytes`, of an older version of this package, which kept no checksum, or of
-        another tool.
+        Written by `weights_bytes`, by an older version of this package (without a checksum), or
+        by another tool.
 
     Returns
     -------

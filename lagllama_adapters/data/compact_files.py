@@ -1,4 +1,4 @@
-"""Files of data sets that are as small as they can be."""
+"""Data sets as parquet files, in the smallest encoding."""
 
 from io import BytesIO
 from typing import Any, NamedTuple

@@ -227,7 +227,7 @@ def _frequencies(path: Path, names: list[str], lists: Any) -> tuple[list[str], l
 
 
 def _frequency(stamps: npt.NDArray[np.datetime64]) -> str | None:
-    """Pandas frequency of time stamps that a fixed rule gives, or None."""
+    """Pandas frequency of time stamps that follow a fixed rule, or None."""
     if not (np.diff(stamps) > np.timedelta64(0)).all():
         return None
     # Twelve decide: enough to see weekends and the ends of quarters.

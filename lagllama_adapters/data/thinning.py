@@ -60,16 +60,16 @@ def thin_corpus(
 ) -> list[ThinnedDataSet]:
     """Write a corpus as parquet files that are smaller than a limit together.
 
-    What costs least comes first, and no more is done than the limit asks for:
+    The cheapest measures come first, and only as many as the limit requires:
 
-    1. All values as they are, each data set in the encoding that makes it smallest.
-    2. Series in float16 whose rounding error is at most 0.5 % of their spread (`rounding_error`);
-       the others stay in float32, in a file of their own.
-    3. The same most bytes for every data set and frequency band. One that has more keeps as many of
-       its series, drawn at random, as fit, but 8 at least; if these are still too many bytes, each
-       is cut to a stretch of the same most values, at a random place.
+    1. Each data set gets the encoding that makes it smallest. All values stay as they are.
+    2. Series whose rounding error is at most 0.5 % of their spread (`rounding_error`) are stored in
+       float16; the others stay in float32, in their own file.
+    3. Data sets and frequency bands share one limit of bytes. Those above it keep as many random
+       series as fit, but at least 8. If these still exceed the limit, each is cut to a random
+       stretch, of a common largest length.
 
-    So every data set and every band of it stays, and small ones stay whole.
+    So every data set and every band of it remains, and small ones remain whole.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def _groups(corpus: Corpus, whole: _Parts) -> dict[tuple[str, int], list[Stretch
 
 
 def _water_level(sizes: list[float], limit: float) -> float:
-    """The most of each size such that what is left of all is the limit."""
+    """Common cap on all sizes such that the capped sizes add up to the limit."""
     left, ordered = limit, sorted(sizes)
     for i, size in enumerate(ordered):
         level = left / (len(ordered) - i)

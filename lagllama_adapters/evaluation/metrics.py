@@ -80,7 +80,7 @@ def seasonal_scale(past: Floats, season: int) -> float:
 
 
 def mean_absolute_scaled_error(median: Floats, future: Floats, scale: Floats) -> float:
-    """Mean over windows of the mean absolute error over the scale of the history.
+    """Mean over windows of the mean absolute error divided by the scale of the history.
 
     Hyndman & Koehler 2006, *Int. J. Forecasting* 22, with seasonal differences.
 
@@ -106,8 +106,8 @@ def mean_absolute_scaled_error(median: Floats, future: Floats, scale: Floats) ->
 def sample_crps(samples: npt.NDArray[np.floating[Any]], truth: Floats) -> Floats:
     """Continuous ranked probability score of samples.
 
-    The mean absolute error of a sample less half the mean absolute difference of two samples, which
-    may be one and the same (as ``skpro`` has it), from the order of the samples:
+    The mean absolute error of the samples minus half their mean absolute difference, over all pairs
+    with a sample and itself included (as in ``skpro``). Sorting gives the difference:
     ``sum |x_i - x_j| = 2 sum (2 i - n - 1) x_(i)``.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Figures of the forecasts of one task."""
+"""Scores of the forecasts of one task."""
 
 from dataclasses import dataclass, field
 from itertools import chain
@@ -35,7 +35,7 @@ _LOWER, _UPPER = ([LEVELS.index(ends[i]) for ends in INTERVALS.values()] for i i
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Figures of one task; equal if all but the counts are.
+    """Scores of one task; the counts are ignored in comparisons.
 
     Attributes
     ----------

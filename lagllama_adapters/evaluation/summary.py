@@ -1,4 +1,4 @@
-"""Scores of many tasks in one."""
+"""Summaries of the scores of many tasks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ __all__ = ["Summary", "by_band", "geometric_mean", "summarise"]
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Figures of several tasks, each of which counts the same.
+    """Scores of several tasks, all with equal weight.
 
     Attributes
     ----------
     name : str
         A frequency band, or "all".
     tasks, below_1 : int
-        How many there are; of how many the relative weighted quantile loss is below 1.
+        Number of tasks; number with a relative weighted quantile loss below 1.
     relative_wql, relative_mase : float
         Geometric means; tasks without a relative scaled error are left out of its mean, which is
         NaN if all are.

@@ -96,7 +96,7 @@ class CausalSelfAttention(nn.Module):
     def weights(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], last: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What `forward` attends to: its softmax, which the fused product does not give away.
+        """Attention weights of `forward`, which its fused product does not return.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Limits of what sample paths may reach, from the extremes of a history."""
+"""Bounds on sample paths, derived from the extremes of a history."""
 
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ class PathBounds(NamedTuple):
     low, high : Tensor
         ``[batch, 1]``: least and largest value of the history.
     below, above : Tensor
-        ``[batch, 1]``: the range of the history, by which the envelope may leave the extremes; 0
-        where the history rests on that extreme again and again, as demand and solar power do on 0.
+        ``[batch, 1]``: the range of the history, by which the envelope may exceed the extremes; 0
+        where the history touches that extreme again and again, as demand and solar power touch 0.
     length : Tensor
         ``[batch, 1]``: number of values of the history.
     """

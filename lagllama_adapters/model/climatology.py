@@ -1,4 +1,4 @@
-"""Quantiles of a history, whenever its values were."""
+"""Quantiles of all values of a history, whatever their time."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Linear maps by the faster of a CPU's two float32 matrix products."""
+"""Linear maps through the faster of torch's two float32 matrix products on a CPU."""
 
 import platform
 

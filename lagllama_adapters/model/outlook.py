@@ -1,4 +1,4 @@
-"""What the values before a token tell of the steps after it, without the network."""
+"""Naive forecasts of the steps after a token, from the values before it, without the network."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -31,10 +31,10 @@ class Ahead(NamedTuple):
 
 
 class Outlook(Protocol):
-    """`Ahead` of some tokens, worked out when a head asks for it.
+    """`Ahead` of some tokens, computed only when a head asks for it.
 
-    Most callers read the output of the last token alone, whose outlook costs a fraction of that of
-    all.
+    Most callers read the output of the last token alone, whose outlook is far cheaper than that of
+    all tokens.
     """
 
     def __getitem__(self, index: object) -> "Outlook":
@@ -76,7 +76,7 @@ class HistoryOutlook:
 
 @dataclass(frozen=True)
 class PathOutlook:
-    """Of the last sampled step of each path, ``[series, path]``: whatever token asks is that one.
+    """Outlook of the last sampled step of each path, ``[series, path]``.
 
     Attributes
     ----------

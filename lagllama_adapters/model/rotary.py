@@ -1,4 +1,4 @@
-"""Rotary position embedding and its two length scalings."""
+"""Rotary position embedding with its two scalings of length."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,9 +1,9 @@
 """Seasons measured from a history, and the errors of naive forecasts on it.
 
 The mean squared difference ``D(p)`` between values ``p`` steps apart is small where ``p`` is a
-season, whatever its length, and says how far a series gets from its last value within ``p`` steps.
-It is computed for all ``p`` at once from correlations by the fast Fourier transform, missing values
-left out.
+season, of whatever length. It also measures how far a series moves away from its last value within
+``p`` steps. It is computed for all ``p`` at once by the fast Fourier transform, without the missing
+values.
 """
 
 import math
@@ -67,9 +67,9 @@ def measure_seasons(
 ) -> Seasons:
     """Find the two periods that repeat best.
 
-    A period is a local minimum of ``D`` that lies below what ``D`` reaches before it: smooth series
-    have small differences at small distances too, but nothing in between to come back from. A
-    linear trend is taken off first.
+    A period is a local minimum of ``D`` after ``D`` has risen. (Smooth series have small
+    differences at small distances too, but there ``D`` has not risen yet.) A linear trend is
+    removed first.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def measure_seasons(
 
 
 def without_absurd(scaled: Tensor, observed: Tensor) -> Tensor:
-    """Observed values but for a few that lie farther off than any measure should believe.
+    """Observed values, except for a few that are too extreme to be believed.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, observed: Tensor) -> Tens
 def _cheapest(cost: Tensor, pairs: Tensor, longer: Tensor | None) -> Tensor:
     """``[batch, 1]``: the best period up to half of ``longer``, or 1.
 
-    Multiples of a season repeat as well as it does, and better by chance: instead of the best the
-    shortest part of it is taken that is not clearly worse.
+    Multiples of a season repeat as well as the season itself, and by chance sometimes better. So
+    the shortest divisor that is not clearly worse is taken.
     """
     lag = torch.arange(cost.shape[1], device=cost.device)
     if longer is not None:

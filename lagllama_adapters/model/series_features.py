@@ -1,4 +1,4 @@
-"""What a token is told about its series as a whole, free of the series' unit."""
+"""Scale-free summary features of a series, repeated in each of its tokens."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _AT_ONCE = 200_000  # differences: fewer calls cost more, more fall out of a pro
 
 
 def relative_features(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """Level against spread, roughness against spread, and how much history there is.
+    """Ratios of level to spread and of roughness to spread, and the length of the history.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def shape_features(
     scaled: Tensor,
     believed: Tensor,
 ) -> Tensor:
-    """Shape of the history, bounded, and free of its unit, its level and absurd values.
+    """Bounded features of the shape of the history, independent of unit, level and absurd values.
 
     Parameters
     ----------
@@ -116,10 +116,10 @@ def _tails(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def seasonal_features(
     values: Tensor, observed: Tensor, scale: Tensor, seasons: Sequence[int]
 ) -> Tensor:
-    """How well, and with what drift, each season repeats the one before.
+    """Error and drift of the seasonal naive forecast for each season.
 
-    The error of a seasonal naive forecast tells which season a series has and how much noise is
-    left; a network that must find this out from lag values alone spends much of itself on it.
+    They tell which season a series has and how much noise remains. Without them the network would
+    spend much of its capacity on inferring this from lag values.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _MOST_STEPS, _MOST_STEPS_A_ROW = 100_000, 20
 
 
 class RowError(ValueError):
-    """A series that cannot be made of its rows; ``line`` says where, as in `Fault`."""
+    """Rows that do not form a series; ``line`` is the place, as in `Fault`."""
 
     def __init__(self, message: str, line: int | None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Rows:
 
 
 def assemble(item_id: str, file: str, kind: TimeKind, rows: Rows, freq: str | None) -> FileSeries:
-    """Make a series of rows in any order; steps without a row are missing.
+    """Make a series from rows in any order; steps without a row become missing values.
 
     Parameters
     ----------

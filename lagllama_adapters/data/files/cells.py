@@ -1,4 +1,4 @@
-"""Numbers and times in columns, as texts or typed; what cannot be read is pointed at."""
+"""Numbers and times from columns of texts or of typed values, with the rows that cannot be read."""
 
 import re
 from collections.abc import Callable

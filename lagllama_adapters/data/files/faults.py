@@ -1,4 +1,4 @@
-"""What is wrong in a file, and where."""
+"""Faults in files: what is wrong, and where."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which column of a table is what."""
+"""The layout of a table: the roles of its columns."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class Layout:
 
 
 def find_layout(names: Sequence[str], dated: Collection[str], settings: FileSettings) -> Layout:
-    """Tell which column of a long or wide table is what.
+    """Find the roles of the columns of a long or wide table.
 
     Parameters
     ----------

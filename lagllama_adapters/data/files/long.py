@@ -36,8 +36,8 @@ class _Open:
 def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSeries | Fault]:
     """Read series whose rows are in any order.
 
-    Where the rows of each series follow each other, a series is held in memory at a time; else the
-    rows are parted on disk first, and a part is.
+    If the rows of each series are contiguous, memory holds one series at a time. Otherwise the rows
+    are first split by series into files on disk, and memory holds one of these files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Series of files in any layout, one after the other."""
+"""Series from files in any layout, one at a time."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ __all__ = ["read_files"]
 def read_files(
     sources: Sequence[Source], settings: FileSettings | None = None
 ) -> Iterator[FileSeries | Fault]:
-    """Read series, and what is wrong with others.
+    """Read series, and the faults of those that cannot be read.
 
     Parameters
     ----------

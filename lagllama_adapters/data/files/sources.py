@@ -1,4 +1,4 @@
-"""Which files hold the data: paths, folders and patterns."""
+"""Data files, found by paths, folders and patterns."""
 
 import glob
 from collections.abc import Iterable, Sequence

@@ -18,11 +18,11 @@ _Group = TypeVar("_Group", InputConfig, DecoderConfig, HeadConfig, SamplingConfi
 
 @dataclass(frozen=True, kw_only=True)
 class LagLlamaConfig:
-    """What describes a set of Lag-Llama weights and is saved beside them.
+    """Configuration of a set of Lag-Llama weights, saved with them.
 
-    The defaults are the published Lag-Llama (arXiv 2310.08278v3 and the configuration inside its
-    checkpoint). Anything a caller may choose per forecast (number of paths, seed, device, how much
-    context to read) is not here but an argument.
+    The defaults are those of the published Lag-Llama (arXiv 2310.08278v3 and the configuration in
+    its checkpoint). Choices of a caller per forecast (number of paths, seed, device, length of the
+    context) are arguments instead.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class LagLlamaConfig:
     head : HeadConfig
         One of the families: what turns the state of a token into a forecast distribution.
     sampling : SamplingConfig
-        How paths go on beyond what one token emits.
+        How paths continue beyond the block of one token.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Facts about the decoder."""
+"""Configuration of the decoder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

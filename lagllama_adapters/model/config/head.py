@@ -1,4 +1,4 @@
-"""Facts about the head: one class for each family, told apart by ``family``."""
+"""Configuration of the head: a class for each family, distinguished by ``family``."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

@@ -1,4 +1,4 @@
-"""Facts about what a token is made of."""
+"""Configuration of the inputs: what a token consists of."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -50,8 +50,8 @@ class InputConfig:
         Largest absolute input, after the transform; None: no limit.
     scale_features : {"log", "relative", "shape"}
         ``"log"``: ``log1p(|loc|), log(scale)`` (published). ``"relative"``: three features that do
-        not depend on the unit of the series, so that forecasts are equivariant to it. ``"shape"``:
-        features that depend on its level neither, and are safe from outliers (`shape_features`).
+        not depend on the unit of the series, so that forecasts scale with it. ``"shape"``: features
+        that do not depend on the level either and are robust to outliers (`shape_features`).
     season_features : tuple of int
         Seasons in steps, ascending. Tokens carry two features of each: how well it repeats in the
         history, and its drift (`seasonal_features`).
@@ -59,7 +59,7 @@ class InputConfig:
         Values before the context in which seasons of any length are looked for
         (`measure_seasons`), at least twice the longest one to be found. 0: none are.
     repeat_features : tuple of int
-        Distances in steps, ascending, at which tokens are told how much the history differs, from
+        Distances in steps, ascending. Tokens carry the mean difference of the history at each, from
         the measurement of seasons.
 
     Raises

@@ -1,4 +1,4 @@
-"""Facts about how weights are meant to be sampled."""
+"""Configuration of the sampling."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -12,7 +12,7 @@ Rescaling = Literal["frozen", "per_step"]
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How paths go on beyond what one token emits.
+    """How paths continue beyond the block of one token.
 
     Parameters
     ----------
