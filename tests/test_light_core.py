@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lagllama_adapters
-from lagllama_adapters.model.constants import constant
+from lagllama_adapters.model.constants import kept
 
 FORECAST = """
 from lagllama_adapters import LagLlamaPredictor
@@ -67,11 +67,13 @@ def test_the_list_of_heavy_modules_would_be_noticed(of_torch_and_pandas):
 
 
 def test_constants_are_marked_as_torch_marks_them():
-    """`constant_in_compiled_code` sets torch's mark by hand, to leave the compiler unimported."""
+    """`kept` sets torch's mark by hand, to leave the compiler unimported."""
 
-    def made():
+    def marked():
         return None
 
-    torch.compiler.assume_constant_result(made)
-    assert vars(made) == {"_dynamo_marked_constant": True}
-    assert vars(constant)["_dynamo_marked_constant"] is True
+    torch.compiler.assume_constant_result(marked)
+    found = kept(lambda: torch.zeros(1))
+    names = [cell.cell_contents for cell in found.__closure__ if callable(cell.cell_contents)]
+    assert vars(marked) == {"_dynamo_marked_constant": True}
+    assert [vars(name) for name in names] == [vars(marked)]
