@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from lagllama_adapters.darts.covariates import CovariateWidths
+from lagllama_adapters.darts.engine import tune_by_engine
 from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
 from lagllama_adapters.darts.host import (
     EarlyStopping,
@@ -23,6 +24,7 @@ from lagllama_adapters.model.low_rank import is_low_rank, merge_low_rank, merged
 from lagllama_adapters.training.adaptation import Adaptation, Lora, adaptation
 from lagllama_adapters.training.averaging import moving_average
 from lagllama_adapters.training.choice import keep_choice
+from lagllama_adapters.training.finetuning import FinetuneReport
 from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.quiet import quiet
@@ -41,11 +43,22 @@ _MARGIN = 1.0  # standard errors by which tuned weights must be better
 class TunableModel(SavedModel):
     """A foundation model of Darts whose ``fit`` tunes with care."""
 
-    context_length: int | None
     keep_best: bool
+    # Models that were saved before these were parameters do not hold them.
+    finetune_settings: dict[str, Any] | None = None
+    finetune_report: FinetuneReport | None = None
     _training_length: int
     # Whether the number of epochs of the present fit is the user's.
     _has_chosen_epochs: bool = False
+
+    def _context(self) -> int | None:
+        """Tokens of context, None for what the weights recommend."""
+        raise NotImplementedError
+
+    @property
+    def _trains_windows(self) -> bool:
+        """Whether a fit trains on windows of Darts: not without training, nor by the engine."""
+        return self._requires_training and self.finetune_settings is None
 
     @staticmethod
     def _verify_enable_finetuning(enable_finetuning: Any) -> None:
@@ -74,10 +87,12 @@ class TunableModel(SavedModel):
     def _setup_for_fit_from_dataset(
         self, series: Any, *args: Any, val_series: Any = None, **kwargs: Any
     ) -> tuple[Any, dict[str, Any]]:
+        if self.finetune_settings is not None:
+            _refuse_beside_engine(val_series=val_series, **kwargs)
         given, params = super()._setup_for_fit_from_dataset(
             series, *args, val_series=val_series, **kwargs
         )
-        if self._requires_training and self.keep_best and val_series is None:
+        if self._trains_windows and self.keep_best and val_series is None:
             self._hold_out(params, kwargs)
         return given, params
 
@@ -90,7 +105,7 @@ class TunableModel(SavedModel):
                 horizon=self.output_chunk_length,
                 least=self.min_input_chunk_length + whole.output_chunk_length,
                 past_length=self.input_chunk_length,
-                context_length=self.context_length,
+                context_length=self._context(),
                 shift=self.output_chunk_shift,
             )
         except ValueError as error:
@@ -118,12 +133,12 @@ class TunableModel(SavedModel):
             train_dataset, val_dataset, *args, **kwargs
         )
         datamodule = prepared["datamodule"]
-        if self._requires_training:
+        if self._trains_windows:
             self._prepare(prepared["model"])
-        if self._requires_training and val_dataset is not None:
+        if self._trains_windows and val_dataset is not None:
             if not isinstance(val_dataset, HeldOutWindows):
                 val_dataset = HeldOutWindows.of(
-                    val_dataset, self.context_length, self.output_chunk_shift
+                    val_dataset, self._context(), self.output_chunk_shift
                 )
             datamodule.val_dataset = val_dataset
         self._has_chosen_epochs = kwargs.get("epochs", 0) > 0 or "n_epochs" in self.model_params
@@ -136,6 +151,9 @@ class TunableModel(SavedModel):
         datamodule: Any,
         load_best: bool = False,
     ) -> None:
+        if self._requires_training and self.finetune_settings is not None:
+            self._train_by_engine(trainer, model, datamodule.train_dataset)
+            return
         with self._quiet_for(trainer):
             if not (self.keep_best and self._requires_training):
                 super()._train(trainer, model, datamodule, load_best)
@@ -150,6 +168,33 @@ class TunableModel(SavedModel):
         if keeper is not None:
             _keep(keeper, model, datamodule.val_dataset.judge)
         merge_low_rank(model.network)
+
+    def _train_by_engine(self, trainer: pl.Trainer, model: LagLlamaModule, dataset: Any) -> None:
+        if not isinstance(dataset, CalendarTrainingDataset):
+            raise ValueError(
+                f"train_dataset: got {type(dataset).__name__} for a model with finetune_settings, "
+                "which is tuned on series as a whole; call fit(series)"
+            )
+        if trainer.world_size > 1:
+            raise ValueError(
+                f"pl_trainer_kwargs: got {trainer.world_size} processes for a model with "
+                "finetune_settings, which is tuned in one; leave finetune_settings out"
+            )
+        assert self.finetune_settings is not None
+        self.finetune_report = tune_by_engine(
+            model.network,
+            dataset.series,
+            self.enable_finetuning,
+            self.finetune_settings,
+            horizon=self.output_chunk_length + self.output_chunk_shift,
+            context_length=self._context(),
+            device=trainer.strategy.root_device,
+        )
+        # What Darts' own does for models that it does not train.
+        self._fit_called, self.load_ckpt_path = True, None
+        trainer.strategy.connect(model)
+        self.model: Any = model
+        self.trainer: Any = trainer
 
     def _keeper(self, trainer: pl.Trainer) -> KeepBest:
         chosen = self._adaptation()
@@ -225,10 +270,20 @@ class TunableModel(SavedModel):
             past_length=self._training_length,
             covariates=CovariateWidths.of(past_covariates, future_covariates),
             input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
-            output_chunk_length=target_length if self._requires_training else 0,
+            output_chunk_length=target_length if self._trains_windows else 0,
             stride=stride,
             max_samples_per_ts=max_samples_per_ts,
             sample_weight=sample_weight,
+        )
+
+
+def _refuse_beside_engine(**given: Any) -> None:
+    """Refuse arguments of ``fit`` that the engine has no use for."""
+    without_use = ("val_series", "sample_weight", "max_samples_per_ts")
+    if named := [name for name in without_use if given.get(name) is not None]:
+        raise ValueError(
+            f"{named[0]}: got one for a model with finetune_settings, which holds the ends of the "
+            "series out and draws windows of all of them; leave either out"
         )
 
 

@@ -25,6 +25,7 @@ from lagllama_adapters.darts.arguments import (
 )
 from lagllama_adapters.darts.checked_model import check_seed, check_series
 from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths
+from lagllama_adapters.darts.engine import checked_engine_settings, choose_context
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
 from lagllama_adapters.darts.host import (
@@ -51,6 +52,8 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.adaptation import adaptation
+from lagllama_adapters.training.choice import Choice
+from lagllama_adapters.training.finetuning import FinetuneReport
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.windows.lead import training_lead
 
@@ -86,8 +89,10 @@ class LagLlamaModel(TunableModel):
     checkpoint : str
         ``"base"``: the weights inside this package. ``"published"``: the original Lag-Llama. Else
         a checkpoint folder, or a ``.ckpt`` file of the original project.
-    context_length : int, optional
+    context_length : int or "auto", optional
         Tokens of context that the network attends to; what the checkpoint recommends if None.
+        ``"auto"``: ``fit`` takes the one whose forecasts of the end of the series are best, of 32,
+        64, 128 ... 1,024, if it is better than the recommended one by more than chance.
     input_chunk_length : int or tuple of (int, int), optional
         Points of history handed to the network, or their minimum and maximum. Default: from 1 to
         as many as it reads (``context_length`` and the largest lag).
@@ -123,6 +128,12 @@ class LagLlamaModel(TunableModel):
         number of epochs or an ``EarlyStopping`` is given, it stops after four epochs without a
         better one. False: train on everything, end with the last weights.
         ``fit(..., load_best=True)`` goes before: it is Darts' own choice among saved checkpoints.
+    finetune_settings : dict, optional
+        Train by the engine of sktime's forecaster and of ``finetune``, with the same settings
+        (fields of ``FinetuneSettings``, such as ``{"steps": 200}``; ``{}`` for their defaults) and
+        hence to the same weights, instead of by Darts' loop. The model then holds steps out itself:
+        ``fit`` takes no ``val_series`` or weights, and Darts' parameters of training are refused.
+        ``horizon`` is ``output_chunk_length`` and a shift unless given.
     sign_flip : bool, default False
         Draw half of the paths from the negated series and negate them, which makes forecasts of a
         series and of its mirror image mirror images. See ``LagLlamaPredictor.predict``.
@@ -151,6 +162,13 @@ class LagLlamaModel(TunableModel):
         and ``"bias"`` (or that of ``optimizer_kwargs``), which rises and falls with the steps of
         the whole fit unless a scheduler is given, with gradients of norm 1 at most. The default
         precision is float32 whatever the type of the series, which forecasts keep.
+
+    Attributes
+    ----------
+    context_length_ : int
+        What ``context_length="auto"`` has come to.
+    finetune_report : FinetuneReport or None
+        Of a fit by ``finetune_settings``.
 
     Raises
     ------
@@ -189,7 +207,7 @@ class LagLlamaModel(TunableModel):
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] = "base",
-        context_length: int | None = None,
+        context_length: int | str | None = None,
         input_chunk_length: int | tuple[int, int] | None = None,
         output_chunk_length: int | None = None,
         output_chunk_shift: int = 0,
@@ -198,6 +216,7 @@ class LagLlamaModel(TunableModel):
         sampling: str = "auto",
         point_forecast: bool = False,
         keep_best: bool = True,
+        finetune_settings: dict[str, Any] | None = None,
         sign_flip: bool = False,
         max_paths: int | None = None,
         dtype: str | None = None,
@@ -211,10 +230,12 @@ class LagLlamaModel(TunableModel):
         check_shift(output_chunk_shift)
         check_seed(random_state)
         check_switches(point_forecast=point_forecast, keep_best=keep_best)
+        finetune_settings = checked_engine_settings(finetune_settings, enable_finetuning, kwargs)
+        is_chosen_later = isinstance(context_length, str) and context_length == "auto"
         options = ForecastOptions(
             sampling=sampling,
             sign_flip=sign_flip,
-            context_length=context_length,
+            context_length=None if is_chosen_later else context_length,  # type: ignore[arg-type]
             max_paths=max_paths,
             season_length=season_length,
             support=support,
@@ -222,9 +243,10 @@ class LagLlamaModel(TunableModel):
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint)
-        past_length = config.past_length(options.context_tokens(config))
+        longest = config.max_context_length if is_chosen_later else options.context_tokens(config)
+        past_length = config.past_length(longest)
         options.known_season(config)
-        context_length = options.context_length
+        context_length = "auto" if is_chosen_later else options.context_length
         # Darts records the arguments of a model in this dictionary, reads them from it and makes
         # untrained copies with it: what is resolved here has to be written there.
         params = self.model_params
@@ -236,13 +258,14 @@ class LagLlamaModel(TunableModel):
         params["season_length"] = options.season_length
         params["support"] = options.support
         params["dtype"] = dtype
+        params["finetune_settings"] = finetune_settings
         if input_chunk_length is None:
             params["input_chunk_length"] = (1, past_length)
         params["output_chunk_length"] = checked_output_length(output_chunk_length, config)
         # Without this Darts would cast the network to float64 for float64 series.
         trainer_kwargs = kwargs.get("pl_trainer_kwargs") or {}
         params["pl_trainer_kwargs"] = {"precision": "32-true", **trainer_kwargs}
-        if not kwargs.get("optimizer_cls"):
+        if finetune_settings is None and not kwargs.get("optimizer_cls"):
             optimizer_kwargs = kwargs.get("optimizer_kwargs") or {}
             chosen = adaptation(enable_finetuning, prefix="network.")
             rate = LEARNING_RATE if chosen is None else chosen.learning_rate
@@ -257,6 +280,7 @@ class LagLlamaModel(TunableModel):
         self.sampling = sampling
         self.point_forecast = point_forecast
         self.keep_best = keep_best
+        self.finetune_settings = finetune_settings
         self.sign_flip = sign_flip
         self.max_paths = options.max_paths
         self.season_length = options.season_length
@@ -287,7 +311,44 @@ class LagLlamaModel(TunableModel):
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
         choices += ["sign_flip", "max_paths", "season_length", "support", "joint", "dtype"]
+        choices += ["finetune_settings"]
         return [*super()._ckpt_skipped_params, *choices]
+
+    # Darts reads the names of the parameters from the signature.
+    @wraps(TunableModel.fit, assigned=(), updated=())
+    def fit(self, series: Any, *args: Any, **kwargs: Any) -> "LagLlamaModel":  # type: ignore[override]
+        """Take series as the past to forecast, and train if ``enable_finetuning`` says so.
+
+        Parameters
+        ----------
+        series : TimeSeries or sequence of TimeSeries
+            Targets.
+        *args, **kwargs
+            The other parameters of Darts' method.
+
+        Returns
+        -------
+        LagLlamaModel
+            This model.
+
+        Raises
+        ------
+        ValueError
+            For what Darts refuses, and for series that are too short to choose a context by.
+        """
+        super().fit(series, *args, **kwargs)
+        if self.context_length == "auto":
+            network, many = self.model.network, [series]
+            many = many if isinstance(series, TimeSeries) else list(series)
+            horizon = self.output_chunk_length + self.output_chunk_shift
+            self.context_length_ = choose_context(network, many, horizon)
+            self.model.context_length = self.context_length_
+        return self
+
+    def _context(self) -> int | None:
+        if self.context_length == "auto":  # what the weights recommend, before fit has chosen
+            return getattr(self, "context_length_", None)
+        return self.context_length  # type: ignore[return-value]  # checked by the options
 
     def predict_from_dataset(
         self, n: int, dataset: TorchInferenceDataset, *args: Any, **kwargs: Any
@@ -386,6 +447,7 @@ class LagLlamaModel(TunableModel):
             raise ValueError("got a model without weights, expected one that is fit; call fit()")
         check_series("series", series)
         check_seed(random_state)
+        self.model.context_length = self._context()
         trainer = self._forecasting_trainer(self.model, verbose=False)
         seed = self.model_params["random_state"] if random_state is None else random_state
         many = [series] if isinstance(series, TimeSeries) else list(series)
@@ -429,7 +491,7 @@ class LagLlamaModel(TunableModel):
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
         return LagLlamaModule.around_copy(
             load_pretrained(self.checkpoint, device="cpu"),
-            context_length=self.context_length,
+            context_length=self._context(),
             sampling=self.sampling,
             point_forecast=self.point_forecast,
             sign_flip=self.sign_flip,
@@ -462,6 +524,7 @@ class LagLlamaModel(TunableModel):
         **kwargs: Any,
     ) -> dict[str, Any]:
         if self.model is not None:
+            self.model.context_length = self._context()  # a loaded one has not been told
             merge_low_rank(self.model.network)  # of a fit that was interrupted
             trainer = trainer or self._forecasting_trainer(self.model, verbose)
         prepared: dict[str, Any] = super()._setup_for_predict(
@@ -521,5 +584,13 @@ class LagLlamaModel(TunableModel):
 
 # What Darts' restricted unpickler may restore from a saved model.
 add_safe_globals(
-    [CovariateWidths, LagLlamaModel, LagLlamaModule, StudentTLikelihood, StudentTMixtureLikelihood]
+    [
+        Choice,
+        CovariateWidths,
+        FinetuneReport,
+        LagLlamaModel,
+        LagLlamaModule,
+        StudentTLikelihood,
+        StudentTMixtureLikelihood,
+    ]
 )

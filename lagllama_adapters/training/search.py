@@ -89,25 +89,20 @@ class SearchResult:
 
     def for_sktime(self) -> dict[str, Any]:
         """Parameters of the forecaster of sktime."""
+        return self._parameters("finetune")
+
+    def for_darts(self) -> dict[str, Any]:
+        """Parameters of the model of Darts, which tunes to the same weights."""
+        return self._parameters("enable_finetuning")
+
+    def _parameters(self, mode: str) -> dict[str, Any]:
         if self.settings is None:
             return {"context_length": self.context_length}
         options = {name: getattr(self.settings, name) for name in _SEARCHED}
         return {
             "context_length": self.context_length,
-            "finetune": self.settings.mode,
+            mode: self.settings.mode,
             "finetune_settings": options,
-        }
-
-    def for_darts(self) -> dict[str, Any]:
-        """Parameters of the model of Darts, which trains on whole series: shorten them yourself."""
-        if self.settings is None:
-            return {"context_length": self.context_length}
-        return {
-            "context_length": self.context_length,
-            "enable_finetuning": self.settings.mode,
-            "batch_size": self.settings.batch_size,
-            "optimizer_kwargs": {"lr": self.settings.learning_rate},
-            "pl_trainer_kwargs": {"max_steps": self.settings.steps},
         }
 
 

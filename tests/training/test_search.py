@@ -57,7 +57,8 @@ def test_result_is_the_best_trial_and_no_worse_than_the_defaults(make_model, pan
     options = result.for_sktime()
     assert options["finetune"] == result.settings.mode
     assert options["finetune_settings"]["steps"] == result.settings.steps
-    assert result.for_darts()["optimizer_kwargs"] == {"lr": result.settings.learning_rate}
+    renamed = {"enable_finetuning": options.pop("finetune"), **options}
+    assert result.for_darts() == renamed
 
 
 def test_killed_search_goes_on_with_the_trial_that_was_under_way(
