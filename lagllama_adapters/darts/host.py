@@ -30,6 +30,7 @@ from darts.utils.data.torch_datasets.utils import (
 )
 from darts.utils.likelihood_models.torch import (
     GaussianLikelihood,
+    NegativeBinomialLikelihood,
     QuantileRegression,
     TorchLikelihood,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "FoundationModel",
     "GaussianLikelihood",
     "ModuleStage",
+    "NegativeBinomialLikelihood",
     "PLForecastingModule",
     "PLModuleInput",
     "PLModuleOutput",

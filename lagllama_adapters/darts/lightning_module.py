@@ -17,6 +17,7 @@ from lagllama_adapters.checkpoints.migrations import (
     with_version,
 )
 from lagllama_adapters.darts.host import PLModuleInput, PLModuleOutput, TorchInferenceBatch
+from lagllama_adapters.darts.likelihood import in_host_words
 from lagllama_adapters.darts.plain_state import (
     is_writing_files,
     resolve_reference,
@@ -258,7 +259,8 @@ class LagLlamaModule(TunedModule):
                 season_length=self.season_length,
                 support=self.support,
             )
-            folded = np.stack([p[:, shift:] for p in parameters.values()], axis=1)
+            named = in_host_words(parameters).values()
+            folded = np.stack([p[:, shift:] for p in named], axis=1)
             folded = _without(folded, is_missing).astype(panel[0].target.dtype)
             unfolded = unfold_components(folded, n_components)
             # [parameter, series, step, component] -> parameters of a component adjacent

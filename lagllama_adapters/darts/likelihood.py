@@ -1,18 +1,32 @@
 """Darts' likelihoods for the heads of Lag-Llama."""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import softplus
 
-from lagllama_adapters.darts.host import GaussianLikelihood, QuantileRegression, TorchLikelihood
+from lagllama_adapters.darts.host import (
+    GaussianLikelihood,
+    NegativeBinomialLikelihood,
+    QuantileRegression,
+    TorchLikelihood,
+)
 from lagllama_adapters.model.config import (
+    FlowConfig,
+    ImplicitQuantileConfig,
     LagLlamaConfig,
+    NegativeBinomialConfig,
     NormalConfig,
     QuantileConfig,
     StudentTMixtureConfig,
 )
 from lagllama_adapters.model.distributions import StudentTMixture
 
-__all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood"]
+__all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood", "in_host_words"]
+
+Parameters = npt.NDArray[np.floating[Any]]
 
 
 class StudentTLikelihood(TorchLikelihood):  # type: ignore[misc]
@@ -97,8 +111,30 @@ def head_likelihood(config: LagLlamaConfig) -> TorchLikelihood:
         The likelihood of the forecasting model; its ``parameter_names`` are those of the head.
     """
     head = config.head
-    if isinstance(head, QuantileConfig):
+    if isinstance(head, QuantileConfig | ImplicitQuantileConfig | FlowConfig):
         return QuantileRegression(list(head.quantile_levels))
     if isinstance(head, StudentTMixtureConfig):
         return StudentTMixtureLikelihood(head.components)
+    if isinstance(head, NegativeBinomialConfig):
+        return NegativeBinomialLikelihood()
     return GaussianLikelihood() if isinstance(head, NormalConfig) else StudentTLikelihood()
+
+
+def in_host_words(parameters: dict[str, Parameters]) -> dict[str, Parameters]:
+    """Parameters of a head, by the names and meaning of those of its likelihood.
+
+    Parameters
+    ----------
+    parameters : dict
+        Of `LagLlamaPredictor.predict_parameters`.
+
+    Returns
+    -------
+    dict
+        The same, but for a negative binomial: Darts' ``r`` is 1 / dispersion, and the mean is
+        ``r p / (1 - p)``.
+    """
+    if parameters.keys() != {"mean", "dispersion"}:
+        return parameters
+    odds = parameters["mean"] * parameters["dispersion"]
+    return {"r": 1 / parameters["dispersion"], "p": odds / (1 + odds)}

@@ -153,9 +153,11 @@ def _forecast(
         forecast_start=length,
         season_length=season_length,
     )
+    marginal = model.head.marginal
+    marginal.check(window.values, window.observed)
     facts, tokens = model.read(window)
-    raw, marginal = model.decode(tokens), model.head.marginal
+    raw = model.decode(tokens)
     # The token before a step emits it, first of its block: together as if of one block.
     params = marginal.params(raw[:, None, context - 1 :, 0])
     drawn = marginal.quantile(params, joined.to(params[0]), facts)
-    return np.asarray(facts.unstandardise(drawn).cpu())
+    return np.asarray(marginal.to_data(drawn, facts).cpu())

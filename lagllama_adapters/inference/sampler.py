@@ -136,6 +136,7 @@ class EncodedHistory:
         past_calendar = None if calendar is None else calendar[:, :context]
         season = history.season_length
         window = Window(values, observed, past_calendar, context, season_length=season)
+        model.head.marginal.check(values, observed)
         self.facts, tokens = model.read(window)
         # The steps of the last block are never read again.
         self._read_back = [
@@ -204,7 +205,7 @@ class EncodedHistory:
                     tokens = replace(tokens, outlook=outlook)
                 raw = model.decode_paths(tokens, rotary, cache)
                 done += len(own)
-        return self.facts.unstandardise(sampled.permute(1, 2, 0))
+        return marginal.to_data(sampled.permute(1, 2, 0), self.facts)
 
     def _tokens(self, sampled: Tensor, steps: list[int], shared: Tokens) -> Tokens:
         """Tokens of sampled steps: ``[token, series, path, ...]``."""
@@ -271,7 +272,7 @@ def sample_paths_uncached(
         params = marginal.params(raw[:, None])
         drawn = marginal.quantile(params, scores[:, :, start:stop], facts)
         drawn = facts.bounded(drawn, 0 if rescale_each_step else start)
-        new = facts.unstandardise(drawn[:, 0])
+        new = marginal.to_data(drawn[:, 0], facts)
         values = torch.cat((values, new), dim=1)
         observed = torch.cat((observed, torch.ones_like(new, dtype=torch.bool)), dim=1)
     sampled = values[:, history.values.shape[1] :]

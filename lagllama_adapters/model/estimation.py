@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lagllama_adapters.model.bounds import is_constant, path_bounds
 from lagllama_adapters.model.climatology import empirical_quantiles
-from lagllama_adapters.model.config import InputConfig, LagLlamaConfig, QuantileConfig
+from lagllama_adapters.model.config import InputConfig, LagLlamaConfig
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.scaler import location_and_scale
 from lagllama_adapters.model.seasons import measure_seasons, without_absurd
@@ -73,8 +73,9 @@ def estimate_facts(
         )
         features += [seasons.features, seasons.repeats]
         last = observed.shape[1] - 1 - observed.flip(1).to(torch.int8).argmax(1, keepdim=True)
-    if isinstance(config.head, QuantileConfig) and config.head.climatology:
-        quantiles = empirical_quantiles(recent, known, config.head.quantile_levels)
+    head = config.head.quantiles
+    if head is not None and head.climatology:
+        quantiles = empirical_quantiles(recent, known, head.quantile_levels)
         quantiles = units.standardise(quantiles, quantiles.isfinite())
         climatology = units.as_inputs(quantiles).to(dtype)
     return replace(

@@ -138,6 +138,7 @@ def window_loss(
     lead = model.config.max_lag if tail is None else values.shape[1] - steps - tail
     end = lead + steps
     window = Window(values[:, :end], inputs_observed[:, :end], time_feat, steps, forecast_start)
+    model.head.marginal.check(values, observed)
     facts, tokens = model.read(window)
     mixed = matmul_dtype != torch.float32
     with torch.autocast(values.device.type, matmul_dtype if mixed else None, enabled=mixed):

@@ -3,12 +3,23 @@ import pytest
 import torch
 from darts import TimeSeries
 from darts.models import NLinearModel
-from darts.utils.likelihood_models.torch import GaussianLikelihood, QuantileRegression
+from darts.utils.likelihood_models.torch import (
+    GaussianLikelihood,
+    NegativeBinomialLikelihood,
+    QuantileRegression,
+)
 
 from lagllama_adapters.darts import StudentTLikelihood
-from lagllama_adapters.darts.likelihood import StudentTMixtureLikelihood, head_likelihood
+from lagllama_adapters.darts.likelihood import (
+    StudentTMixtureLikelihood,
+    head_likelihood,
+    in_host_words,
+)
 from lagllama_adapters.model.config import (
+    FlowConfig,
+    ImplicitQuantileConfig,
     LagLlamaConfig,
+    NegativeBinomialConfig,
     NormalConfig,
     QuantileConfig,
     StudentTConfig,
@@ -91,10 +102,24 @@ def test_likelihoods_train_another_model_of_darts(likelihood, names):
         (NormalConfig(), GaussianLikelihood),
         (QuantileConfig(block_length=3, quantile_levels=(0.2, 0.5, 0.8)), QuantileRegression),
         (StudentTMixtureConfig(block_length=3, components=2), StudentTMixtureLikelihood),
+        (NegativeBinomialConfig(block_length=3), NegativeBinomialLikelihood),
+        (ImplicitQuantileConfig(block_length=3), QuantileRegression),
+        (FlowConfig(block_length=3), QuantileRegression),
     ],
 )
 def test_every_head_has_a_likelihood(head, kind):
     likelihood = head_likelihood(LagLlamaConfig(head=head))
     assert isinstance(likelihood, kind)
     if kind is QuantileRegression:
-        assert likelihood.quantiles == [0.2, 0.5, 0.8]
+        assert likelihood.quantiles == list(head.quantile_levels)
+
+
+def test_a_negative_binomial_has_the_moments_in_the_words_of_darts():
+    mean, dispersion = np.array([[3.0, 20.0]]), np.array([[0.5, 0.01]])
+    named = in_host_words({"mean": mean, "dispersion": dispersion})
+    assert list(named) == NegativeBinomialLikelihood().parameter_names
+    theirs = torch.distributions.NegativeBinomial(*map(torch.from_numpy, named.values()))
+    np.testing.assert_allclose(theirs.mean, mean)
+    np.testing.assert_allclose(theirs.variance, mean + dispersion * mean**2)
+    others = {"loc": mean, "scale": dispersion}
+    assert in_host_words(others) is others

@@ -3,7 +3,12 @@ import torch
 
 from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
-from lagllama_adapters.model.config import QuantileConfig, StudentTMixtureConfig
+from lagllama_adapters.model.config import (
+    FlowConfig,
+    ImplicitQuantileConfig,
+    QuantileConfig,
+    StudentTMixtureConfig,
+)
 
 ONE_STEP = LagLlamaConfig().replace(n_layer=1, n_head=2, n_embd_per_head=8, mlp_multiple_of=16)
 BLOCK = ONE_STEP.replace(
@@ -24,7 +29,17 @@ MIXTURE = BLOCK.replace(
 )
 # What the weights inside the package use besides.
 SEASONAL = BLOCK.replace(season_features=(1, 4, 7), path_stride=2, lag_experts=2, gain=True)
-CONFIGS = {"one_step": ONE_STEP, "block": BLOCK, "mixture": MIXTURE, "seasonal": SEASONAL}
+# Heads that reshape others: quantiles of their own, and those of a head of experts.
+IMPLICIT = BLOCK.replace(head=ImplicitQuantileConfig(block_length=5, copula=BLOCK.head.copula))
+FLOW = SEASONAL.replace(head=FlowConfig(block_length=5, reference=SEASONAL.head))
+CONFIGS = {
+    "one_step": ONE_STEP,
+    "block": BLOCK,
+    "mixture": MIXTURE,
+    "seasonal": SEASONAL,
+    "implicit": IMPLICIT,
+    "flow": FLOW,
+}
 
 
 def _make(name):

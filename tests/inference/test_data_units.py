@@ -9,7 +9,8 @@ from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
-from lagllama_adapters.model.heads import Head, Independent, Marginal
+from lagllama_adapters.model.config import NegativeBinomialConfig
+from lagllama_adapters.model.heads import Head, Independent, Marginal, make_head
 from lagllama_adapters.model.heads.marginal import positive
 from lagllama_adapters.model.heads.projection import Projection
 from lagllama_adapters.training.loss import window_loss
@@ -47,13 +48,17 @@ class Counts(Marginal):
         return 1 / (1 + mean * facts.scale.view(-1, *[1] * (mean.ndim - 1)))
 
 
-@pytest.fixture
-def model(block_predictor):
+@pytest.fixture(params=["made here", "negative_binomial"])
+def model(block_predictor, request):
     network, config = block_predictor.model, block_predictor.config
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(0)
-        projection = Projection(config.d_model, 1, config.block_length)
-    network.head = Head(projection, Counts(), Independent())
+        if request.param == "negative_binomial":
+            own = NegativeBinomialConfig(block_length=config.block_length, copula=(0.6, 0.9, 0.3))
+            network.head = make_head(own, config.d_model, config.lags_seq)
+        else:
+            projection = Projection(config.d_model, 1, config.block_length)
+            network.head = Head(projection, Counts(), Independent())
     return network.double()
 
 
@@ -100,3 +105,11 @@ def test_the_loss_is_the_likelihood_of_the_counts(model, counts):
     assert 0 < loss < 20
     loss.backward()
     assert model.head.projection.proj.weight.grad.abs().sum() > 0
+
+
+def test_series_that_are_no_counts_are_refused_before_any_work(block_predictor):
+    config = block_predictor.config
+    head = NegativeBinomialConfig(block_length=config.block_length)
+    block_predictor.model.head = make_head(head, config.d_model, config.lags_seq)
+    with pytest.raises(ValueError, match=r"negative_binomial head: got the value 0\.5"):
+        block_predictor.predict([np.array([1.0, 2.0, 0.5, 3.0] * 9)], 3)

@@ -43,6 +43,10 @@ def _facts(scale):
 UNIT = _facts(torch.ones(1, 1))
 
 
+def _distribution(head, params):
+    return head.marginal.distribution(params, UNIT)
+
+
 def _zeros(lags):
     """Tokens of series that have always been at their loc."""
     return Tokens(torch.zeros_like(lags), torch.zeros_like(lags))
@@ -75,7 +79,7 @@ def _samples(head, params):
 
 
 def test_samples_follow_the_distribution_of_the_parameters(head, params):
-    samples, distribution = _samples(head, params), head.marginal.distribution(params)
+    samples, distribution = _samples(head, params), _distribution(head, params)
     shape = distribution.batch_shape
     for level in (0.02, 0.1, 0.5, 0.9, 0.98):
         quantile = distribution.icdf(torch.full(shape, level, dtype=torch.float64))
@@ -84,7 +88,10 @@ def test_samples_follow_the_distribution_of_the_parameters(head, params):
 
 
 def test_the_mean_of_the_distribution_is_that_of_the_samples(head, params):
-    samples, mean = _samples(head, params), head.marginal.distribution(params).mean.reshape(-1)
+    samples, mean = (
+        _samples(head, params),
+        _distribution(head, params).mean.reshape(-1),
+    )
     error = samples.std(0) / PATHS**0.5
     assert ((samples.mean(0) - mean).abs() < 5 * error).all()
 
@@ -95,7 +102,7 @@ def test_a_sample_is_the_quantile_at_the_level_of_its_score(head, params):
     samples = head.marginal.quantile(params, scores, UNIT)
     assert (samples.diff(dim=1) > 0).all()
     levels = torch.special.ndtr(scores)
-    expected = head.marginal.distribution(params).icdf(levels)
+    expected = _distribution(head, params).icdf(levels)
     torch.testing.assert_close(samples, expected, rtol=1e-6, atol=1e-9)
 
 
@@ -192,7 +199,7 @@ def test_density_losses_are_negative_log_likelihoods_in_data_units(name):
     raw = head(torch.randn(2, 3, 8).double(), _zeros(torch.zeros(2, 3, 13).double()))
     target = torch.randn(2, 3, head.block_length).double()
     scale = torch.tensor([2.0, 5.0]).double()[:, None, None]
-    scaled = head.marginal.distribution(head.marginal.params(raw))
+    scaled = _distribution(head, head.marginal.params(raw))
     per_target = scale.expand_as(target)
     transformed = torch.distributions.TransformedDistribution(
         scaled, [torch.distributions.AffineTransform(1.0, per_target)]
@@ -208,7 +215,10 @@ def test_a_block_of_one_component_is_a_student_t_at_each_step():
     raw = head(torch.randn(1, 3, 8).double(), Tokens(lags, lags))
     weights, df, loc, scale = (p.squeeze(-1) for p in head.marginal.params(raw))
     torch.testing.assert_close(weights, torch.ones_like(weights))
-    expected, got = StudentT(df, loc, scale), head.marginal.distribution(head.marginal.params(raw))
+    expected, got = (
+        StudentT(df, loc, scale),
+        _distribution(head, head.marginal.params(raw)),
+    )
     value, scores = torch.randn(1, 3, 6).double(), 3 * torch.randn(1, 3, 6).double()
     torch.testing.assert_close(got.log_prob(value), expected.log_prob(value))
     samples = head.marginal.quantile(head.marginal.params(raw), scores, UNIT)
@@ -233,13 +243,11 @@ def test_experts_shift_the_distributions_and_change_nothing_else(config):
     without, shifted = head(hidden, _zeros(lags)), head(hidden, Tokens(lags, lags))
     gate = head.projection.expert_gate(hidden).softmax(-1)
     by = torch.einsum("nk,nl,lkp->np", gate, lags, head.projection.experts.view(13, 2, 6))
-    mean = [
-        head.marginal.distribution(head.marginal.params(raw)).mean for raw in (without, shifted)
-    ]
+    mean = [_distribution(head, head.marginal.params(raw)).mean for raw in (without, shifted)]
     torch.testing.assert_close(mean[1] - mean[0], by)
     width = [
-        head.marginal.distribution(head.marginal.params(raw)).icdf(torch.tensor(0.9).double())
-        - head.marginal.distribution(head.marginal.params(raw)).icdf(torch.tensor(0.1).double())
+        _distribution(head, head.marginal.params(raw)).icdf(torch.tensor(0.9).double())
+        - _distribution(head, head.marginal.params(raw)).icdf(torch.tensor(0.1).double())
         for raw in (without, shifted)
     ]
     torch.testing.assert_close(width[1], width[0])

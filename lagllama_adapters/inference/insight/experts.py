@@ -12,7 +12,6 @@ from lagllama_adapters.inference.insight.lag_maps import describe_lag_map
 from lagllama_adapters.inference.insight.reading import read, token_states
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.model.heads.projection import Projection
 
 __all__ = ["COPY_WORDS", "ExpertShares", "expert_shares"]
 
@@ -112,7 +111,7 @@ def expert_shares(model: LagLlama, panel: Panel, options: ForecastOptions) -> Ex
     ValueError
         If the head has no experts, and as `LagLlamaPredictor.forecast`.
     """
-    projection: Projection = model.head.projection
+    projection = model.head.mixing
     further = projection.further_expert_names
     lag_maps = _lag_map_words(model)
     shares, periods = [], []
@@ -137,7 +136,7 @@ def expert_shares(model: LagLlama, panel: Panel, options: ForecastOptions) -> Ex
 
 
 def _lag_map_words(model: LagLlama) -> tuple[str, ...]:
-    projection: Projection = model.head.projection
+    projection = model.head.mixing
     if projection.experts is None:
         return ()
     maps = projection.experts.detach().double().cpu()

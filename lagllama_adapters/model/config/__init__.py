@@ -2,8 +2,8 @@
 
 from lagllama_adapters.model.config.config import LagLlamaConfig
 from lagllama_adapters.model.config.decoder import DecoderConfig
+from lagllama_adapters.model.config.families import FAMILIES
 from lagllama_adapters.model.config.head import (
-    FAMILIES,
     HeadConfig,
     NormalConfig,
     QuantileConfig,
@@ -19,18 +19,28 @@ from lagllama_adapters.model.config.inputs import (
     ScaleFloor,
     Scaling,
 )
+from lagllama_adapters.model.config.reshaping import (
+    FlowConfig,
+    ImplicitQuantileConfig,
+    NegativeBinomialConfig,
+    ReshapingConfig,
+)
 from lagllama_adapters.model.config.sampling import SamplingConfig
 
 __all__ = [
     "FAMILIES",
     "DecoderConfig",
+    "FlowConfig",
     "HeadConfig",
+    "ImplicitQuantileConfig",
     "Imputation",
     "InputConfig",
     "InputTransform",
     "LagLlamaConfig",
+    "NegativeBinomialConfig",
     "NormalConfig",
     "QuantileConfig",
+    "ReshapingConfig",
     "SamplingConfig",
     "ScaleFeatures",
     "ScaleFloor",

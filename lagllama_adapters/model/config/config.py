@@ -7,8 +7,10 @@ from typing import Any, Self, TypeVar
 
 from lagllama_adapters.model.config.checks import require
 from lagllama_adapters.model.config.decoder import DecoderConfig
-from lagllama_adapters.model.config.head import FAMILIES, HeadConfig, QuantileConfig, StudentTConfig
+from lagllama_adapters.model.config.families import FAMILIES
+from lagllama_adapters.model.config.head import HeadConfig, StudentTConfig
 from lagllama_adapters.model.config.inputs import InputConfig
+from lagllama_adapters.model.config.reshaping import ReshapingConfig
 from lagllama_adapters.model.config.sampling import SamplingConfig
 
 __all__ = ["LagLlamaConfig"]
@@ -61,8 +63,9 @@ class LagLlamaConfig:
         stride, block = self.sampling.path_stride, self.head.block_length
         expected = f"1 to block_length ({block})"
         require(stride <= block, "sampling", "path_stride", stride, expected)
-        if isinstance(self.head, QuantileConfig):
-            experts, tails = self.head.copy_experts, self.head.tails
+        quantiles = self.head.quantiles
+        if quantiles is not None:
+            experts, tails = quantiles.copy_experts, quantiles.tails
             valid = self.inputs.season_reach > 0 or not experts
             require(valid, "head", "copy_experts", experts, "none where inputs.season_reach is 0")
             valid = self.inputs.input_transform == "asinh" or tails != "normal_asinh"
@@ -147,7 +150,7 @@ class LagLlamaConfig:
         return {
             "inputs": _plain(self.inputs),
             "decoder": _plain(self.decoder),
-            "head": {"family": self.head.family, **_plain(self.head)},
+            "head": _plain_head(self.head),
             "sampling": _plain(self.sampling),
         }
 
@@ -169,14 +172,10 @@ class LagLlamaConfig:
         _check_keys(values, set(_GROUPS), "")
         for name in _GROUPS:
             require(isinstance(values[name], Mapping), "", name, values[name], "a mapping")
-        head = dict(values["head"])
-        family = head.pop("family", None)
-        known = isinstance(family, str) and family in FAMILIES
-        require(known, "head", "family", family, f"one of {tuple(FAMILIES)}")
         return cls(
             inputs=_group(InputConfig, values["inputs"]),
             decoder=_group(DecoderConfig, values["decoder"]),
-            head=_group(FAMILIES[family], head),
+            head=_head(values["head"]),
             sampling=_group(SamplingConfig, values["sampling"]),
         )
 
@@ -194,6 +193,24 @@ def _plain(group: Any) -> dict[str, Any]:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(group).items()
     }
+
+
+def _plain_head(head: HeadConfig) -> dict[str, Any]:
+    plain = {"family": head.family, **_plain(head)}
+    if isinstance(head, ReshapingConfig) and head.reference is not None:
+        plain["reference"] = _plain_head(head.reference)
+    return plain
+
+
+def _head(values: Mapping[str, Any], depth: int = 0) -> HeadConfig:
+    head = dict(values)
+    family = head.pop("family", None)
+    known = isinstance(family, str) and family in FAMILIES
+    require(known, "head", "family", family, f"one of {tuple(FAMILIES)}")
+    # One level, as the configurations have it: a hostile file may nest any number.
+    if isinstance(head.get("reference"), Mapping) and depth == 0:
+        head["reference"] = _head(head["reference"], depth + 1)
+    return _group(FAMILIES[family], head)
 
 
 def _group(kind: type[_Group], values: Mapping[str, Any]) -> _Group:

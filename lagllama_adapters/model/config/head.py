@@ -1,4 +1,4 @@
-"""Configuration of the head: a class for each family, distinguished by ``family``."""
+"""Configuration of the head: a class for each family, told apart by ``family`` (see `families`)."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ from lagllama_adapters.model.config.checks import (
 from lagllama_adapters.model.cycles import COPY_EXPERTS
 
 __all__ = [
-    "FAMILIES",
+    "BlockConfig",
     "HeadConfig",
     "NormalConfig",
     "QuantileConfig",
@@ -34,7 +34,7 @@ class HeadConfig:
     Attributes
     ----------
     family : str
-        Name of the family, a key of `FAMILIES`.
+        Name of the family, a key of `families.FAMILIES`.
     block_length : int
         Future steps that one token emits.
     """
@@ -45,6 +45,11 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         check_integers(self, 1, "block_length")
+
+    @property
+    def quantiles(self) -> "QuantileConfig | None":
+        """The quantile head that it is or that it reshapes; None: neither."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +76,7 @@ class NormalConfig(_OneStepConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _BlockConfig(HeadConfig):
+class BlockConfig(HeadConfig):
     """What families share that emit blocks of steps.
 
     Parameters
@@ -99,7 +104,7 @@ class _BlockConfig(HeadConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantileConfig(_BlockConfig):
+class QuantileConfig(BlockConfig):
     """Quantiles of each step of a block, trained with the pinball loss.
 
     Parameters
@@ -166,9 +171,14 @@ class QuantileConfig(_BlockConfig):
         expected = "two or more ascending levels in (0, 1)"
         require(valid, self.GROUP, "quantile_levels", levels, expected)
 
+    @property
+    def quantiles(self) -> "QuantileConfig":
+        """Itself."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
-class StudentTMixtureConfig(_BlockConfig):
+class StudentTMixtureConfig(BlockConfig):
     """Mixture of Student-t distributions for each step of a block.
 
     Parameters
@@ -196,10 +206,3 @@ class StudentTMixtureConfig(_BlockConfig):
         check_integers(self, 1, "components")
         check_numbers(self, "min_scale")
         require(self.min_scale >= 0, self.GROUP, "min_scale", self.min_scale, "0 or more")
-
-
-FAMILIES: dict[str, type[HeadConfig]] = {
-    config.family: config
-    for config in (StudentTConfig, NormalConfig, QuantileConfig, StudentTMixtureConfig)
-}
-"""Configuration of each family by its name."""

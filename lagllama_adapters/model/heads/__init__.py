@@ -8,7 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from lagllama_adapters.model.config import HeadConfig
-from lagllama_adapters.model.heads import normal, quantile, student_t, student_t_mixture
+from lagllama_adapters.model.heads import (
+    flow,
+    implicit_quantile,
+    negative_binomial,
+    normal,
+    quantile,
+    student_t,
+    student_t_mixture,
+)
 from lagllama_adapters.model.heads.dependence import BlockCopula, Dependence, Independent
 from lagllama_adapters.model.heads.head import Head
 from lagllama_adapters.model.heads.marginal import Marginal
@@ -20,6 +28,9 @@ HEADS: dict[str, Callable[[Any, int, tuple[int, ...]], Head]] = {
     "normal": normal.make,
     "quantile": quantile.make,
     "student_t_mixture": student_t_mixture.make,
+    "negative_binomial": negative_binomial.make,
+    "implicit_quantile": implicit_quantile.make,
+    "flow": flow.make,
 }
 """By family: what builds a head from its configuration, the width of states, and the lags."""
 

@@ -46,6 +46,15 @@ class Head(nn.Module):
         """Whether it needs the outlook of tokens."""
         return self.projection.reads_outlook
 
+    @property
+    def mixing(self) -> Projection:
+        """The projection that mixes copies of the series: its own, or that of its reference.
+
+        See `Projection.expert_weights`.
+        """
+        reference = getattr(self.projection, "reference", None)
+        return reference.mixing if isinstance(reference, Head) else self.projection
+
     def forward(self, state: Tensor, tokens: Tokens) -> Tensor:
         """Raw output ``[..., block_length, outputs]``.
 

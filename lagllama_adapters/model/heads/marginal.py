@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from lagllama_adapters.model.facts import SeriesFacts
 
-__all__ = ["Marginal", "positive"]
+__all__ = ["Marginal", "ScaledMarginal", "positive"]
 
 Params = tuple[Tensor, ...]
 
@@ -37,8 +37,18 @@ class Marginal(ABC):
         """Parameters of raw output ``[..., block, outputs]``: each ``[..., block]`` or more."""
 
     @abstractmethod
-    def distribution(self, params: Params) -> Distribution:
-        """Distribution over ``[..., block]``, with ``log_prob``, ``cdf``, ``icdf`` and ``mean``."""
+    def distribution(self, params: Params, facts: SeriesFacts) -> Distribution:
+        """Distribution over ``[..., block]``, with ``log_prob``, ``cdf``, ``icdf`` and ``mean``.
+
+        In scaled space; that of a family in data units in those.
+
+        Parameters
+        ----------
+        params : tuple of Tensor
+            Of `params`; the first dimension is that of the ``facts``.
+        facts : SeriesFacts
+            Of the series.
+        """
 
     @abstractmethod
     def loss(self, raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
@@ -100,9 +110,27 @@ class Marginal(ABC):
         Tensor
             ``[series, block]``, float64, finite.
         """
-        level: Tensor = self.distribution(params).cdf(values).double()
+        level: Tensor = self.distribution(params, facts).cdf(values).double()
         scores: Tensor = torch.special.ndtri(level.clamp(_LOWEST_LEVEL, 1 - _LOWEST_LEVEL))
         return scores
+
+    def check(self, values: Tensor, observed: Tensor) -> None:  # noqa: B027 - most take any
+        """Refuse values that no distribution of the family can have.
+
+        Parameters
+        ----------
+        values, observed : Tensor
+            ``[series, time]`` in data units; True where a value was observed.
+
+        Raises
+        ------
+        ValueError
+            If there is one.
+        """
+
+    def to_data(self, samples: Tensor, facts: SeriesFacts) -> Tensor:
+        """Samples ``[series, ...]`` of `quantile`, in data units."""
+        return facts.unstandardise(samples)
 
     @abstractmethod
     def named(self, params: Params, facts: SeriesFacts) -> dict[str, Tensor]:
@@ -133,6 +161,31 @@ class Marginal(ABC):
     def is_in_data_units(self, name: str) -> bool:
         """Whether a parameter of `named` changes with the unit of the data."""
         return name.startswith(("loc", "scale"))
+
+
+class ScaledMarginal(Marginal):
+    """Family in scaled space, where a quantile needs no facts of the series."""
+
+    @abstractmethod
+    def at_scores(self, params: Params, scores: Tensor) -> Tensor:
+        """Values at the levels of normal scores.
+
+        Parameters
+        ----------
+        params : tuple of Tensor
+            Parameters ``[..., block, ...]``.
+        scores : Tensor
+            ``[..., steps]`` with ``steps <= block``; leading dimensions broadcast.
+
+        Returns
+        -------
+        Tensor
+            ``[..., steps]``, ascending with the scores.
+        """
+
+    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
+        """See `Marginal.quantile`; by `at_scores`."""
+        return self.at_scores(params, scores)
 
 
 def positive(raw: Tensor) -> Tensor:

@@ -7,13 +7,18 @@ from lagllama_adapters.model.config import NormalConfig
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import Independent
 from lagllama_adapters.model.heads.head import Head
-from lagllama_adapters.model.heads.marginal import Marginal, Params, positive, without_transform
+from lagllama_adapters.model.heads.marginal import (
+    Params,
+    ScaledMarginal,
+    positive,
+    without_transform,
+)
 from lagllama_adapters.model.heads.projection import Projection
 
 __all__ = ["NormalMarginal", "make"]
 
 
-class NormalMarginal(Marginal):
+class NormalMarginal(ScaledMarginal):
     """``loc`` and ``scale = softplus(.)``, floored at machine epsilon."""
 
     param_names = ("loc", "scale")
@@ -23,17 +28,17 @@ class NormalMarginal(Marginal):
         loc, scale = raw.unbind(-1)
         return loc, positive(scale)
 
-    def distribution(self, params: Params) -> Distribution:
+    def distribution(self, params: Params, facts: SeriesFacts) -> Distribution:
         """`torch.distributions.Normal` over ``[..., block]``."""
         loc, scale = params
         return Normal(loc, scale, validate_args=False)
 
     def loss(self, raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
         """Negative log-likelihood in data units."""
-        likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
+        likelihood: Tensor = self.distribution(self.params(raw), facts).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
+    def at_scores(self, params: Params, scores: Tensor) -> Tensor:
         """``loc + scale * score``."""
         loc, scale = params
         return loc + scale * scores

@@ -10,14 +10,14 @@ from lagllama_adapters.model.distributions import NormalScoreQuantile, Piecewise
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
 from lagllama_adapters.model.heads.head import Head
-from lagllama_adapters.model.heads.marginal import Marginal, Params
+from lagllama_adapters.model.heads.marginal import Params, ScaledMarginal
 from lagllama_adapters.model.heads.projection import Projection
 from lagllama_adapters.model.heads.seasonal_projection import SeasonalProjection
 
 __all__ = ["QuantileMarginal", "make"]
 
 
-class QuantileMarginal(Marginal):
+class QuantileMarginal(ScaledMarginal):
     """Distribution given by its quantiles.
 
     Parameters
@@ -41,7 +41,7 @@ class QuantileMarginal(Marginal):
         """
         return (raw.sort(dim=-1).values,)
 
-    def distribution(self, params: Params) -> Distribution:
+    def distribution(self, params: Params, facts: SeriesFacts) -> Distribution:
         """`PiecewiseQuantile` or `NormalScoreQuantile` over ``[..., block]``."""
         return self._quantiles(params[0])
 
@@ -52,7 +52,7 @@ class QuantileMarginal(Marginal):
         tilt = (2 * self._levels(error) - 1) / error.shape[-1]
         return error.abs().mean(-1) + error @ tilt
 
-    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
+    def at_scores(self, params: Params, scores: Tensor) -> Tensor:
         """By ``icdf_of_score`` of the distribution."""
         return self._quantiles(params[0][..., : scores.shape[-1], :]).icdf_of_score(scores)
 

@@ -9,13 +9,18 @@ from lagllama_adapters.model.distributions import StudentT
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import Independent
 from lagllama_adapters.model.heads.head import Head
-from lagllama_adapters.model.heads.marginal import Marginal, Params, positive, without_transform
+from lagllama_adapters.model.heads.marginal import (
+    Params,
+    ScaledMarginal,
+    positive,
+    without_transform,
+)
 from lagllama_adapters.model.heads.projection import Projection
 
 __all__ = ["StudentTMarginal", "make"]
 
 
-class StudentTMarginal(Marginal):
+class StudentTMarginal(ScaledMarginal):
     """``df = 2 + softplus(.)``, ``loc``, ``scale = softplus(.)`` floored at machine epsilon.
 
     As GluonTS 0.14 (``StudentTOutput``) maps them.
@@ -28,17 +33,17 @@ class StudentTMarginal(Marginal):
         df, loc, scale = raw.unbind(-1)
         return 2.0 + F.softplus(df), loc, positive(scale)
 
-    def distribution(self, params: Params) -> Distribution:
+    def distribution(self, params: Params, facts: SeriesFacts) -> Distribution:
         """`StudentT` over ``[..., block]``."""
         df, loc, scale = params
         return StudentT(df, loc, scale, validate_args=False)
 
     def loss(self, raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
         """Negative log-likelihood in data units."""
-        likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
+        likelihood: Tensor = self.distribution(self.params(raw), facts).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
+    def at_scores(self, params: Params, scores: Tensor) -> Tensor:
         """By `StudentT.icdf_of_score`."""
         df, loc, scale = params
         return StudentT(df, loc, scale, validate_args=False).icdf_of_score(scores)

@@ -12,13 +12,18 @@ from lagllama_adapters.model.distributions import StudentTMixture
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads.dependence import BlockCopula
 from lagllama_adapters.model.heads.head import Head
-from lagllama_adapters.model.heads.marginal import Marginal, Params, positive, without_transform
+from lagllama_adapters.model.heads.marginal import (
+    Params,
+    ScaledMarginal,
+    positive,
+    without_transform,
+)
 from lagllama_adapters.model.heads.projection import Projection
 
 __all__ = ["StudentTMixtureMarginal", "make"]
 
 
-class StudentTMixtureMarginal(Marginal):
+class StudentTMixtureMarginal(ScaledMarginal):
     """``softmax`` weights, ``df = 2 + softplus(.)``, ``scale = min_scale + softplus(.)``.
 
     With one component, Student-t distributions in blocks.
@@ -48,16 +53,16 @@ class StudentTMixtureMarginal(Marginal):
         weights, df, loc, scale = raw.unflatten(-1, (4, self.components)).unbind(-2)
         return weights.softmax(-1), 2.0 + F.softplus(df), loc, self.min_scale + positive(scale)
 
-    def distribution(self, params: Params) -> Distribution:
+    def distribution(self, params: Params, facts: SeriesFacts) -> Distribution:
         """`StudentTMixture` over ``[..., block]``."""
         return StudentTMixture(*params)
 
     def loss(self, raw: Tensor, target: Tensor, facts: SeriesFacts) -> Tensor:
         """Negative log-likelihood in data units."""
-        likelihood: Tensor = self.distribution(self.params(raw)).log_prob(target)
+        likelihood: Tensor = self.distribution(self.params(raw), facts).log_prob(target)
         return -likelihood + facts.log_scale[..., None]
 
-    def quantile(self, params: Params, scores: Tensor, facts: SeriesFacts) -> Tensor:
+    def at_scores(self, params: Params, scores: Tensor) -> Tensor:
         """By `StudentTMixture.icdf_of_score`."""
         steps = scores.shape[-1]
         return StudentTMixture(*(p[..., :steps, :] for p in params)).icdf_of_score(scores)
