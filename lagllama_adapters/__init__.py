@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lagllama_adapters.inference.predictor import LagLlamaPredictor
     from lagllama_adapters.model.config import LagLlamaConfig
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["LagLlamaConfig", "LagLlamaPredictor", "SampleForecast", "load_pretrained"]
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from lagllama_adapters.checkpoints.format import save_checkpoint
 from lagllama_adapters.model.config import (
@@ -13,6 +14,17 @@ from lagllama_adapters.model.config import (
     StudentTMixtureConfig,
 )
 from lagllama_adapters.model.lag_llama import LagLlama
+
+# Property-based tests draw the same examples in each run, and do not look at the clock.
+settings.register_profile(
+    "suite",
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 SIZES = {
     "lags_seq": (*range(8), 11, 12, 13, 24),
