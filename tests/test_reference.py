@@ -12,6 +12,7 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGES = [
     "lagllama_adapters",
     "lagllama_adapters.checkpoints",
+    "lagllama_adapters.comparison",
     "lagllama_adapters.data.files",
     "lagllama_adapters.data.panel",
     "lagllama_adapters.data.synthetic",
@@ -32,8 +33,15 @@ PACKAGES = [
     "lagllama_adapters.training.finetuning",
     "lagllama_adapters.training.search",
 ]
-# A base that users meet through its subclasses; steps of public functions that rooms share.
-UNLISTED = {"HeadConfig", "before_the_test", "check_names", "keep_choice", "mixture"}
+# Bases that users meet through their subclasses; steps of public functions that rooms share.
+UNLISTED = {
+    "HeadConfig",
+    "ReshapingConfig",
+    "before_the_test",
+    "check_names",
+    "keep_choice",
+    "mixture",
+}
 
 
 def listed():
