@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from lagllama_adapters.inference.arguments import as_integer, positive_integer
+from lagllama_adapters.darts.checked_model import check_count
+from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.options import resolve_dtype
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.training.adaptation import adaptation
@@ -11,6 +12,7 @@ __all__ = [
     "check_finetuning",
     "check_shift",
     "check_switches",
+    "checked_counts",
     "checked_dtype",
     "checked_output_length",
     "refuse_unsupported",
@@ -28,7 +30,7 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
     Raises
     ------
     ValueError
-        If one of them has no meaning for Lag-Llama, or is a count that is none.
+        If one of them has no meaning for Lag-Llama.
     """
     reasons = {
         "likelihood": "the checkpoint has its own forecast distribution; leave it out",
@@ -40,14 +42,24 @@ def refuse_unsupported(kwargs: dict[str, Any]) -> None:
     for name, reason in reasons.items():
         if kwargs.get(name):
             raise ValueError(f"{name}: got {kwargs[name]!r}, expected none: {reason}")
-    if kwargs.get("batch_size") is not None:
-        positive_integer("batch_size", kwargs["batch_size"])
-    if kwargs.get("n_epochs") is not None:
-        epochs = as_integer(kwargs["n_epochs"])
-        if epochs is None or epochs < 0:  # Lightning would take -1 for without end
-            raise ValueError(
-                f"n_epochs: got {kwargs['n_epochs']!r}, expected an integer, 0 or more"
-            )
+
+
+def checked_counts(kwargs: dict[str, Any]) -> dict[str, int]:
+    """Those of the arguments for Darts' base classes that are integers, as plain ones.
+
+    Parameters
+    ----------
+    kwargs : dict
+        Arguments for Darts' base classes.
+
+    Raises
+    ------
+    ValueError
+        If one is no integer or too small; Lightning would take -1 epochs for training without end.
+    """
+    least = {"batch_size": 1, "n_epochs": 0, "nr_epochs_val_period": 1}
+    given = {name: kwargs[name] for name in least if kwargs.get(name) is not None}
+    return {name: check_count(name, value, least[name]) for name, value in given.items()}
 
 
 def checked_output_length(output_chunk_length: int | None, config: LagLlamaConfig) -> int:
@@ -125,11 +137,7 @@ def check_shift(output_chunk_shift: Any) -> None:
     ValueError
         If they are not an integer of 0 or more.
     """
-    shift = as_integer(output_chunk_shift)
-    if shift is None or shift < 0:
-        raise ValueError(
-            f"output_chunk_shift: got {output_chunk_shift!r}, expected an integer, 0 or more"
-        )
+    check_count("output_chunk_shift", output_chunk_shift, 0)
 
 
 def check_switches(**switches: Any) -> None:

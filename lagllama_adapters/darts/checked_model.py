@@ -14,14 +14,33 @@ import numpy as np
 from lagllama_adapters.darts.host import FoundationModel, TimeSeries
 from lagllama_adapters.inference.arguments import as_integer, positive_integer
 
-__all__ = ["CheckedModel", "check_seed", "check_series"]
+__all__ = ["CheckedModel", "check_count", "check_seed", "check_series"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _TARGETS = ("series", "past_covariates", "future_covariates")
 _SERIES = (*_TARGETS, *(f"val_{name}" for name in _TARGETS))
-_COUNTS = ("n", "num_samples")
+# Integers of Darts' methods by the least that they can be. Darts takes -1 epochs for training that
+# does not end, and meets some of the others after minutes.
+_LEAST = dict.fromkeys(
+    (
+        "n",
+        "num_samples",
+        "forecast_horizon",
+        "stride",
+        "train_length",
+        "max_samples_per_ts",
+        "batch_size",
+        "roll_size",
+        "num_training",
+        "steps_per_trial",
+        "init_val",
+        "max_trials",
+        "max_val",
+    ),
+    1,
+) | {"epochs": 0, "val_length": 0}
 
 
 def check_series(name: str, series: Any) -> None:
@@ -59,6 +78,36 @@ def check_series(name: str, series: Any) -> None:
             raise ValueError(f"{name}: got {_a(kind)} at position {position}, {expected}")
 
 
+def check_count(name: str, value: Any, least: int) -> int:
+    """Require an integer of at least 0 or 1.
+
+    Parameters
+    ----------
+    name : str
+        Argument, for the error.
+    value : any
+        As the user gave it.
+    least : int
+        0 or 1.
+
+    Returns
+    -------
+    int
+        A plain one.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else; a bool is.
+    """
+    if least == 1:
+        return positive_integer(name, value)
+    number = as_integer(value)
+    if number is None or number < 0:
+        raise ValueError(f"{name}: got {value!r}, expected an integer, 0 or more")
+    return number
+
+
 def check_seed(seed: Any) -> None:
     """Require what Darts takes as ``random_state``.
 
@@ -87,17 +136,18 @@ def _checked(method: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(method)  # Darts reads the signatures of its models
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        given = signature.bind(*args, **kwargs).arguments
-        for name in _COUNTS:
-            if name in given:
-                positive_integer(name, given[name])
+        bound = signature.bind(*args, **kwargs)
+        given = bound.arguments
+        for name in filter(_LEAST.__contains__, given):
+            if not (signature.parameters[name].default is None and given[name] is None):
+                given[name] = check_count(name, given[name], _LEAST[name])
         for name in _SERIES:
             if name in given:
                 is_optional = signature.parameters[name].default is None
                 if not (is_optional and given[name] is None):
                     check_series(name, given[name])
         check_seed(given.get("random_state"))
-        return method(*args, **kwargs)
+        return method(*bound.args, **bound.kwargs)
 
     return run
 
@@ -110,3 +160,7 @@ class CheckedModel(FoundationModel):  # type: ignore[misc]
     historical_forecasts = _checked(FoundationModel.historical_forecasts)
     backtest = _checked(FoundationModel.backtest)
     residuals = _checked(FoundationModel.residuals)
+    lr_find = _checked(FoundationModel.lr_find)
+    scale_batch_size = _checked(FoundationModel.scale_batch_size)
+    fit_from_dataset = _checked(FoundationModel.fit_from_dataset)
+    predict_from_dataset = _checked(FoundationModel.predict_from_dataset)

@@ -19,6 +19,7 @@ from lagllama_adapters.darts.arguments import (
     check_finetuning,
     check_shift,
     check_switches,
+    checked_counts,
     checked_dtype,
     checked_output_length,
     refuse_unsupported,
@@ -226,6 +227,7 @@ class LagLlamaModel(TunableModel):
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
+        counts = checked_counts(kwargs)
         check_finetuning(enable_finetuning)
         check_shift(output_chunk_shift)
         check_seed(random_state)
@@ -274,7 +276,8 @@ class LagLlamaModel(TunableModel):
                 "gradient_clip_val": GRADIENT_CLIP,
                 **params["pl_trainer_kwargs"],
             }
-        super().__init__(**kwargs)
+        params.update(counts)
+        super().__init__(**{**kwargs, **counts})
         self.checkpoint = checkpoint
         self.context_length = context_length
         self.sampling = sampling

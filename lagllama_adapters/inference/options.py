@@ -1,6 +1,5 @@
 """Options of a forecast: one set of names, defaults and checks for every caller."""
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,10 +154,10 @@ def _checked_lags(lags: Any) -> tuple[int, ...]:
 
 
 def _checked_seed(seed: Any) -> int:
-    try:
-        return operator.index(seed)
-    except TypeError as error:
-        raise ValueError(f"seed: got {seed!r}, expected an integer or None") from error
+    number = as_integer(seed)
+    if number is None:
+        raise ValueError(f"seed: got {seed!r}, expected an integer or None")
+    return number
 
 
 def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

@@ -13,6 +13,7 @@ import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
 from lagllama_adapters.checkpoints import load_pretrained, save_adapter, save_checkpoint
+from lagllama_adapters.inference.arguments import as_integer
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.options import ForecastOptions, resolve_dtype
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
@@ -535,8 +536,9 @@ def _seed(random_state: int | np.random.RandomState | None) -> int:
         return secrets.randbits(31)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    if not isinstance(random_state, int | np.integer):
+    seed = as_integer(random_state)
+    if seed is None:
         raise ValueError(
             f"random_state: got {random_state!r}, expected an integer, a RandomState or None"
         )
-    return int(random_state)
+    return seed

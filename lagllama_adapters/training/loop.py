@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger
 
+from lagllama_adapters.inference.arguments import as_integer, positive_integer
 from lagllama_adapters.training.averaging import moving_average
 from lagllama_adapters.training.run_state import SaveState
 
@@ -40,7 +41,7 @@ class LoopSettings:
     Raises
     ------
     ValueError
-        For counts that are not positive integers.
+        For counts that are not positive integers, a negative rollout and a seed that is no integer.
     """
 
     batch_size: int
@@ -53,13 +54,20 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         self.check_counts("batch_size", "validate_every")
+        rollout, seed = as_integer(self.rollout_length), as_integer(self.seed)
+        if rollout is None or rollout < 0:
+            raise ValueError(
+                f"rollout_length: got {self.rollout_length!r}, expected an integer, 0 or more"
+            )
+        if seed is None:
+            raise ValueError(f"seed: got {self.seed!r}, expected an integer")
+        object.__setattr__(self, "rollout_length", rollout)
+        object.__setattr__(self, "seed", seed)
 
     def check_counts(self, *names: str) -> None:
-        """Refuse fields that are no positive integers."""
+        """Refuse fields that are no positive integers; make others plain ones."""
         for name in names:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: got {value!r}, expected a positive integer")
+            object.__setattr__(self, name, positive_integer(name, getattr(self, name)))
 
 
 def make_trainer(

@@ -154,3 +154,58 @@ def test_checked_methods_have_the_signature_of_the_host(name):
     """Darts' wrappers ask for it."""
     own, host = getattr(LagLlamaModel, name), getattr(FoundationModel, name)
     assert inspect.signature(own) == inspect.signature(host)
+
+
+# --- every integer of the host's methods ----------------------------------------------------------
+
+NO_INTEGERS = [-1, True, 1.5, "2", float("inf"), np.float64(3)]
+INTEGERS = {
+    "fit": ["epochs", "max_samples_per_ts", "stride"],
+    "predict": ["n", "num_samples", "batch_size", "roll_size"],
+    "historical_forecasts": ["forecast_horizon", "num_samples", "train_length", "stride"],
+    "backtest": ["forecast_horizon", "num_samples", "train_length", "stride", "val_length"],
+    "residuals": ["forecast_horizon", "num_samples", "train_length", "stride"],
+    "lr_find": ["num_training"],
+    "scale_batch_size": ["steps_per_trial", "init_val", "max_trials", "max_val"],
+}
+
+
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+@pytest.mark.parametrize("method", INTEGERS)
+def test_integers_of_methods_are_checked_before_work(fitted, yearly, method, value, monkeypatch):
+    def work(*_, **__):
+        raise AssertionError("work began")
+
+    monkeypatch.setattr(type(fitted), "_setup_trainer", work)
+    for name in INTEGERS[method]:
+        given = {name: value} if name == "n" or method != "predict" else {"n": 2, name: value}
+        with pytest.raises(ValueError, match=f"^{name}: got .*, expected"):
+            getattr(fitted, method)(series=yearly, **given)
+
+
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "batch_size",
+        "n_epochs",
+        "nr_epochs_val_period",
+        "output_chunk_length",
+        "output_chunk_shift",
+        "context_length",
+        "max_paths",
+        "season_length",
+        "random_state",
+    ],
+)
+def test_integers_of_the_model_are_checked_before_work(make, name, value):
+    with pytest.raises(ValueError, match=f"^{name}: got .*, expected"):
+        make(**{name: value})
+
+
+def test_integers_of_numpy_are_as_good_as_plain_ones(make, yearly):
+    one, two = np.int64(1), np.int32(2)
+    model = make(n_epochs=one, batch_size=two, enable_finetuning={"lora": {"rank": two}})
+    model.fit(yearly, max_samples_per_ts=two, epochs=one)
+    assert model.epochs_trained == 1
+    assert model.predict(two, num_samples=two, batch_size=one).n_samples == 2

@@ -19,6 +19,7 @@ from lagllama_adapters.inference import LagLlamaPredictor
 from lagllama_adapters.sktime import LagLlamaForecaster
 from lagllama_adapters.sktime import tuning as tuning_module
 from lagllama_adapters.training.finetuning.module import FinetuningModule
+from lagllama_adapters.training.finetuning.settings import FinetuneSettings
 
 DAYS = pd.date_range("2020-01-01", periods=100, freq="D")
 FH = [1, 2, 3]
@@ -400,3 +401,32 @@ class TestErrors:
         panel.loc[2] = np.nan
         with pytest.raises(ValueError, match="instance 2: got no observed value"):
             forecaster.pretrain(panel)
+
+
+COUNTS = ("steps", "batch_size", "horizon", "validation_windows", "validate_every", "patience")
+
+
+@pytest.mark.parametrize("value", [-1, True, 1.5, "2", float("inf"), np.float64(3)], ids=repr)
+def test_integers_of_tuning_are_checked_before_work(value, monkeypatch, make_series):
+    monkeypatch.setattr("lagllama_adapters.sktime.forecaster.load_pretrained", None)
+    for name in (*COUNTS, "n_series", "rollout_length", "seed"):
+        if name == "seed" and value == -1 and value is not True:
+            continue
+        forecaster = LagLlamaForecaster(finetune="head", finetune_settings={name: value})
+        with pytest.raises(ValueError, match=f"^{name}: got .*, expected"):
+            forecaster.fit(make_series(range(60)))
+    for name in ("num_samples", "batch_size", "max_paths", "season_length", "context_length"):
+        with pytest.raises(ValueError, match=f"^{name}: got .*, expected"):
+            LagLlamaForecaster(**{name: value}).fit(make_series(range(60)))
+    if value != -1 or value is True:
+        with pytest.raises(ValueError, match=r"^random_state: got .*, expected"):
+            LagLlamaForecaster(random_state=value).fit(make_series(range(60)))
+
+
+def test_integers_of_numpy_are_plain_ones_in_settings():
+    settings = tuning_module.tuning_settings(
+        {"last_layers": {"k": np.int64(1)}}, {"steps": np.int32(3)}
+    )
+    made = FinetuneSettings(**settings)
+    assert type(made.steps) is int
+    assert made.adaptation().k == 1

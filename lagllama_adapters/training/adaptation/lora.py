@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lagllama_adapters.inference.arguments import as_integer
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.low_rank import add_low_rank, is_low_rank, merge_low_rank
 
@@ -43,8 +44,13 @@ class Lora:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1:
+        rank, seed = as_integer(self.rank), as_integer(self.seed)
+        if rank is None or rank < 1:
             raise ValueError(f"lora: got rank={self.rank!r}, expected a positive integer")
+        if seed is None:
+            raise ValueError(f"lora: got seed={self.seed!r}, expected an integer")
+        object.__setattr__(self, "rank", rank)
+        object.__setattr__(self, "seed", seed)
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float):
             raise ValueError(f"lora: got alpha={self.alpha!r}, expected a number above 0")
         if not self.alpha > 0:

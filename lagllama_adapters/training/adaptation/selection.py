@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from lagllama_adapters.inference.arguments import as_integer
 from lagllama_adapters.model import LagLlama
 
 __all__ = ["Bias", "Full", "HeadOnly", "LastLayers", "Patterns"]
@@ -76,8 +77,10 @@ class LastLayers(_Selection):
     k: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
+        k = as_integer(self.k)
+        if k is None or k < 1:
             raise ValueError(f"last_layers: got k={self.k!r}, expected a positive integer")
+        object.__setattr__(self, "k", k)
 
     def trained(self, model: LagLlama) -> set[str]:
         """Names in the last blocks and after them."""
