@@ -25,7 +25,7 @@ def pretrain(
         Path | None, typer.Option(help="Folder or file of data sets to validate on.")
     ] = None,
     config: Annotated[
-        str, typer.Option(help="base, tiny, published, or a YAML file; see `lagllama recipe`.")
+        str, typer.Option(help="base, tiny, gpu, published or a YAML file; see `lagllama recipe`.")
     ] = "base",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     minutes: Annotated[

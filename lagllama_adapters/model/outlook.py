@@ -8,7 +8,7 @@ from torch import Tensor
 from lagllama_adapters.model.cycles import Copies, CycleHistory, CyclePaths
 from lagllama_adapters.model.facts import SeriesFacts
 
-__all__ = ["Ahead", "HistoryOutlook", "Outlook", "PathOutlook"]
+__all__ = ["Ahead", "HistoryOutlook", "KnownOutlook", "Outlook", "PathOutlook"]
 
 
 class Ahead(NamedTuple):
@@ -72,6 +72,27 @@ class HistoryOutlook:
             return _ahead(self.cycles.ahead(self.positions), self.facts)
         copies = self.cycles.ahead(self.positions[:, None])
         return _ahead(Copies(*(part[:, 0] for part in copies)), self.facts)
+
+
+@dataclass(frozen=True)
+class KnownOutlook:
+    """Of tokens all of which are read: worked out before, without the tables of the histories.
+
+    Attributes
+    ----------
+    ahead : Ahead
+        Of the tokens.
+    """
+
+    ahead: Ahead
+
+    def __getitem__(self, index: object) -> "KnownOutlook":
+        """None of it can be left out."""
+        raise IndexError(f"outlook that is worked out: got the index {index}, expected none")
+
+    def read(self) -> Ahead:
+        """`Ahead` of the tokens."""
+        return self.ahead
 
 
 @dataclass(frozen=True)

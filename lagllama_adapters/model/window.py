@@ -1,13 +1,13 @@
 """Windows of series that the network reads, and the tokens that it makes of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.outlook import Outlook
+from lagllama_adapters.model.outlook import KnownOutlook, Outlook
 
 __all__ = ["Tokens", "Window"]
 
@@ -90,6 +90,12 @@ class Tokens:
     def by_step(self) -> Self:
         """``[series, token, ...]`` as ``[token, series, ...]``, contiguous, without an outlook."""
         return self._of(self.features.transpose(0, 1).contiguous(), self.lag_values.shape[-1])
+
+    def with_outlook_read(self) -> Self:
+        """The same tokens, whose outlook is worked out now and not when a head asks for it."""
+        if self.outlook is None:
+            return self
+        return replace(self, outlook=KnownOutlook(self.outlook.read()))
 
     def per_path(self, paths: int) -> Self:
         """``[token, series, ...]`` as ``[token, series, path, ...]``, in memory of their own.

@@ -20,6 +20,7 @@ _SHARES = torch.arange(0.0, 1.01, 0.05)  # the first: independent but for the fa
 _HORIZONS = (8, 14, 24, 48)  # usual ones of slow, daily and fast data
 _LEVELS = torch.arange(1, 10) / 10
 _PATHS = 100
+_MOST_WINDOWS = 960  # in all: more say nothing new, and are not made for the GPU here
 
 
 def estimate_block_copula(
@@ -39,7 +40,7 @@ def estimate_block_copula(
     batches : WindowBatches
         Source of windows; their last token forecasts.
     n_batches : int
-        How many batches.
+        How many batches; of large ones fewer, and not all of their windows, 960 in all.
 
     Returns
     -------
@@ -47,7 +48,10 @@ def estimate_block_copula(
         ``(share, slow, fast)``, see `LagLlamaConfig`.
     """
     block = model.config.block_length
-    found = [_forecast(model, batches.batch(_UNSEEN + index)) for index in range(n_batches)]
+    n_batches = min(n_batches, -(-_MOST_WINDOWS // batches.batch_size))
+    most = _MOST_WINDOWS // n_batches
+    drawn = (batches.batch(_UNSEEN + index) for index in range(n_batches))
+    found = [_forecast(model, {k: x[:most] for k, x in batch.items()}) for batch in drawn]
     products, squares = torch.zeros(block), torch.zeros(block)
     for forecast in found:
         for distance in range(block):

@@ -6,11 +6,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from lagllama_adapters.inference.arguments import as_integer, positive_integer
-from lagllama_adapters.training.averaging import moving_average
+from lagllama_adapters.training.averaging import AverageWeights
 from lagllama_adapters.training.run_state import SaveState
 
 __all__ = ["LoopSettings", "accelerator_of", "make_trainer"]
@@ -99,7 +98,7 @@ def make_trainer(
     batches_per_device : int
         Batches of a step that each device takes.
     average_warm_up : bool
-        See `moving_average`.
+        See `AverageWeights`.
     validates : bool
         Whether there is anything to validate by.
     state : SaveState, optional
@@ -114,10 +113,7 @@ def make_trainer(
     lightning.Trainer
         Its callbacks average the weights first, then save, then do what ``callbacks`` do.
     """
-    average = WeightAveraging(
-        use_buffers=False,
-        multi_avg_fn=moving_average(settings.ema_decay, warm_up=average_warm_up),
-    )
+    average = AverageWeights(settings.ema_decay, warm_up=average_warm_up)
     n_devices = devices if isinstance(devices, int) else len(devices)
     return L.Trainer(
         accelerator=accelerator,

@@ -1,11 +1,13 @@
 """Teacher-forced losses."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model import LagLlama, Window
+from lagllama_adapters.model import LagLlama, SeriesFacts, Tokens, Window
 
-__all__ = ["training_loss", "window_loss"]
+__all__ = ["decoded_loss", "training_loss", "window_loss"]
 
 _TARGET_MARGIN = 3.0  # of targets beyond the limit of inputs, in the network's space
 
@@ -93,6 +95,7 @@ def window_loss(
     matmul_dtype: torch.dtype = torch.float32,
     row_weights: Tensor | None = None,
     tail: int | None = None,
+    decoded: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
@@ -122,12 +125,16 @@ def window_loss(
         Exponent, 0: all positions weigh the same.
     matmul_dtype : torch.dtype
         Of the network's matrix products (`torch.autocast`), whose results have it too; weights,
-        residual stream, attention on the CPU and loss stay in the dtype of the weights.
+        residual stream, attention on the CPU, measured seasons, copies of cycles and loss stay in
+        the dtype of the weights.
     row_weights : Tensor, optional
         ``[batch]``: factor of each row's part of the mean, which is divided by as much as without
         them: a row of weight 0 adds nothing, one of weight 2 counts double.
     tail : int, optional
         Values beyond the last token; None: those beyond ``max_lag + steps``.
+    decoded : callable, optional
+        `decoded_loss`, or that function compiled. The shapes of its arguments are those of batch,
+        tokens and block alone, so that windows of any lead share its code.
 
     Returns
     -------
@@ -140,17 +147,13 @@ def window_loss(
     window = Window(values[:, :end], inputs_observed[:, :end], time_feat, steps, forecast_start)
     model.head.marginal.check(values, observed)
     facts, tokens = model.read(window)
-    mixed = matmul_dtype != torch.float32
-    with torch.autocast(values.device.type, matmul_dtype if mixed else None, enabled=mixed):
-        raw = model.decode(tokens)
-    raw = raw.to(tokens.features)
-
+    tokens = tokens.with_outlook_read()
     target = facts.standardise(values, observed)
     if facts.input_limit is not None:  # one absurd target must not rule a batch
         limit = facts.input_limit + _TARGET_MARGIN
         target = target.clamp(-limit, limit)
     windows = _blocks(target, lead + 1, steps, block)
-    weight = _blocks(observed.to(raw.dtype), lead + 1, steps, block)
+    weight = _blocks(observed.to(target.dtype), lead + 1, steps, block)
     if facts.constant is not None:  # nothing that is learned takes part in their forecasts
         weight = weight * ~facts.constant[..., None]
     in_history = window.history[1]
@@ -158,11 +161,52 @@ def window_loss(
     if history_discount:
         seen = in_history.cumsum(1)
         share = seen[:, lead:] / seen[:, -1:].clamp_min(1)
-        weight = weight * share.pow(history_discount).to(raw.dtype)[..., None]
-    loss = model.head.marginal.loss(raw, windows, facts) * weight
+        weight = weight * share.pow(history_discount).to(weight.dtype)[..., None]
+    total = weight.sum()
     if row_weights is not None:
-        loss = loss * row_weights[:, None, None]
-    return loss.sum() / weight.sum().clamp_min(1e-6)
+        weight = weight * row_weights[:, None, None]
+    compute = decoded_loss if decoded is None else decoded
+    return compute(model, tokens, facts, windows.contiguous(), weight, matmul_dtype) / (
+        total.clamp_min(1e-6)
+    )
+
+
+def decoded_loss(
+    model: LagLlama,
+    tokens: Tokens,
+    facts: SeriesFacts,
+    target: Tensor,
+    weight: Tensor,
+    matmul_dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Weighted sum of the losses of blocks after tokens.
+
+    Parameters
+    ----------
+    model : LagLlama
+        The network.
+    tokens : Tokens
+        ``[batch, steps, ...]``, with a `KnownOutlook` if the head reads one.
+    facts : SeriesFacts
+        Of the ``batch``.
+    target : Tensor
+        ``[batch, steps, block]`` in the network's space.
+    weight : Tensor
+        Same shape.
+    matmul_dtype : torch.dtype
+        See `window_loss`.
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+    """
+    mixed = matmul_dtype != torch.float32
+    device = tokens.features.device.type
+    with torch.autocast(device, matmul_dtype if mixed else None, enabled=mixed):
+        raw = model.decode(tokens)
+    loss = model.head.marginal.loss(raw.to(tokens.features), target, facts)
+    return (loss * weight).sum()
 
 
 def _blocks(x: Tensor, first: int, steps: int, block: int) -> Tensor:

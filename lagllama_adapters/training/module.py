@@ -1,6 +1,6 @@
 """Teacher-forced training of a network as a Lightning module."""
 
-import math
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.training.loss import window_loss
+from lagllama_adapters.training.finite_gradients import FiniteGradients
+from lagllama_adapters.training.loss import decoded_loss, window_loss
 from lagllama_adapters.training.optimization import (
     OptimizerSettings,
     make_optimizer,
@@ -16,6 +17,8 @@ from lagllama_adapters.training.optimization import (
 )
 
 __all__ = ["TrainingModule"]
+
+_ASK_EVERY = 50  # steps, as often as the loop logs
 
 
 class TrainingModule(L.LightningModule):
@@ -32,7 +35,7 @@ class TrainingModule(L.LightningModule):
     history_discount : float
         See `window_loss`.
     compiled : bool
-        Whether a training step runs through `torch.compile`.
+        Whether the network and the loss of a training step run through `torch.compile`.
     """
 
     def __init__(
@@ -48,10 +51,15 @@ class TrainingModule(L.LightningModule):
         self.optimizer_settings = optimizer
         self.matmul_dtype = matmul_dtype
         self.history_discount = history_discount
-        self.loss = torch.compile(window_loss) if compiled else window_loss
+        self._finite = FiniteGradients()
+        # What reads the windows runs as it is: its shapes vary, and it has complex numbers.
+        self.loss = (
+            partial(window_loss, decoded=torch.compile(decoded_loss)) if compiled else window_loss
+        )
 
     def on_train_start(self) -> None:
         """Let the settings prevail over the rates, betas and decays of a resumed run."""
+        self._finite = FiniteGradients()
         settings = self.optimizer_settings
         optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0]
         assert isinstance(schedule.scheduler, torch.optim.lr_scheduler.LambdaLR)
@@ -104,12 +112,22 @@ class TrainingModule(L.LightningModule):
         }
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Refuse to go on with a network that is no longer finite."""
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.model.parameters() if p.grad is not None]
-        )
-        if not math.isfinite(float(norm)):
-            raise FloatingPointError(
-                f"step {self.global_step}: the gradient is not finite; resume from the last "
-                "checkpoint with a lower learning rate, or look for corrupt values in the corpus"
-            )
+        """Refuse to go on with a network that is no longer finite.
+
+        On a CPU that is at once. Any other device is asked where it is waited for anyway: every 50
+        steps, and before a state is saved.
+
+        Raises
+        ------
+        FloatingPointError
+            If a gradient was not finite.
+        """
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._finite.see(norm, self.global_step)
+        if norm.device.type == "cpu" or self.global_step % _ASK_EVERY == 0:
+            self._finite.check()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state before, if the network is no longer finite."""
+        self._finite.check()

@@ -149,7 +149,8 @@ class MuonAdamW(torch.optim.AdamW):
         for p, row in zip(params, rows, strict=True):
             state = self.state[p]
             mean = state["row_mean_square"].lerp_(row, 1 - beta)
-            means.append(mean / (1 - beta ** float(state["step"])))
+            # A tensor: of a resumed run it lies on the device, which no step waits for.
+            means.append(mean / (1 - beta ** state["step"]))
         scaled = updates / torch.stack(means).sqrt().clamp_min(1e-8)
         norm = updates.norm(dim=(-2, -1), keepdim=True)
         same: Tensor = scaled * (norm / scaled.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-8))

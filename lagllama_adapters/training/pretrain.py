@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
@@ -139,7 +140,8 @@ def pretrain(
         out, settings, bool(tasks), device, devices, tensorboard, progress_bar, callbacks
     )
     validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
-    windows = seedless_loader(batches, loader_workers)
+    on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
+    windows = seedless_loader(batches, loader_workers, pinned=on_gpu)
     with interrupts():
         trainer.fit(module, windows, validation if tasks else None, ckpt_path=resumed)
         if on_end is not None and trainer.is_global_zero:

@@ -20,6 +20,7 @@ from lagllama_adapters.model.config import (
     QuantileConfig,
     SamplingConfig,
 )
+from lagllama_adapters.training.batch_scaling import scaled_average_decay, scaled_learning_rate
 from lagllama_adapters.training.loop import LoopSettings
 from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS, WindowSettings
@@ -177,6 +178,8 @@ _STOCK = PretrainSettings(
     validate_every=2000,
 )
 
+_GPU_BATCH = 2_048
+
 RECIPES: dict[str, PretrainSettings] = {
     "base": _STOCK,
     "tiny": replace(
@@ -185,6 +188,22 @@ RECIPES: dict[str, PretrainSettings] = {
         optimizer=OptimizerSettings(
             name="muon", learning_rate=4e-3, steps=8_000, decay_steps=2_400
         ),
+    ),
+    "gpu": replace(
+        _STOCK,
+        optimizer=replace(
+            _STOCK.optimizer,
+            learning_rate=scaled_learning_rate(
+                _STOCK.optimizer.learning_rate, _GPU_BATCH, tuned_for=_STOCK.batch_size
+            ),
+            steps=12_000,
+            decay_steps=3_600,
+        ),
+        batch_size=_GPU_BATCH,
+        ema_decay=scaled_average_decay(_STOCK.ema_decay, _GPU_BATCH, tuned_for=_STOCK.batch_size),
+        checkpoint_every=500,
+        validate_every=4_000,
+        compiled=True,
     ),
     "published": PretrainSettings(
         model=PRESETS["published"],
@@ -212,7 +231,8 @@ RECIPES: dict[str, PretrainSettings] = {
 }
 """Whole settings by name.
 
-"base" and "tiny" made the weights in the package. "published" follows arXiv 2310.08278 and the
+"base" and "tiny" made the weights in the package. "gpu" is "base" in large batches, see
+`scaled_learning_rate`. "published" follows arXiv 2310.08278 and the
 pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs
 (early stopping is left out), windows of a context of 32 and one step more.
 """

@@ -84,7 +84,7 @@ def averaged_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def seedless_loader(items: Any, workers: int = 0) -> DataLoader[Any]:
+def seedless_loader(items: Any, workers: int = 0, *, pinned: bool = False) -> DataLoader[Any]:
     """Loader of ready batches that leaves torch's global generator alone.
 
     Parameters
@@ -93,9 +93,17 @@ def seedless_loader(items: Any, workers: int = 0) -> DataLoader[Any]:
         Batches.
     workers : int
         Processes that make them ahead.
+    pinned : bool
+        Whether batches lie in memory that a GPU copies from while it computes.
     """
     # Without a generator of its own it would draw a seed from the global one.
-    return DataLoader(items, batch_size=None, num_workers=workers, generator=torch.Generator())
+    return DataLoader(
+        items,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pinned,
+        generator=torch.Generator(),
+    )
 
 
 @contextmanager

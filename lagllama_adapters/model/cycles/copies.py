@@ -81,8 +81,10 @@ def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Ten
     """
     on_shapes = _selection("shape", experts, weights.dtype, weights.device)
     on_moves = _selection("move", experts, weights.dtype, weights.device)
-    shaped = (copies.shapes @ (weights @ on_shapes)[..., None]).squeeze(-1)
-    return shaped + (copies.moves * (weights @ on_moves)).sum(-1, keepdim=True)
+    # Autocast would round what is copied.
+    with torch.autocast(weights.device.type, enabled=False):
+        shaped = (copies.shapes @ (weights @ on_shapes)[..., None]).squeeze(-1)
+        return shaped + (copies.moves * (weights @ on_moves)).sum(-1, keepdim=True)
 
 
 def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
@@ -101,7 +103,8 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
         ``[..., 2 * len(experts)]``, see ``log_records``.
     """
     records = copies.log_records
-    return records @ _selection("record", experts, records.dtype, records.device).T
+    with torch.autocast(records.device.type, enabled=False):
+        return records @ _selection("record", experts, records.dtype, records.device).T
 
 
 @kept

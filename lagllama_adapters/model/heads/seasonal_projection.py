@@ -133,7 +133,8 @@ class SeasonalProjection(Projection):
             return log_factor
         power = self.spread_power(state).to(ahead.log_errors)
         share = power[..., :3].softmax(-1)  # the first one is that of 1, whose log is 0
-        of_errors = (share[..., None, 1:] @ ahead.log_errors[..., :2, :]).squeeze(-2)
+        with torch.autocast(share.device.type, enabled=False):  # which would round the errors
+            of_errors = (share[..., None, 1:] @ ahead.log_errors[..., :2, :]).squeeze(-2)
         by_phase = (power[..., 3:] - 1.0).sigmoid() * ahead.copies.log_spread
         log_spread: Tensor = of_errors + by_phase
         return log_factor + log_spread
