@@ -15,6 +15,7 @@ OPEN_END = 10**12
 """Steps of a run whose end is not planned yet."""
 
 _CHECK_EVERY = 5  # steps: to agree among processes costs time
+_WARM_UP, _LEAST_MEASURED = 5, 20  # steps in which code is compiled; that tell a speed after them
 
 
 class Plan(NamedTuple):
@@ -74,7 +75,8 @@ class TimeBudget(L.Callback):
         self.started = clock()
         self.plan: Plan | None = None
         self._before = 0.0  # seconds of earlier starts
-        self._first = (0, self.started)  # step and time since which the speed is measured
+        # Steps and times since which the speed is measured: of this start, and once it is warm.
+        self._first, self._warm = (0, self.started), (0, self.started)
         self._step = 0
 
     @property
@@ -85,7 +87,7 @@ class TimeBudget(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Go on with the plan of a resumed run."""
         self._step = trainer.global_step
-        self._first = self._step, self.clock()
+        self._first = self._warm = self._step, self.clock()
         if self.plan is not None:
             self._follow(trainer, pl_module)
 
@@ -99,10 +101,13 @@ class TimeBudget(L.Callback):
             elapsed, now = trainer.strategy.broadcast((self.elapsed, self.clock()))
             budget = 60 * self.minutes
             if elapsed >= (1 - self.decay_share) * budget:
-                first, since = self._first
+                is_warm = step - self._warm[0] >= _LEAST_MEASURED
+                first, since = self._warm if is_warm else self._first
                 rate = (step - first) / max(now - since, 1e-9)
                 decay = max(1, int(max(budget - elapsed, 0.0) * rate))
                 self.plan = trainer.strategy.broadcast(Plan(step + decay, decay))
+        if step - self._first[0] == _WARM_UP:
+            self._warm = step, self.clock()
         if self.plan is not None:
             self._follow(trainer, pl_module)
 

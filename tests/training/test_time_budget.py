@@ -103,6 +103,20 @@ def test_the_plan_follows_the_speed_of_the_machine(run, clock, tmp_path, monkeyp
     assert len(clock["rate"]) == 30
 
 
+def test_time_in_which_code_is_compiled_says_nothing_of_the_speed(
+    run, clock, tmp_path, monkeypatch
+):
+    warm = PretrainingModule.training_step
+
+    def a_minute_first(self, batch, batch_idx):
+        clock["now"] += 60.0 if self.global_step == 1 else 0.0
+        return warm(self, batch, batch_idx)
+
+    monkeypatch.setattr(PretrainingModule, "training_step", a_minute_first)
+    run(tmp_path, minutes=2.0)
+    assert len(clock["rate"]) == 60  # a minute is left, a second a step
+
+
 def test_speed_is_logged_and_told_at_the_end(run, clock, tmp_path, settings):
     told = []
     run(tmp_path, minutes=2.0, on_end=told.append)
