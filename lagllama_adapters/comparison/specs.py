@@ -9,8 +9,8 @@ from lagllama_adapters.comparison.expression import ImportedModel, parse_importe
 __all__ = ["DEFAULT_MODELS", "WORDS", "ModelSpec", "Setting", "parse_models"]
 
 WORDS = {
-    "zero-shot": "Lag-Llama, zero-shot",
-    "tuned": "Lag-Llama, tuned",
+    "zero-shot": "Lag-Llama zero-shot",
+    "tuned": "Lag-Llama tuned",
     "seasonal-naive": "seasonal naive",
     "auto-arima": "AutoARIMA",
     "auto-ets": "AutoETS",

@@ -113,7 +113,7 @@ def test_missing_truths_are_left_out(monthly, block_checkpoint):
     y.iloc[-3] = np.nan
     options = {"models": "zero-shot", "host": "sktime", "checkpoint": block_checkpoint}
     comparison = compare({"a": y}, 6, origins=1, num_samples=10, **options)
-    found = comparison.outcomes["a", "Lag-Llama, zero-shot"]
+    found = comparison.outcomes["a", "Lag-Llama zero-shot"]
     assert np.isnan(found.crps_by_step[0]).tolist() == [False] * 3 + [True] + [False] * 2
     assert np.isfinite([found.crps, found.mql, found.mase, found.coverage]).all()
     assert found.crps[0] == pytest.approx(np.nanmean(found.crps_by_step))

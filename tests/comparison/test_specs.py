@@ -9,8 +9,8 @@ SETTING = Setting(season_length=12, horizon=6)
 
 def test_words_have_labels_and_options():
     specs = parse_models([*DEFAULT_MODELS, "tuned:lora", "mine=zero-shot:published"])
-    assert [spec.label for spec in specs[:2]] == ["Lag-Llama, zero-shot", "seasonal naive"]
-    assert (specs[-2].label, specs[-2].option) == ("Lag-Llama, tuned (lora)", "lora")
+    assert [spec.label for spec in specs[:2]] == ["Lag-Llama zero-shot", "seasonal naive"]
+    assert (specs[-2].label, specs[-2].option) == ("Lag-Llama tuned (lora)", "lora")
     assert (specs[-1].label, specs[-1].word, specs[-1].option) == ("mine", "zero-shot", "published")
     assert specs[-1].description == "zero-shot:published"
 
