@@ -3,6 +3,7 @@
 import typer
 
 from lagllama_adapters.cli.benchmark import benchmark
+from lagllama_adapters.cli.compare import compare
 from lagllama_adapters.cli.convert import convert
 from lagllama_adapters.cli.evaluate import evaluate
 from lagllama_adapters.cli.few_shot import few_shot
@@ -15,10 +16,10 @@ __all__ = ["app"]
 
 # Heavy imports (torch, lightning) live in the commands, so that `--help` answers at once.
 app = typer.Typer(
-    help="Lag-Llama: forecasts, evaluation, pretraining, corpora and conversion of checkpoints.",
+    help="Lag-Llama: forecasts, comparisons, evaluation, pretraining, corpora and checkpoints.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (forecast, evaluate, pretrain, few_shot, recipe, convert, thin):
+for command in (forecast, compare, evaluate, pretrain, few_shot, recipe, convert, thin):
     app.command()(command)
 app.add_typer(benchmark, name="benchmark")
