@@ -125,3 +125,26 @@ def test_columns_that_are_not_read_are_named(table, tmp_path, block_checkpoint):
     with pytest.warns(UserWarning, match=r"columns \['price'\] are not read"):
         result = _run(path, "--out", tmp_path / "out", *_options(block_checkpoint))
     assert result.exit_code == 0, result.output
+
+
+def test_a_head_starts_from_that_of_the_checkpoint(table, tmp_path, block_checkpoint):
+    counts = table.assign(value=table.value.round())
+    counts.to_csv(tmp_path / "sales.csv", index=False)
+    out, options = tmp_path / "forecasts.csv", (*_options(block_checkpoint), "--seed", 3)
+    head = ("--head", "negative_binomial")
+    result = _run(tmp_path / "sales.csv", "--out", out, *options, *head, "--quantiles", 0.5)
+    assert result.exit_code == 0, result.output
+    expected = LagLlamaPredictor(block_checkpoint, head="negative_binomial").predict(
+        [counts[counts.item_id == f"shop{i}"].value.to_numpy() for i in range(3)],
+        HORIZON,
+        num_samples=20,
+        seed=3,
+        item_id=[f"shop{i}" for i in range(3)],
+        start="2024-01-01",
+        freq="D",
+    )
+    written = pd.read_csv(out)["mean"].to_numpy().reshape(3, HORIZON)
+    np.testing.assert_allclose(written, expected.samples.mean(1), rtol=1e-6)
+    refused = _run(tmp_path / "sales.csv", "--out", tmp_path / "b", *options, "--head", "gauss")
+    assert refused.exit_code == 1
+    assert "head: got 'gauss'" in refused.output

@@ -24,6 +24,7 @@ from lagllama_adapters.checkpoints.format import (
 )
 from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
 from lagllama_adapters.checkpoints.weights_file import check_digest, digest
+from lagllama_adapters.model.config import ReshapingConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 __all__ = ["adapter_base", "read_adapter", "save_adapter"]
@@ -46,7 +47,7 @@ def save_adapter(
     Parameters
     ----------
     model : LagLlama
-        Tuned, its updates merged.
+        Tuned, its updates merged. Its head may be one that `load_pretrained` gives by ``head``.
     folder : str or path-like
         Made if absent. Its file is replaced in one step.
     checkpoint : str or path-like
@@ -72,7 +73,10 @@ def save_adapter(
         )
     if target.resolve() == Path(checkpoint).expanduser().resolve():
         raise ValueError(f"{target}: got the folder of what was tuned; choose a new one")
-    base = load_pretrained(checkpoint)
+    base, head = load_pretrained(checkpoint), model.config.head
+    where = _where(checkpoint, target)
+    if model.config != base.config and isinstance(head, ReshapingConfig):
+        base, where = load_pretrained(checkpoint, head=head.family), {**where, "head": head.family}
     if model.config != base.config:
         raise ValueError(
             "got a network of another configuration than the one that was tuned, expected the same"
@@ -84,7 +88,6 @@ def save_adapter(
             raise ValueError(f"{name} has a value that is not finite")
         if not torch.equal(tensor, given[name]):
             tensors |= _changed(name, tensor, given[name])
-    where = _where(checkpoint, target)
     about = {"version": _VERSION, "base": where, "fingerprint": digest(given)}
     about["sha256"] = digest(tensors)
     target.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,7 @@ def read_adapter(folder: Path) -> LagLlama:
     path = folder / ADAPTER_FILE
     about, where = _about(path), adapter_base(folder)
     try:
-        base = load_pretrained(where)
+        base = load_pretrained(where, head=about["base"].get("head"))
     except (ValueError, OSError) as error:
         raise ValueError(
             f"{path}: the weights that it belongs to cannot be had: {error}"

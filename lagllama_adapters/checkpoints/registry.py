@@ -51,7 +51,9 @@ _shared: dict[tuple[object, ...], _Shared] = {}
 
 
 def load_pretrained(
-    checkpoint: str | os.PathLike[str], device: str | torch.device | None = None
+    checkpoint: str | os.PathLike[str],
+    device: str | torch.device | None = None,
+    head: str | None = None,
 ) -> LagLlama:
     """Load a checkpoint, or return the copy that this process has already loaded.
 
@@ -70,6 +72,9 @@ def load_pretrained(
     device : str or torch.device, optional
         Where the copy lives: ``"cpu"`` if None; ``"auto"`` is a CUDA device if there is one, else
         the CPU.
+    head : {"negative_binomial", "implicit_quantile", "flow"}, optional
+        Give the network a head of this family that starts from its own, see `LagLlama.with_head`.
+        None, or the family that it has: as it is.
 
     Returns
     -------
@@ -80,7 +85,8 @@ def load_pretrained(
     ------
     ValueError
         If `checkpoint` is neither a known name nor an existing checkpoint (the message lists the
-        known names), its content is not valid, or torch does not know the device.
+        known names), its content is not valid, torch does not know the device, or ``head`` is no
+        family that can start from another.
     UnsafeCheckpointError
         If a ``.ckpt`` asks for more than tensors and plain containers.
     FileNotFoundError
@@ -91,7 +97,7 @@ def load_pretrained(
     source = _resolve(checkpoint)
     target = resolve_device(device)
     with _lock:
-        key = (*_identity(source), str(target))
+        key = _key(source, target, head)
         held = _shared.get(key)
         if held is not None and _fingerprint(held.model) != held.fingerprint:
             warnings.warn(
@@ -103,17 +109,19 @@ def load_pretrained(
             held = None
         if held is None:
             with torch.inference_mode(False):  # or a copy on another device could not be tuned
-                model = _read(source).to(target)
+                model = _with_head(_read(source), head).to(target)
             held = _shared[key] = _Shared(model, _fingerprint(model))
         return held.model.eval()
 
 
-def pretrained_config(checkpoint: str | os.PathLike[str]) -> LagLlamaConfig:
+def pretrained_config(
+    checkpoint: str | os.PathLike[str], head: str | None = None
+) -> LagLlamaConfig:
     """Configuration of a checkpoint, without the check that the shared copy is unchanged.
 
     Parameters
     ----------
-    checkpoint : str or path-like
+    checkpoint, head
         As for `load_pretrained`, which is called for checkpoints that are not in the cache yet.
 
     Returns
@@ -126,8 +134,16 @@ def pretrained_config(checkpoint: str | os.PathLike[str]) -> LagLlamaConfig:
     Exception
         What `load_pretrained` raises.
     """
-    held = _shared.get((*_identity(_resolve(checkpoint)), "cpu"))
-    return (load_pretrained(checkpoint) if held is None else held.model).config
+    held = _shared.get(_key(_resolve(checkpoint), torch.device("cpu"), head))
+    return (load_pretrained(checkpoint, head=head) if held is None else held.model).config
+
+
+def _key(source: Path, device: torch.device, head: str | None) -> tuple[object, ...]:
+    return (*_identity(source), str(device), head)
+
+
+def _with_head(model: LagLlama, head: str | None) -> LagLlama:
+    return model if head is None or head == model.config.head.family else model.with_head(head)
 
 
 def clear_pretrained_cache() -> None:

@@ -19,6 +19,10 @@ _REPORTED = ("num_samples", "context_length", "sign_flip", "seed")
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder or file of data sets.")],
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
+    head: Annotated[
+        str | None,
+        typer.Option(help="Start another head: negative_binomial, implicit_quantile or flow."),
+    ] = None,
     num_samples: Annotated[int, typer.Option(help="Paths per series.")] = 200,
     prediction_length: Annotated[
         int | None, typer.Option(help="Steps ahead; default: by frequency.")
@@ -52,7 +56,7 @@ def evaluate(
         options = ForecastOptions(
             num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
         )
-        predictor = LagLlamaPredictor(checkpoint, device)
+        predictor = LagLlamaPredictor(checkpoint, device, head=head)
         tasks = build_tasks(data, prediction_length)
         scores, quantiles = [], {}
         for task in tasks:
@@ -60,8 +64,11 @@ def evaluate(
             scores.append(score)
         console.print(score_table(scores, f"{checkpoint}, zero-shot"))
         if report is not None:
+            about = {"checkpoint": checkpoint, "data": str(data)}
+            if head is not None:
+                about["head"] = head
             chosen = {name: getattr(options, name) for name in _REPORTED}
-            write_report(report, scores, {"checkpoint": checkpoint, "data": str(data)} | chosen)
+            write_report(report, scores, about | chosen)
         if plots is not None:
             write_plots(plots, scores)
         if forecasts is not None:

@@ -13,6 +13,10 @@ __all__ = ["few_shot"]
 def few_shot(
     data: Annotated[Path, typer.Option(help="Folder or file of data sets.")],
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
+    head: Annotated[
+        str | None,
+        typer.Option(help="Start another head: negative_binomial, implicit_quantile or flow."),
+    ] = None,
     fractions: Annotated[
         str, typer.Option(help="Per cent of the history that is tuned on, with commas.")
     ] = "0,20,40,60,80,100",
@@ -39,7 +43,7 @@ def few_shot(
             raise ValueError(f"--report: got {report}, expected a .json in an existing folder")
         shares = percentages("--fractions", fractions)
         settings = FinetuneSettings(mode=mode, steps=steps, seed=seed)
-        model = load_pretrained(checkpoint)
+        model = load_pretrained(checkpoint, head=head)
         corpus, tasks = Corpus.read(data), build_tasks(data, prediction_length)
         rows = []
         for task in tasks:
@@ -51,4 +55,6 @@ def few_shot(
                 )
         if report is not None:
             about = {"checkpoint": checkpoint, "mode": mode, "steps": steps, "seed": seed}
+            if head is not None:
+                about["head"] = head
             report.write_text(json.dumps({"settings": about, "curve": rows}, indent=2) + "\n")

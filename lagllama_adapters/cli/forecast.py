@@ -53,6 +53,10 @@ def forecast(
         typer.Option(help="Possible values: auto, nonnegative, count, or limits such as 0:100."),
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
+    head: Annotated[
+        str | None,
+        typer.Option(help="Start another head: negative_binomial, implicit_quantile or flow."),
+    ] = None,
     freq: Freq = None,
     layout: LayoutName = "auto",
     id_column: IdColumn = None,
@@ -111,6 +115,7 @@ def forecast(
                     horizon,
                     options,
                     checkpoint=checkpoint,
+                    head=head,
                     quantiles=comma_separated("--quantiles", quantiles),
                     files=files,
                     file_format=suffix,

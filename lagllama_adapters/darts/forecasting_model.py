@@ -155,6 +155,9 @@ class LagLlamaModel(TunableModel):
         Draw the components of a series together: they go up and down with each other as far as the
         errors of forecasts of their history did. The samples of each component at each step stay
         the same to the last value, in another order.
+    head : {"negative_binomial", "implicit_quantile", "flow"}, optional
+        Give the weights a head of this family that starts from their own, for counts or for
+        densities of any shape; tuning makes it its own. None: the head that they have.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -199,6 +202,7 @@ class LagLlamaModel(TunableModel):
     season_length: int | None = None
     support: SupportLike = None
     joint: bool = False
+    head: str | None = None
     dtype: str | None = None
     # What the model was fit with.
     _covariates = NO_COVARIATES
@@ -224,6 +228,7 @@ class LagLlamaModel(TunableModel):
         season_length: int | None = None,
         support: SupportLike = None,
         joint: bool = False,
+        head: str | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -244,7 +249,7 @@ class LagLlamaModel(TunableModel):
             joint=joint,
         )
         dtype = checked_dtype(dtype)
-        config = pretrained_config(checkpoint)
+        config = pretrained_config(checkpoint, head)
         longest = config.max_context_length if is_chosen_later else options.context_tokens(config)
         past_length = config.past_length(longest)
         options.known_season(config)
@@ -289,6 +294,7 @@ class LagLlamaModel(TunableModel):
         self.season_length = options.season_length
         self.support = options.support
         self.joint = joint
+        self.head = head
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -493,7 +499,7 @@ class LagLlamaModel(TunableModel):
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
         return LagLlamaModule.around_copy(
-            load_pretrained(self.checkpoint, device="cpu"),
+            load_pretrained(self.checkpoint, "cpu", self.head),
             context_length=self._context(),
             sampling=self.sampling,
             point_forecast=self.point_forecast,

@@ -45,6 +45,7 @@ from lagllama_adapters.inference.transforms import (
     values_of,
 )
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import HeadConfig
 from lagllama_adapters.model.devices import resolve_device
 
 __all__ = ["LagLlamaPredictor"]
@@ -68,11 +69,14 @@ class LagLlamaPredictor(InsightMethods):
         Of the network; None: as it is, float32 for loaded ones. "bfloat16" saves up to a third of
         the time on processors with such instructions, and moves quantiles by less than a tenth of
         the sampling noise of 100 paths. Scaling and samples keep their precision.
+    head : {"negative_binomial", "implicit_quantile", "flow"}, optional
+        Give the network a head of this family that starts from its own, see `LagLlama.with_head`;
+        None: the one that it has.
 
     Raises
     ------
     ValueError
-        For an unknown checkpoint, device or dtype.
+        For an unknown checkpoint, device, dtype or head.
 
     Attributes
     ----------
@@ -98,16 +102,29 @@ class LagLlamaPredictor(InsightMethods):
         checkpoint: str | os.PathLike[str] | LagLlama = "base",
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        head: str | None = None,
     ) -> None:
         dtype = resolve_dtype(dtype)
         if isinstance(checkpoint, LagLlama):
             target = resolve_device(device, default=checkpoint.device)
             elsewhere = target != checkpoint.device
             self.model = copy.deepcopy(checkpoint).to(target) if elsewhere else checkpoint
+            if head not in (None, self.model.config.head.family):
+                self.model = self.model.with_head(head)
         else:
-            self.model = load_pretrained(checkpoint, device)
+            self.model = load_pretrained(checkpoint, device, head)
         if dtype not in (None, self.model.dtype):
             self.model = copy.deepcopy(self.model).to(dtype)
+
+    def with_head(self, head: str | HeadConfig) -> "LagLlamaPredictor":
+        """Predictor of the same weights with a head of another family; see `LagLlama.with_head`.
+
+        Parameters
+        ----------
+        head : {"negative_binomial", "implicit_quantile", "flow"} or HeadConfig
+            Family, or a configuration of one.
+        """
+        return LagLlamaPredictor(self.model.with_head(head))
 
     @property
     def config(self) -> LagLlamaConfig:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from lagllama_adapters.model.cloning import deepcopy_module
-from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.config import HeadConfig, LagLlamaConfig, successor_config
 from lagllama_adapters.model.cycles import CycleHistory
 from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.estimation import estimate_facts
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads import make_head
+from lagllama_adapters.model.heads.reshaping import ReshapingProjection
 from lagllama_adapters.model.kv_cache import KVCache
 from lagllama_adapters.model.lag_tokens import gather_lags
 from lagllama_adapters.model.linear import Linear
@@ -76,6 +77,44 @@ class LagLlama(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> "LagLlama":
         # In every fit of a host: a share of its time that can be measured.
         return deepcopy_module(self, memo)
+
+    def with_head(self, head: str | HeadConfig) -> "LagLlama":
+        """Network with these weights and a head of another family, which starts from this one's.
+
+        All weights are kept: the new head has the old one as its reference, and reshapes the
+        quantiles that it gives by outputs that start at 0. Its first forecasts are those of the old
+        head as nearly as the family can; tuning them, by ``"head"`` alone or more, makes them its
+        own.
+
+        Parameters
+        ----------
+        head : {"negative_binomial", "implicit_quantile", "flow"} or HeadConfig
+            Family, or a configuration of one with the block length of this network and no
+            reference: for options of the family.
+
+        Returns
+        -------
+        LagLlama
+            A new network on the device and in the dtype of this one, in eval mode. A head that
+            reshapes a reference is itself replaced by it: what it had learned to add is left.
+
+        Raises
+        ------
+        ValueError
+            For another family, and a configuration that does not fit.
+        """
+        own = self.head.projection
+        old = own.reference if isinstance(own, ReshapingProjection) else self.head
+        with torch.random.fork_rng(devices=[]):  # the embedding of levels is drawn
+            torch.random.manual_seed(0)
+            network = LagLlama(self.config.replace(head=successor_config(self.config.head, head)))
+        network = network.to(device=self.device, dtype=self.dtype)
+        for name in ("token_embedding", "decoder"):
+            getattr(network, name).load_state_dict(getattr(self, name).state_dict())
+        new = network.head.projection
+        assert isinstance(new, ReshapingProjection)
+        new.reference.load_state_dict(old.state_dict())
+        return network.eval()
 
     @property
     def dtype(self) -> torch.dtype:

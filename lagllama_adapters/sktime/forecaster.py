@@ -129,6 +129,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         Draw the columns of an instance together: they go up and down with each other as far as the
         errors of forecasts of their history did. The samples of each column at each step stay the
         same to the last value, and so do all forecasts of single columns.
+    head : {"negative_binomial", "implicit_quantile", "flow"}, optional
+        Give the weights a head of this family that starts from their own, for counts or for
+        densities of any shape; tuning makes it its own. None: the head that they have.
 
     Attributes
     ----------
@@ -213,6 +216,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         season_length: int | None = None,
         support: SupportLike = None,
         joint: bool = False,
+        head: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -229,6 +233,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.season_length = season_length
         self.support = support
         self.joint = joint
+        self.head = head
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -487,7 +492,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     def _network(self) -> LagLlama:
         weights = self._tuned_weights()
         if weights is None:
-            return load_pretrained(self.checkpoint, self.device)
+            return load_pretrained(self.checkpoint, self.device, self.head)
         return weights.network
 
     def _tuned_weights(self) -> TunedWeights | None:

@@ -102,7 +102,7 @@ class ProcessPool:
     """
 
     def __init__(
-        self, job: PartJob, loading: tuple[str, str | None, str | None], workers: int
+        self, job: PartJob, loading: tuple[str, str | None, str | None, str | None], workers: int
     ) -> None:
         self._job, self._room = job, workers * AHEAD
         self._pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, loading)

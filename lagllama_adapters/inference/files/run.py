@@ -87,6 +87,7 @@ def forecast_files(
     series_per_part: int = 256,
     device: str | None = None,
     dtype: str | None = None,
+    head: str | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
@@ -123,7 +124,7 @@ def forecast_files(
         one thread.
     series_per_part : int, default 256
         Series in a part: what an interruption costs.
-    device, dtype : str, optional
+    device, dtype, head : str, optional
         As for `LagLlamaPredictor`.
     engine : Engine, optional
         Other machines to compute on, such as `lagllama_adapters.distributed.RayEngine`, which see
@@ -161,7 +162,7 @@ def forecast_files(
         raise ValueError(
             f"device: got {device!r}, expected None: the engine computes on {engine.device!r}"
         )
-    predictor = LagLlamaPredictor(checkpoint, device if engine is None else "cpu", dtype)
+    predictor = LagLlamaPredictor(checkpoint, device if engine is None else "cpu", dtype, head)
     processes = None if engine is not None else _processes(workers, predictor)
     options.context_tokens(predictor.config)
     options.known_season(predictor.config)
@@ -199,7 +200,7 @@ def forecast_files(
         else:
             assert processes is not None
             del predictor  # each process has its own
-            pool = ProcessPool(job, (os.fspath(checkpoint), device, dtype), processes)
+            pool = ProcessPool(job, (os.fspath(checkpoint), device, dtype, head), processes)
         run.in_pool(chain(first, parts), pool)
     return run.finish(settings)
 

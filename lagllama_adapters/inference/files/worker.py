@@ -74,13 +74,13 @@ class Part:
 _predictor: LagLlamaPredictor | None = None  # of this process, once a worker
 
 
-def start_worker(checkpoint: str, device: str | None, dtype: str | None) -> None:
+def start_worker(checkpoint: str, device: str | None, dtype: str | None, head: str | None) -> None:
     """Load the weights; end when the process that started this one is gone."""
     global _predictor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started this one
     threading.Thread(target=_follow_parent, daemon=True).start()
     torch.set_num_threads(1)  # as many processes as processors
-    _predictor = LagLlamaPredictor(checkpoint, device, dtype)
+    _predictor = LagLlamaPredictor(checkpoint, device, dtype, head)
 
 
 def forecast_in_process(job: PartJob, part: Part) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 from lagllama_adapters.model.config.config import LagLlamaConfig
 from lagllama_adapters.model.config.decoder import DecoderConfig
-from lagllama_adapters.model.config.families import FAMILIES
+from lagllama_adapters.model.config.families import FAMILIES, successor_config
 from lagllama_adapters.model.config.head import (
     HeadConfig,
     NormalConfig,
@@ -48,4 +48,5 @@ __all__ = [
     "StudentTConfig",
     "StudentTMixtureConfig",
     "Tails",
+    "successor_config",
 ]
