@@ -72,6 +72,24 @@ def test_a_missing_host_is_an_import_error_that_names_the_extra(adapter, host, e
     assert f'pip install "lagllama_adapters[{extra}]"' in run(code)
 
 
+def test_another_darts_is_an_import_error_that_names_its_version():
+    pytest.importorskip("darts")
+    code = (
+        "import darts.models.forecasting.foundation_model\n"
+        "import darts.utils.data.torch_datasets.utils as utils\n"
+        "del utils.ModuleStage  # new in Darts 0.48\n"
+        "import darts; darts.__version__ = '0.47.0'\n"
+        "try:\n"
+        "    import lagllama_adapters.darts\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    message = run(code)
+    assert "needs Darts 0.48" in message
+    assert "got Darts 0.47.0" in message
+    assert 'pip install "lagllama_adapters[darts]"' in message
+
+
 def imported_roots(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
