@@ -50,6 +50,13 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
             if getattr(series, kind):
                 raise ValueError(f"{kind}: got some beside a panel, whose series have their own")
             own[kind] = _by_name(kind, given[position], position)
+            if not own[kind]:
+                raise SeriesError(
+                    f"{kind}: got a {type(given[position]).__name__} without columns, expected at "
+                    "least one, or None for no covariates",
+                    position,
+                    series.item_id,
+                )
         try:
             members.append(replace(series, **own))
         except SeriesError as error:
@@ -67,7 +74,9 @@ def _per_series(kind: str, given: Any, count: int) -> list[Any]:
             "each"
         )
     if len(given) != count:
-        raise ValueError(f"{kind}: got a list of {len(given)} for {count} series")
+        raise ValueError(
+            f"{kind}: got a list of {len(given)} for {count} series, expected one for each"
+        )
     return list(given)
 
 

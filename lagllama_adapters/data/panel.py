@@ -143,27 +143,40 @@ def check_names(names: Sequence[Hashable], count: int) -> None:
     Raises
     ------
     ValueError
-        If they are not as many as the series, or not distinct.
+        If they are not as many as the series, not distinct, or cannot be names.
     """
-    if len(names) != count or len(set(names)) != count:
+    try:
+        distinct = len(set(names))
+    except TypeError as error:  # not hashable, or no collection
         raise ValueError(
-            f"item_id: got {len(names)} names ({len(set(names))} distinct) for {count} series, "
-            "expected one distinct name each"
+            f"item_id: got {names!r}, expected a list of one name for each series, such as texts "
+            "or numbers"
+        ) from error
+    if isinstance(names, str) or len(names) != count or distinct != count:
+        got = repr(names) if isinstance(names, str) else f"{len(names)} names ({distinct} distinct)"
+        raise ValueError(
+            f"item_id: got {got} for {count} series, expected a list of one distinct name each"
         )
 
 
 def _split(past_target: Any) -> list[Any]:
     if isinstance(past_target, np.ndarray):
         return list(past_target) if past_target.ndim == 2 else [past_target]
-    is_list = isinstance(past_target, list | tuple)
-    if is_list and (len(past_target) == 0 or np.ndim(past_target[0]) > 0):
-        return list(past_target)
-    return [past_target]
+    if not isinstance(past_target, list | tuple):
+        return [past_target]
+    try:
+        are_series = len(past_target) == 0 or np.ndim(past_target[0]) > 0
+    except ValueError:  # lists of several lengths in the first one, which `Series` refuses
+        are_series = True
+    return list(past_target) if are_series else [past_target]
 
 
 def _per_series(name: str, value: Any, count: int) -> list[Any]:
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"{name}: got a list of {len(value)} for {count} series")
+        raise ValueError(
+            f"{name}: got a list of {len(value)} for {count} series, expected one for each, or one "
+            "for all that is no list"
+        )
     return list(value)

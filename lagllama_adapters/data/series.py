@@ -216,7 +216,13 @@ def as_target(values: Any) -> Floats:
     """
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise SeriesError(
+            f"got a {type(values).__name__} of parts of several lengths, expected one dimension "
+            "(time) of numbers (NaN = missing)"
+        ) from error
     if array.ndim != 1:
         raise SeriesError(
             f"got an array of shape {array.shape}, expected one dimension (time); pass the "

@@ -462,7 +462,10 @@ def _per_series(name: str, value: int | Sequence[int], count: int) -> list[int]:
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
         return [positive_integer(name, value)] * count
     if len(value) != count:
-        raise ValueError(f"{name}: got a list of {len(value)} for {count} series")
+        raise ValueError(
+            f"{name}: got a list of {len(value)} for {count} series, expected one for each, or one "
+            "number for all"
+        )
     return [positive_integer(name, one) for one in value]
 
 
