@@ -1,6 +1,6 @@
 """What is forecast: a series, from which origins, how far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class Plan:
     Parameters
     ----------
     horizon : int
-        Steps ahead.
+        Steps ahead, of series for which no other number is given.
     origins : int, default 3
         Most forecasts of each series.
     stride : int, optional
@@ -113,7 +113,9 @@ class Case:
         return np.asarray(rows, np.float64)
 
 
-def build_cases(series: Sequence[Series], plan: Plan) -> tuple[list[Case], list[Fault]]:
+def build_cases(
+    series: Sequence[Series], plan: Plan, horizons: Mapping[str, int] | None = None
+) -> tuple[list[Case], list[Fault]]:
     """Cut series at the last origins of each.
 
     Parameters
@@ -122,6 +124,8 @@ def build_cases(series: Sequence[Series], plan: Plan) -> tuple[list[Case], list[
         Named.
     plan : Plan
         Horizon and origins.
+    horizons : mapping of str to int, optional
+        Steps ahead by name, where they differ from the plan's.
 
     Returns
     -------
@@ -138,21 +142,22 @@ def build_cases(series: Sequence[Series], plan: Plan) -> tuple[list[Case], list[
     """
     cases: list[Case] = []
     faults: list[Fault] = []
-    stride = plan.stride or plan.horizon
     for one in series:
+        horizon = (horizons or {}).get(str(one.item_id), plan.horizon)
+        stride = plan.stride or horizon
         season = plan.season_length or _season(one)
         fewest = plan.min_history or max(_FEWEST, 2 * season)
         observed = np.flatnonzero(np.isfinite(one.target))
         end = int(observed[-1]) + 1
-        last = end - plan.horizon
+        last = end - horizon
         cutoffs = [last - stride * k for k in reversed(range(plan.origins))]
         kept = tuple(cut for cut in cutoffs if cut >= fewest)
         if kept:
-            cases.append(Case(one, plan.horizon, season, kept))
+            cases.append(Case(one, horizon, season, kept))
             continue
         message = (
-            f"got {end} steps, expected {fewest + plan.horizon} or more: {fewest} before the first "
-            f"forecast and {plan.horizon} to compare with; shorten the horizon or min_history"
+            f"got {end} steps, expected {fewest + horizon} or more: {fewest} before the first "
+            f"forecast and {horizon} to compare with; shorten the horizon or min_history"
         )
         faults.append(Fault("series", None, str(one.item_id), message))
     if not cases:

@@ -90,16 +90,18 @@ def step_profile(comparison: Comparison, model: str, series: Sequence[str]) -> F
     Returns
     -------
     ndarray
-        ``[step]``; NaN without series.
+        ``[step]``, as long as the longest horizon; NaN without series.
     """
-    rows = []
-    for name in series:
+    steps = max(case.horizon for case in comparison.cases)
+    rows = np.full((len(series), steps), np.nan)
+    for row, name in zip(rows, series, strict=True):
         found = comparison.outcomes[name, model]
         base = comparison.outcomes[name, comparison.baseline]
         assert isinstance(found, Backtest)
         assert isinstance(base, Backtest)
-        rows.append(_mean(found.crps_by_step) / base.mean("crps"))
-    return _mean(np.array(rows)) if rows else np.full(comparison.cases[0].horizon, np.nan)
+        by_step = _mean(found.crps_by_step) / base.mean("crps")
+        row[: len(by_step)] = by_step
+    return _mean(rows)
 
 
 def _mean(rows: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 
 def compare(
     series: Any,
-    horizon: int,
+    horizon: int | Mapping[str, int],
     models: str | Sequence[Any] | Mapping[str, Any] = DEFAULT_MODELS,
     *,
     host: HostName = "darts",
@@ -51,8 +51,8 @@ def compare(
         with a column per series, in long form, or with series in its row index as sktime has them;
         files and folders as for ``lagllama forecast``. Columns and components are compared as
         series of their own.
-    horizon : int
-        Steps ahead.
+    horizon : int or mapping of str to int
+        Steps ahead, for all series or by their names.
     models : str, sequence or mapping
         Words: ``"zero-shot"``, ``"tuned"``, ``"seasonal-naive"``, ``"auto-arima"``, ``"auto-ets"``,
         ``"auto-theta"`` (these three by statsforecast: ``pip install
@@ -111,8 +111,9 @@ def compare(
     Figures are those of the host. Darts counts the quantile loss twice as high as sktime. Points
     for ``mase`` are medians. A forecast without a distribution counts as certain.
     """
+    horizons = horizon if isinstance(horizon, Mapping) else None
     plan = Plan(
-        horizon=horizon,
+        horizon=horizon if horizons is None else max(horizons.values(), default=0),
         origins=origins,
         stride=stride,
         season_length=season_length,
@@ -128,7 +129,8 @@ def compare(
         runner.check(spec)
     reference = _baseline(specs, baseline)
     found, faults = collect(series, files or FileSettings())
-    cases, short = build_cases(found, plan)
+    _check_horizons(horizons, [str(one.item_id) for one in found], plan)
+    cases, short = build_cases(found, plan, horizons)
     outcomes: dict[tuple[str, str], Backtest | Failure] = {}
     total = len(cases) * len(specs)
     for spec in specs:
@@ -149,6 +151,7 @@ def compare(
             "models": {spec.label: spec.description for spec in specs},
             "baseline": reference,
             **asdict(plan),
+            "horizon": plan.horizon if horizons is None else dict(horizons),
         },
         versions=_versions(runner.libraries),
     )
@@ -157,12 +160,24 @@ def compare(
 def _backtests(
     host: Host, spec: ModelSpec, cases: Sequence[Case], plan: Plan
 ) -> Iterator[tuple[Case, Backtest | Failure]]:
-    """By season: what is trained on many series is told one."""
-    by_season: dict[tuple[int, str | None], list[Case]] = {}
+    """By season and horizon: what is trained on many series is told one."""
+    groups: dict[tuple[int, str | None, int], list[Case]] = {}
     for case in cases:
-        by_season.setdefault((case.season, case.freq), []).append(case)
-    for alike in by_season.values():
-        yield from host.backtest(spec, alike, plan)
+        groups.setdefault((case.season, case.freq, case.horizon), []).append(case)
+    for (_, _, horizon), alike in groups.items():
+        yield from host.backtest(spec, alike, replace(plan, horizon=horizon))
+
+
+def _check_horizons(horizons: Mapping[str, int] | None, names: Sequence[str], plan: Plan) -> None:
+    if horizons is None:
+        return
+    if missing := [name for name in names if name not in horizons]:
+        raise ValueError(
+            f"horizon: got none for {missing[:3]}, expected one for each series; give them all, or "
+            "one number"
+        )
+    for steps in horizons.values():
+        replace(plan, horizon=steps)  # which checks it
 
 
 def _baseline(specs: Sequence[ModelSpec], named: str | None) -> str:

@@ -134,3 +134,9 @@ def test_origins_end_with_the_last_observed_value(monthly):
 def test_numbers_of_a_plan_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
         Plan(**options)
+
+
+def test_horizons_may_differ_by_series(monthly):
+    found, _ = collect(monthly, DEFAULTS)
+    cases, _ = build_cases(found, Plan(horizon=6, origins=2), {"b": 12})
+    assert [(case.horizon, case.cutoffs) for case in cases] == [(6, (48, 54)), (12, (48, 60))]

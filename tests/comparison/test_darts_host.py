@@ -157,6 +157,19 @@ def test_arguments_are_checked(monthly):
         compare(monthly, 6, ["seasonal-naive"], baseline="x")
 
 
+def test_horizons_by_name_are_those_of_single_comparisons(monthly):
+    found = compare(monthly, {"a": 6, "b": 3}, [NaiveDrift()], origins=2)
+    for name, horizon in (("a", 6), ("b", 3)):
+        alone = compare({name: monthly[name]}, horizon, [NaiveDrift()], origins=2)
+        score = next(score for score in found.scores if score.series == name)
+        assert score.crps == alone.scores[0].crps
+        assert score.horizon == horizon
+    with pytest.raises(ValueError, match=r"horizon: got none for \['b'\]"):
+        compare(monthly, {"a": 6}, [NaiveDrift()])
+    with pytest.raises(ValueError, match="horizon: got 0"):
+        compare(monthly, {"a": 6, "b": 0}, [NaiveDrift()])
+
+
 def test_the_model_given_is_not_changed(monthly):
     model = NaiveSeasonal(K=12)
     compare(monthly, 6, [model], origins=1)
