@@ -111,9 +111,12 @@ def compare(
     Figures are those of the host. Darts counts the quantile loss twice as high as sktime. Points
     for ``mase`` are medians. A forecast without a distribution counts as certain.
     """
-    horizons = horizon if isinstance(horizon, Mapping) else None
+    if isinstance(horizon, Mapping):
+        horizons, longest = horizon, max(horizon.values(), default=0)
+    else:
+        horizons, longest = None, horizon
     plan = Plan(
-        horizon=horizon if horizons is None else max(horizons.values(), default=0),
+        horizon=longest,
         origins=origins,
         stride=stride,
         season_length=season_length,
