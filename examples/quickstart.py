@@ -1,6 +1,6 @@
-"""Zero-shot forecasts of four real series through Darts and sktime: one table, one picture.
+"""Zero-shot forecasts of four real series through Darts and sktime: a table, a picture, a report.
 
-    python examples/quickstart.py --output quickstart.png
+    python examples/quickstart.py --output quickstart.png --report quickstart.html
 
 The last windows of each series are forecast with the weights inside the package and scored by the
 host's own CRPS. Both baselines are fitted anew for each window, to all values before it:
@@ -13,6 +13,8 @@ host's own CRPS. Both baselines are fitted anew for each window, to all values b
 Passengers, trapped lynx and solar power are never negative: ``support="nonnegative"`` says so. For
 one ``random_state`` both hosts give the same sample paths: the picture shows them once, and drawing
 it fails if they differ.
+
+The report is a comparison through Darts, with exponential smoothing beside these models.
 
 All series ship with sktime and statsmodels: nothing is downloaded. The weights were not trained on
 them. (They were on the US economy, and so those libraries' series of it are not used here.)
@@ -31,7 +33,7 @@ import numpy as np
 import pandas as pd
 from darts import TimeSeries
 from darts.metrics import mcrps, mic
-from darts.models import ARIMA
+from darts.models import ARIMA, ExponentialSmoothing
 from matplotlib.dates import ConciseDateFormatter
 from PIL import Image
 from rich.box import SIMPLE_HEAD
@@ -46,6 +48,8 @@ from sktime.performance_metrics.forecasting.probabilistic import CRPS, Empirical
 from sktime.split import ExpandingWindowSplitter
 from statsmodels.datasets import interest_inflation
 
+from lagllama_adapters.comparison import Setting, compare
+from lagllama_adapters.comparison.report import write_report
 from lagllama_adapters.darts import LagLlamaModel
 from lagllama_adapters.sktime import LagLlamaForecaster
 
@@ -203,6 +207,25 @@ def draw(results: Sequence[Result], output: Path) -> None:
     Image.open(output).convert("RGB").quantize().save(output)  # a palette: a third of the bytes
 
 
+def smoothing(setting: Setting) -> ExponentialSmoothing:
+    """Additive error, damped trend, and season."""
+    if setting.season_length == 1:
+        return ExponentialSmoothing(damped=True, seasonal=None, random_state=0)
+    return ExponentialSmoothing(damped=True, seasonal_periods=setting.season_length, random_state=0)
+
+
+def report(cases: Sequence[Case], num_samples: int, path: Path) -> None:
+    """Backtest once more, from four origins of each series, and write the page."""
+    comparison = compare(
+        {case.name: case.y for case in cases},
+        {case.name: case.horizon for case in cases},
+        ["zero-shot", "seasonal-naive", smoothing],
+        origins=4,
+        num_samples=num_samples,
+    )
+    write_report(comparison, path, "Quickstart")
+
+
 def silence_hosts() -> None:
     """Hide what Lightning says about the machine and its own use of torch, what sktime says about
     defaults of its next version, and statsmodels' remarks on fits of ARIMA, which is used as it is.
@@ -216,16 +239,19 @@ def silence_hosts() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Zero-shot forecasts through Darts and sktime.")
     parser.add_argument("--output", type=Path, default=Path("quickstart.png"), help="picture")
+    parser.add_argument("--report", type=Path, default=Path("quickstart.html"), help="page")
     parser.add_argument("--num-samples", type=int, default=200, help="paths per forecast")
     options = parser.parse_args()
     silence_hosts()
     console, results = Console(width=110), []
-    for case in load_cases():
+    cases = load_cases()
+    for case in cases:
         console.print(f"{case.name}: the last {case.windows} windows of {case.horizon} steps ...")
         results += [run(case, options.num_samples) for run in (backtest_darts, backtest_sktime)]
     console.print(make_table(results))
     draw(results, options.output)
-    console.print(f"fans against truth: {options.output}")
+    report(cases, options.num_samples, options.report)
+    console.print(f"fans against truth: {options.output}; report: {options.report}")
 
 
 if __name__ == "__main__":

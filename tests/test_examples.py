@@ -97,7 +97,9 @@ def test_main_prints_the_table_and_writes_the_picture(
     output = tmp_path / "picture.png"
     monkeypatch.setattr(quickstart, "load_cases", lambda: few)
     monkeypatch.setattr(quickstart, "silence_hosts", lambda: None)  # process-wide settings
-    monkeypatch.setattr(sys, "argv", ["quickstart", "--output", str(output), "--num-samples", "50"])
+    page = tmp_path / "report.html"
+    arguments = ["--output", str(output), "--report", str(page), "--num-samples", "50"]
+    monkeypatch.setattr(sys, "argv", ["quickstart", *arguments])
     quickstart.main()
     table = capsys.readouterr().out
     for name in ("airline, monthly", "lynx, yearly"):
@@ -107,3 +109,8 @@ def test_main_prints_the_table_and_writes_the_picture(
     assert header[1:4] == b"PNG"
     width, height = struct.unpack(">II", header[16:24])
     assert (width, height) == (1080, round(120 * (2 * 1.8 + 0.7)))
+    text = page.read_text(encoding="utf-8")
+    for name in ("airline, monthly", "lynx, yearly", "Lag-Llama zero-shot", "smoothing"):
+        assert name in text
+    assert "failed</abbr>" not in text
+    assert len(text) < 3_000_000

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lagllama_adapters.comparison.cases import LEVELS, Case, Plan
 from lagllama_adapters.comparison.hosts.darts_models import BUILDERS, LARGEST_SHARE, SCALED
 from lagllama_adapters.comparison.hosts.quiet import quiet_hosts
 from lagllama_adapters.comparison.hosts.spread import normal_samples, seasonal_spread
-from lagllama_adapters.comparison.hosts.words import build, check_word
+from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
 from lagllama_adapters.comparison.outcome import Backtest, Failure, describe_error
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS
@@ -47,6 +48,8 @@ class DartsHost:
         self, spec: ModelSpec, cases: Sequence[Case], plan: Plan
     ) -> Iterator[tuple[Case, Backtest | Failure]]:
         """Forecast all origins of cases of one season; see `Host`."""
+        if spec.word in compiled_words():
+            _compile(spec.word, short_season(cases[0].season))
         pools = [list(cases)] if plan.pooled else [[case] for case in cases]
         for pool in pools:
             began = time.perf_counter()
@@ -82,6 +85,14 @@ def to_darts(case: Case) -> TimeSeries:
         return TimeSeries.from_values(values)
     stamps = pd.date_range(calendar.stamp(0), periods=len(values), freq=calendar.freq)
     return TimeSeries.from_times_and_values(stamps, values)
+
+
+@cache
+def _compile(word: str, season: int) -> None:
+    wave = np.sin(np.arange(24.0)) + np.cos(np.arange(24.0) ** 2)
+    with quiet_hosts():
+        model = BUILDERS[word](Setting(season, horizon=1), None)
+        model.fit(TimeSeries.from_values(wave)).predict(1, num_samples=2)
 
 
 class _Run:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sktime.performance_metrics.forecasting.probabilistic import EmpiricalCovera
 from lagllama_adapters.comparison.cases import LEVELS, Case, Plan
 from lagllama_adapters.comparison.hosts.quiet import quiet_hosts
 from lagllama_adapters.comparison.hosts.sktime_models import BUILDERS, NEEDS, TRAINED_ONCE
-from lagllama_adapters.comparison.hosts.words import build, check_word
+from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
 from lagllama_adapters.comparison.outcome import Backtest, Failure, describe_error
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS, seasonal_scale
@@ -48,6 +49,8 @@ class SktimeHost:
         self, spec: ModelSpec, cases: Sequence[Case], plan: Plan
     ) -> Iterator[tuple[Case, Backtest | Failure]]:
         """Forecast all origins of cases of one season; see `Host`."""
+        if spec.word in compiled_words():
+            _compile(spec.word, short_season(cases[0].season))
         is_panel = spec.word in ("zero-shot", "tuned")
         pools = [list(cases)] if is_panel and plan.pooled else [[case] for case in cases]
         for pool in pools:
@@ -88,6 +91,14 @@ def to_sktime(case: Case) -> pd.Series:
     except (ValueError, AttributeError):
         is_same = False
     return pd.Series(values, periods if is_same else stamps, name=COLUMN)
+
+
+@cache
+def _compile(word: str, season: int) -> None:
+    wave = np.sin(np.arange(24.0)) + np.cos(np.arange(24.0) ** 2)
+    with quiet_hosts():
+        model = BUILDERS[word](Setting(season, horizon=1), None)
+        model.fit(pd.Series(wave), fh=[1]).predict_quantiles(alpha=[0.5])
 
 
 def _make(spec: ModelSpec, pool: Sequence[Case], plan: Plan) -> BaseForecaster:

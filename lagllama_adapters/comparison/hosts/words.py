@@ -6,7 +6,7 @@ from typing import Any
 
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
 
-__all__ = ["Builder", "build", "check_word"]
+__all__ = ["Builder", "build", "check_word", "compiled_words", "short_season"]
 
 Builder = Callable[[Setting, str | None], Any]
 """Makes a model of the host for a setting and the option after the word."""
@@ -42,3 +42,17 @@ def build(spec: ModelSpec, setting: Setting, builders: Mapping[str, Builder]) ->
     if spec.word is not None:
         return builders[spec.word](setting, spec.option)
     return spec.make(setting)
+
+
+def compiled_words() -> frozenset[str]:
+    """Words of models that compile themselves when they are first fitted, in some seconds.
+
+    Hosts fit them once before they are timed, on a few numbers, so that the seconds of the first
+    series are not those of the compiler.
+    """
+    return frozenset(_NEEDS)
+
+
+def short_season(season: int) -> int:
+    """A season for which the same code is compiled."""
+    return min(season, 4)
