@@ -382,9 +382,10 @@ class LagLlamaPredictor(InsightMethods):
         Returns
         -------
         dict
-            Name to ``[series, step]`` in data units: ``q0.100`` ... for the block quantile head;
-            ``df``, ``loc``, ``scale`` (Student-t) or ``loc``, ``scale`` (normal); ``weights0``,
-            ``weights1``, ..., ``df0``, ... for a mixture.
+            Name to ``[series, step]`` in data units: ``q0.100`` ... for quantiles, implicit ones
+            and flows; ``df``, ``loc``, ``scale`` (Student-t) or ``loc``, ``scale`` (normal);
+            ``weights0``, ``weights1``, ..., ``df0``, ... for a mixture; ``mean`` and
+            ``dispersion`` (negative binomial, with the variance ``mean + dispersion * mean**2``).
 
         Raises
         ------

@@ -1,6 +1,8 @@
 """Heads that reshape a reference: what they share, and each one's own."""
 
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -334,3 +336,32 @@ def test_a_bad_step_of_training_does_not_overflow(family):
     loss.sum().backward()
     assert loss.isfinite().all()
     assert all(p.grad.isfinite().all() for p in head.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda head: pickle.loads(pickle.dumps(head))]
+)
+def test_copies_have_embeddings_of_their_own(duplicate):
+    config = LagLlamaConfig().replace(
+        lags_seq=LAGS, n_layer=1, n_head=2, n_embd_per_head=4, head=ImplicitQuantileConfig()
+    )
+    network = LagLlama(config)
+    other = duplicate(network)
+    assert other.head.marginal.embedding is other.head.projection.embedding
+    assert other.head.marginal.embedding is not network.head.marginal.embedding
+
+
+def test_networks_in_half_precision_forecast_nearly_the_same(family):
+    head = _spread_out(_head(_config(family, QUANTILES)), size=0.1).float()
+    state, tokens = _raw(head, rows=3)
+    state, tokens = state.float(), Tokens(tokens.features.float(), tokens.lag_values.float())
+    half = copy.deepcopy(head).bfloat16()
+    facts = _facts([30.0, 30.0, 30.0], loc=60.0)
+    scores = torch.linspace(-2, 2, 9)[None, :, None].expand(3, 9, 4)
+    with torch.no_grad():
+        full = head.marginal.params(head(state, tokens)[:, -1:])
+        coarse = Tokens(tokens.features.bfloat16(), tokens.lag_values.bfloat16())
+        rough = half.marginal.params(half(state.bfloat16(), coarse)[:, -1:])
+        expected = head.marginal.to_data(head.marginal.quantile(full, scores, facts), facts)
+        got = half.marginal.to_data(half.marginal.quantile(rough, scores, facts), facts)
+    assert (got - expected).abs().mean() < 0.03 * (expected.amax() - expected.amin())

@@ -148,7 +148,7 @@ def median_forecast(
         median = marginal.quantile(
             marginal.params(encoded.first_raw[:, None]), centre, encoded.facts
         )
-        median = encoded.facts.unstandardise(encoded.facts.bounded(median, 0))
+        median = marginal.to_data(encoded.facts.bounded(median, 0), encoded.facts)
         parts.append(undo_all(steps, median.double().cpu().numpy(), states)[:, 0])
     return np.concatenate(parts)
 

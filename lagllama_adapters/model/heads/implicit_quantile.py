@@ -39,9 +39,10 @@ class LevelEmbedding(nn.Module):
 
     def forward(self, levels: Tensor) -> Tensor:
         """``[..., width]`` of ``levels`` ``[...]``."""
-        weight = self.linear.weight
-        frequency = torch.pi * torch.arange(self.cosines, dtype=weight.dtype, device=weight.device)
-        cosines = (levels[..., None].to(weight) * frequency).cos()
+        weight = self.linear.weight  # of any dtype: levels near 1 need the digits of float32
+        levels = levels.to(torch.promote_types(weight.dtype, torch.float32))
+        frequency = torch.pi * torch.arange(self.cosines, dtype=levels.dtype, device=levels.device)
+        cosines = (levels[..., None] * frequency).cos().to(weight)
         embedded: Tensor = self.linear(cosines).relu() / weight.shape[0] ** 0.5
         return embedded
 
@@ -95,7 +96,7 @@ class ImplicitQuantileMarginal(QuantileMarginal):
         """
         own, quantiles = self.reference.split(raw)
         distribution = self.reference.distribution(quantiles[..., None, :])
-        start = distribution.icdf_of_score(torch.special.ndtri(levels.to(quantiles)))
+        start = distribution.icdf_of_score(torch.special.ndtri(levels.to(distribution.values)))
         spread = (quantiles[..., -1:] - quantiles[..., :1]).to(start) + _LEAST_SPREAD
         embedded: Tensor = self.embedding(levels)
         own = own.to(embedded)

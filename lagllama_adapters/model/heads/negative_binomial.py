@@ -92,9 +92,9 @@ class NegativeBinomialMarginal(Marginal):
         if len(wrong):
             raise ValueError(
                 f"negative_binomial head: got the value {float(wrong[0])!r}, expected counts 0, 1, "
-                "2, ...: give the series as they were counted, not scaled, without an effect of "
-                "covariates taken out and, in training, without augmentations that change values; "
-                "or take another head"
+                "2, ...: give the series as they were counted, not scaled, without sign_flip or an "
+                "effect of covariates taken out and, in training, without augmentations that "
+                "change values; or take another head"
             )
 
     def to_data(self, samples: Tensor, facts: SeriesFacts) -> Tensor:
