@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from lagllama_adapters.data.calendar import parse_frequency
 from lagllama_adapters.data.series_chunk import SeriesChunk
 
-__all__ = ["batch_series", "read_table", "shared_texts", "table_batches"]
+__all__ = ["batch_series", "read_table", "shared_texts", "table_batches", "used_columns"]
 
 _COLUMNS = ("item_id", "freq", "start", "target")
 _ROWS = 64  # of a table at a time: bounds memory
@@ -61,12 +61,12 @@ def table_batches(path: Path) -> Iterator[Any]:
     with _damage_named(path):
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as file:
-                columns = _used_columns(path, file.schema_arrow)
+                columns = used_columns(path, file.schema_arrow)
                 yield from file.iter_batches(_ROWS, columns=columns)
         else:
             with pa.memory_map(str(path)) as source:
                 schema, batches = _arrow_batches(source)
-                columns = _used_columns(path, schema)
+                columns = used_columns(path, schema)
                 for batch in batches:
                     for begin in range(0, batch.num_rows, _ROWS):
                         yield batch.select(columns).slice(begin, _ROWS)
@@ -90,8 +90,14 @@ def _arrow_batches(source: Any) -> tuple[Any, Iterator[Any]]:
     return file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
 
 
-def _used_columns(path: Path, schema: Any) -> list[str]:
-    """Columns to read: the name first, then those of one of the two layouts."""
+def used_columns(path: Path, schema: Any) -> list[str]:
+    """Columns to read: the name first, then those of one of the two layouts.
+
+    Raises
+    ------
+    ValueError
+        If the schema has neither.
+    """
     name = "id" if "id" in schema.names and "item_id" not in schema.names else "item_id"
     columns = [name, *_COLUMNS[1:]]
     if not set(_COLUMNS[1:]) <= set(schema.names) and "timestamp" in schema.names:

@@ -10,6 +10,7 @@ except ImportError as error:
         'run: pip install "lagllama_adapters[distributed]"'
     ) from error
 
+from lagllama_adapters.distributed.dataset import forecast_dataset
 from lagllama_adapters.distributed.engine import RayEngine
 
-__all__ = ["RayEngine"]
+__all__ = ["RayEngine", "forecast_dataset"]

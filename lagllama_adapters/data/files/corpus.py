@@ -11,10 +11,10 @@ from lagllama_adapters.data.files.faults import Fault
 from lagllama_adapters.data.files.labels import FileSeries
 from lagllama_adapters.data.series import Series, SeriesError
 from lagllama_adapters.data.series_chunk import SeriesChunk
-from lagllama_adapters.data.tables import batch_series, table_batches
+from lagllama_adapters.data.tables import batch_series, table_batches, used_columns
 from lagllama_adapters.data.tsf import read_tsf
 
-__all__ = ["read_corpus_file"]
+__all__ = ["read_corpus_file", "read_corpus_rows"]
 
 
 def read_corpus_file(path: Path, prefix: str) -> Iterator[FileSeries | Fault]:
@@ -45,6 +45,43 @@ def read_corpus_file(path: Path, prefix: str) -> Iterator[FileSeries | Fault]:
             line += batch.num_rows
     except ValueError as error:
         yield Fault(str(path), None, None, _without_path(error, path))
+
+
+def read_corpus_rows(path: Path, batch: Any) -> Iterator[tuple[str, list[FileSeries | Fault]]]:
+    """What each row of a table in one of the layouts of `Corpus.read` holds.
+
+    Parameters
+    ----------
+    path : Path
+        What the table is called in errors.
+    batch : pyarrow.RecordBatch
+        Rows; columns that no layout has are not read.
+
+    Yields
+    ------
+    tuple of str and list of FileSeries or Fault
+        Name of the row, and its series: one for each dimension or column of values.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or a row has no name.
+    """
+    batch = batch.select(used_columns(path, batch.schema))
+    column = batch.column(0)
+    if column.null_count:
+        raise ValueError(f"got rows without {batch.schema.names[0]}, expected a name in each")
+    names = column.cast(pa.string()).to_pylist()
+    found = list(_batch(path, "", batch, 1))
+    if [_name(one) for one in found] == names:
+        yield from ((name, [one]) for name, one in zip(names, found, strict=True))
+        return
+    for row, name in enumerate(names):
+        yield name, list(_batch(path, "", batch.slice(row, 1), row + 1))
+
+
+def _name(one: FileSeries | Fault) -> Any:
+    return one.item_id if isinstance(one, Fault) else one.series.item_id
 
 
 def _batch(path: Path, prefix: str, batch: Any, line: int) -> Iterator[FileSeries | Fault]:
