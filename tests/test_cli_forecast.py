@@ -101,12 +101,53 @@ def test_faults_are_listed_beside_a_single_file(table, tmp_path, block_checkpoin
     assert "shop2" in result.output
 
 
+def test_covariates_are_those_of_the_predictor(tmp_path, block_checkpoint):
+    rng = np.random.default_rng(2)
+    days = pd.date_range("2024-01-01", periods=120 + HORIZON, freq="D")
+    promotion = (rng.random(len(days)) < 0.3).astype(float)
+    values = (20 + rng.normal(size=len(days))) * (1 + 0.5 * promotion)
+    table = pd.DataFrame({"item_id": "a", "date": days, "value": values, "promotion": promotion})
+    table.loc[120:, "value"] = np.nan
+    table.to_csv(tmp_path / "whole.csv", index=False)
+    table[:120].to_csv(tmp_path / "history.csv", index=False)
+    table[120:].drop(columns="value").to_csv(tmp_path / "ahead.csv", index=False)
+    expected = LagLlamaPredictor(block_checkpoint).predict(
+        values[:120],
+        HORIZON,
+        num_samples=20,
+        start=days[0],
+        freq="D",
+        seed=0,
+        item_id=["a"],
+        future_covariates={"promotion": promotion},
+    )
+    options = ("--covariates", "promotion", *_options(block_checkpoint))
+    for number, data in enumerate(
+        [(tmp_path / "whole.csv",), (tmp_path / "history.csv", "--ahead", tmp_path / "ahead.csv")]
+    ):
+        out = tmp_path / f"out{number}.csv"
+        result = _run(*data, "--out", out, *options)
+        assert result.exit_code == 0, result.output
+        written = pd.read_csv(out, parse_dates=["time"])
+        np.testing.assert_allclose(written["mean"], expected.mean[0], rtol=1e-5)
+        assert written.time.tolist() == days[120:].tolist()
+    assert promotion[120:].any()  # else it would tell nothing
+    result = _run(tmp_path / "whole.csv", "--out", tmp_path / "out", *options, "--horizon", 9)
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "got 'promotion' up to step 4 ahead, expected all 9 steps of the forecast" in text
+
+
 def test_refusals_say_what_to_do(table, tmp_path, block_checkpoint):
     path = tmp_path / "sales.csv"
     table.assign(price=1).to_csv(path, index=False)
     folder = tmp_path / "out"
     for arguments, message in (
-        ((path, "--covariates", "price"), "covariates: got ['price'], expected none"),
+        ((path, "--ahead", path), "got files of steps ahead, expected the names of their"),
+        (
+            (path, "--covariates", "price", "--layout", "corpus"),
+            "covariates: got ['price'] for layout 'corpus', expected none",
+        ),
         ((path, "--support", "0:a"), "--support: got '0:a', expected auto"),
         ((path, "--quantiles", "0.1;0.9"), "--quantiles: got '0.1;0.9', expected numbers"),
         ((path, "--format", "xlsx"), "file_format: got 'xlsx'"),

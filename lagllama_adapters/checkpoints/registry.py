@@ -152,6 +152,24 @@ def clear_pretrained_cache() -> None:
         _shared.clear()
 
 
+def checkpoint_path(checkpoint: str | os.PathLike[str]) -> Path:
+    """Folder or file of a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : str or path-like
+        As for `load_pretrained`.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a known name nor an existing checkpoint.
+    ConnectionError
+        If the published weights cannot be fetched.
+    """
+    return _resolve(checkpoint)
+
+
 def _resolve(checkpoint: str | os.PathLike[str]) -> Path:
     if isinstance(checkpoint, str) and checkpoint in KNOWN_CHECKPOINTS:
         return KNOWN_CHECKPOINTS[checkpoint]()

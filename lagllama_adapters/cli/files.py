@@ -8,9 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+
+from lagllama_adapters.cli.console import errors
 
 if TYPE_CHECKING:
-    from lagllama_adapters.data.files import FileSettings, Source
+    from lagllama_adapters.data.files import Fault, FileSettings, Source
     from lagllama_adapters.inference.support import SupportLike
 
 __all__ = [
@@ -20,13 +23,17 @@ __all__ = [
     "Freq",
     "IdColumn",
     "LayoutName",
+    "OnError",
     "TargetColumn",
     "TimeColumn",
     "comma_separated",
     "file_settings",
     "parse_support",
     "piped",
+    "print_faults",
 ]
+
+_SHOWN = 10  # faults
 
 Data = Annotated[
     list[str],
@@ -44,7 +51,12 @@ Freq = Annotated[
 IdColumn = Annotated[str | None, typer.Option(help="Column of names; default: a usual name.")]
 TimeColumn = Annotated[str | None, typer.Option(help="Column of times; default: a usual name.")]
 TargetColumn = Annotated[str | None, typer.Option(help="Column of values; default: a usual name.")]
-Covariates = Annotated[str, typer.Option(help="Further columns to read, separated by commas.")]
+Covariates = Annotated[
+    str, typer.Option(help="Columns of numbers that the forecast reads, separated by commas.")
+]
+OnError = Annotated[
+    str, typer.Option(help="skip: list what is wrong, go on with the rest. fail: stop.")
+]
 Delimiter = Annotated[str | None, typer.Option(help="Of CSV files; default: as in the header.")]
 
 
@@ -85,6 +97,16 @@ def piped(data: Sequence[str]) -> "Iterator[list[str | Source]]":
             while block := sys.stdin.buffer.read(1 << 20):
                 file.write(block)
         yield [Source(path, "stdin", "-")]
+
+
+def print_faults(faults: "Sequence[Fault]", path: Path | None) -> None:
+    """The first ten faults, and the file that holds them all; None: there is no such file."""
+    for fault in faults[:_SHOWN]:
+        errors.print(escape(str(fault)), soft_wrap=True)
+    if faults and path is not None:
+        errors.print(f"all faults in {path}", soft_wrap=True)
+    elif len(faults) > _SHOWN:
+        errors.print(f"and {len(faults) - _SHOWN} more; write to a folder to see all")
 
 
 def comma_separated(option: str, text: str) -> list[float]:

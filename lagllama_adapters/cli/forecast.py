@@ -20,12 +20,14 @@ from lagllama_adapters.cli.files import (
     Freq,
     IdColumn,
     LayoutName,
+    OnError,
     TargetColumn,
     TimeColumn,
     comma_separated,
     file_settings,
     parse_support,
     piped,
+    print_faults,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from lagllama_adapters.inference.files.pools import Engine
 
 __all__ = ["forecast"]
-
-_SHOWN = 10  # faults
 
 
 def forecast(
@@ -63,10 +63,12 @@ def forecast(
     time_column: TimeColumn = None,
     target_column: TargetColumn = None,
     covariates: Covariates = "",
+    ahead: Annotated[
+        list[str] | None,
+        typer.Option(help="Files with covariates of steps ahead; default: rows without a value."),
+    ] = None,
     delimiter: Delimiter = None,
-    on_error: Annotated[
-        str, typer.Option(help="skip: list what is wrong, forecast the rest. fail: stop.")
-    ] = "skip",
+    on_error: OnError = "skip",
     file_format: Annotated[
         str, typer.Option("--format", help="Of files in a folder: parquet or csv.")
     ] = "parquet",
@@ -118,6 +120,7 @@ def forecast(
                     head=head,
                     quantiles=comma_separated("--quantiles", quantiles),
                     files=files,
+                    ahead=ahead or None,
                     file_format=suffix,
                     on_error=on_error,  # type: ignore[arg-type]  # checked there
                     workers=workers,
@@ -181,7 +184,7 @@ def _progress(shown: bool) -> Iterator[Any]:
 def _deliver(out: str, report: "FilesReport", suffix: str) -> None:
     """One file of the parts, where one was asked for."""
     from lagllama_adapters.inference.files.parts import join_parts, write_atomically, write_text
-    from lagllama_adapters.inference.files.run import FAULTS
+    from lagllama_adapters.inference.files.state import FAULTS
 
     if out == "-":
         join_parts(report.folder, len(report.parts), suffix, sys.stdout.buffer)
@@ -197,11 +200,6 @@ def _deliver(out: str, report: "FilesReport", suffix: str) -> None:
 
 def _summarise(out: str, report: "FilesReport") -> None:
     errors.print(f"{report.series:,} series forecast, {len(report.faults):,} faults", style="bold")
-    for fault in report.faults[:_SHOWN]:
-        errors.print(escape(str(fault)), soft_wrap=True)
-    if report.faults and out != "-":
-        is_folder = Path(out) == report.folder
-        path = report.folder / "faults.csv" if is_folder else Path(f"{out}.faults.csv")
-        errors.print(f"all faults in {path}", soft_wrap=True)
-    elif len(report.faults) > _SHOWN:
-        errors.print(f"and {len(report.faults) - _SHOWN} more; write to a folder to see all")
+    is_folder = Path(out) == report.folder
+    path = report.folder / "faults.csv" if is_folder else Path(f"{out}.faults.csv")
+    print_faults(report.faults, None if out == "-" else path)

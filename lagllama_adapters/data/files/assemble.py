@@ -1,7 +1,5 @@
 """Rows of one series, put on the grid of its frequency."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -10,11 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from lagllama_adapters.data.calendar import frequency_seconds, parse_frequency
+from lagllama_adapters.data.files.ahead import RowsAhead
 from lagllama_adapters.data.files.labels import FileSeries, TimeKind
+from lagllama_adapters.data.files.rows import RowError, Rows
 from lagllama_adapters.data.series import Series, SeriesError
 from lagllama_adapters.data.time_index import infer_frequency, row_positions
 
-__all__ = ["RowError", "Rows", "assemble"]
+__all__ = ["assemble"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -23,38 +23,18 @@ Floats = npt.NDArray[np.float64]
 _MOST_STEPS, _MOST_STEPS_A_ROW = 100_000, 20
 
 
-class RowError(ValueError):
-    """Rows that do not form a series; ``line`` is the place, as in `Fault`."""
-
-    def __init__(self, message: str, line: int | None) -> None:
-        super().__init__(message)
-        self.line = line
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one series.
-
-    Attributes
-    ----------
-    times : ndarray of int64 or None
-        ``[row]``, microseconds since 1970 or integers; None: the rows are the steps.
-    values : ndarray of float64
-        ``[row]``, NaN = missing.
-    lines : ndarray of int64
-        ``[row]``.
-    covariates : mapping of str to ndarray of float64
-        ``[row]`` each.
-    """
-
-    times: Ints | None
-    values: Floats
-    lines: Ints
-    covariates: Mapping[str, Floats]
-
-
-def assemble(item_id: str, file: str, kind: TimeKind, rows: Rows, freq: str | None) -> FileSeries:
+def assemble(
+    item_id: str,
+    file: str,
+    kind: TimeKind,
+    rows: Rows,
+    freq: str | None,
+    ahead: RowsAhead | None = None,
+) -> FileSeries:
     """Make a series from rows in any order; steps without a row become missing values.
+
+    Where there are covariates, the series ends with its last value: rows after it are steps ahead.
+    A covariate that is known in one of them is a future one, others are past ones.
 
     Parameters
     ----------
@@ -66,12 +46,17 @@ def assemble(item_id: str, file: str, kind: TimeKind, rows: Rows, freq: str | No
         At least one.
     freq : str or None
         pandas frequency; None: inferred.
+    ahead : RowsAhead, optional
+        Covariates of steps ahead, from files of their own, which then have to hold this series.
 
     Raises
     ------
     RowError
-        If a time occurs twice, no frequency fits, or the values cannot be forecast.
+        If a time occurs twice, no frequency fits, the values cannot be forecast, or rows ahead are
+        missing, faulty, or do not come after the last row.
     """
+    if ahead is not None:
+        rows = _with_ahead(item_id, kind, rows, ahead)
     line = int(rows.lines[0])
     infinite = np.isinf(rows.values)
     if infinite.any():
@@ -104,7 +89,8 @@ def assemble(item_id: str, file: str, kind: TimeKind, rows: Rows, freq: str | No
         given = {name: _spread(column, positions) for name, column in given.items()}
     if kind == "integers":
         series = _series(item_id, values, None, None, given, line)
-        return FileSeries(series, file, line, kind, last=int(times[-1]), unit=step)
+        last = int(times[0]) + step * (len(series) - 1)
+        return FileSeries(series, file, line, kind, last=last, unit=step)
     start = pd.Timestamp(int(times[0]), unit="us")
     return FileSeries(_series(item_id, values, start, step, given, line), file, line, kind)
 
@@ -148,7 +134,7 @@ def _refuse_repeated(times: Ints, lines: Ints, kind: TimeKind) -> None:
     same = np.flatnonzero(np.diff(times) == 0)
     if len(same):
         at = int(same[0])
-        time = int(times[at]) if kind == "integers" else pd.Timestamp(int(times[at]), unit="us")
+        time = _time(times[at], kind)
         raise RowError(
             f"got time {time} twice, before at line {lines[at]}, expected each once; remove one, "
             "or give the series different names",
@@ -162,10 +148,63 @@ def _spread(values: Floats, positions: Ints) -> Floats:
     return on_grid
 
 
+def _with_ahead(item_id: str, kind: TimeKind, rows: Rows, ahead: RowsAhead) -> Rows:
+    own = ahead.of(item_id)
+    if own is None:
+        raise RowError(
+            f"got no steps ahead in {', '.join(ahead.files)}, expected some of each series; add "
+            "them, or leave the series out",
+            int(rows.lines[0]),
+        )
+    if own.faults:
+        fault = own.faults[0]
+        raise RowError(f"steps ahead in {fault.file}:{fault.line}: {fault.message}", None)
+    if rows.times is None or own.kind != kind:
+        got = "no times" if rows.times is None else kind
+        raise RowError(f"got {got} in the history and {own.kind} in the steps ahead", None)
+    assert own.rows.times is not None
+    if own.rows.times.min() <= rows.times.max():
+        raise RowError(
+            f"got steps ahead from {_time(own.rows.times.min(), kind)} on in {own.file}, expected "
+            f"times after the last row of the series, {_time(rows.times.max(), kind)}",
+            None,
+        )
+    unknown = np.full(len(own.rows.values), np.nan)
+    return Rows(
+        np.concatenate([rows.times, own.rows.times]),
+        np.concatenate([rows.values, own.rows.values]),
+        np.concatenate([rows.lines, own.rows.lines]),
+        {
+            name: np.concatenate([column, own.rows.covariates.get(name, unknown)])
+            for name, column in rows.covariates.items()
+        },
+    )
+
+
+def _time(time: Any, kind: TimeKind) -> Any:
+    return int(time) if kind == "integers" else pd.Timestamp(int(time), unit="us")
+
+
 def _series(
     item_id: str, values: Floats, start: Any, freq: Any, given: dict[str, Floats], line: int
 ) -> Series:
+    past: dict[str, Floats] = {}
+    future: dict[str, Floats] = {}
+    observed = np.flatnonzero(~np.isnan(values))
+    end = int(observed[-1]) + 1 if given and len(observed) else len(values)
+    for name, column in given.items():
+        if np.isnan(column[end:]).all():
+            past[name] = column[:end]
+        else:
+            future[name] = column
     try:
-        return Series(values, start, freq, item_id, past_covariates=given or None)
+        return Series(
+            values[:end],
+            start,
+            freq,
+            item_id,
+            past_covariates=past or None,
+            future_covariates=future or None,
+        )
     except SeriesError as error:
         raise RowError(error.reason, line) from error

@@ -1,4 +1,4 @@
-"""Numbers and times from columns of texts or of typed values, with the rows that cannot be read."""
+"""Names, numbers and times from columns of texts or typed values, with the rows that fail."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lagllama_adapters.data.files.labels import TimeKind
 
-__all__ = ["numbers", "time_kind", "times"]
+__all__ = ["name_codes", "numbers", "time_kind", "times"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -22,6 +22,29 @@ _WHOLE = re.compile(r"[+-]?\d+")
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _ZONE = re.compile(r"\d.*(Z|[+-]\d{2}:?\d{2})$")
 _EPOCH = {False: datetime(1970, 1, 1), True: datetime(1970, 1, 1, tzinfo=UTC)}
+
+
+def name_codes(column: Any) -> tuple[list[str], Ints]:
+    """Names of a column.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        Of any type; null and empty texts are no names.
+
+    Returns
+    -------
+    names : list of str
+        Distinct, in order of appearance.
+    codes : ndarray of int64
+        ``[row]``, which of them; -1 for none.
+    """
+    coded = column.cast(pa.string()).dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    if "" in names:
+        codes = np.where(codes == names.index(""), -1, codes)
+    return names, codes
 
 
 def numbers(column: Any) -> tuple[Floats, Ints]:

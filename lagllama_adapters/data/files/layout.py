@@ -6,7 +6,7 @@ from typing import Literal
 
 from lagllama_adapters.data.calendar import parse_frequency
 
-__all__ = ["FileSettings", "Layout", "find_layout"]
+__all__ = ["FileSettings", "Layout", "find_layout", "find_layout_ahead"]
 
 Kind = Literal["auto", "long", "wide", "corpus"]
 
@@ -32,7 +32,8 @@ class FileSettings:
         ``id``, ``series``; ``timestamp``, ``time``, ``date``, ``datetime``, ``ds``; ``target``,
         ``value``, ``y``; in any case), else, for times, the first column if it holds dates.
     covariates : sequence of str, default ()
-        Names of further columns that the forecast reads; the others are not read.
+        Names of further columns that the forecast reads, of numbers; the others are not read. Rows
+        at the end of a series that have no value are then steps ahead.
     freq : str, optional
         pandas frequency of all series; None: inferred of each, gaps allowed.
     delimiter : str, optional
@@ -149,6 +150,55 @@ def find_layout(names: Sequence[str], dated: Collection[str], settings: FileSett
             "with target_column"
         )
     return Layout(item_id, time, tuple(free), settings.covariates)
+
+
+@dataclass(frozen=True)
+class LayoutAhead:
+    """Columns of a table of steps ahead; see `Layout`.
+
+    Attributes
+    ----------
+    item_id : str or None
+        Names of the series; None: the rows are of all series.
+    time : str
+        Times.
+    covariates : tuple of str
+        What is known ahead.
+    """
+
+    item_id: str | None
+    time: str
+    covariates: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        return [*([] if self.item_id is None else [self.item_id]), self.time, *self.covariates]
+
+
+def find_layout_ahead(
+    names: Sequence[str], dated: Collection[str], settings: FileSettings
+) -> LayoutAhead:
+    """Tell which column of a table of steps ahead is what; parameters as of `find_layout`.
+
+    Raises
+    ------
+    ValueError
+        If there is no column of times, or none of the covariates.
+    """
+    covariates = tuple(name for name in settings.covariates if name in names)
+    free = [name for name in names if name not in covariates]
+    item_id = settings.id_column if settings.id_column in names else _usual(free, _IDS)
+    free = [name for name in free if name != item_id]
+    time = settings.time_column if settings.time_column in names else _usual(free, _TIMES)
+    if time is None and free and free[0] in dated:
+        time = free[0]
+    if time is None or not covariates:
+        raise ValueError(
+            f"got columns {list(names)}, expected one with the times, such as {_TIMES}, and some "
+            f"of the covariates {list(settings.covariates)}; name the times with time_column"
+        )
+    return LayoutAhead(item_id, time, covariates)
 
 
 def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from lagllama_adapters.data.files.assemble import RowError, Rows, assemble
-from lagllama_adapters.data.files.cells import numbers, time_kind, times
+from lagllama_adapters.data.files.ahead import RowsAhead
+from lagllama_adapters.data.files.assemble import assemble
+from lagllama_adapters.data.files.cells import name_codes, numbers, time_kind, times
 from lagllama_adapters.data.files.faults import Fault, first_faults
 from lagllama_adapters.data.files.labels import FileSeries, TimeKind
 from lagllama_adapters.data.files.layout import Layout
+from lagllama_adapters.data.files.rows import RowError, Rows
 from lagllama_adapters.data.files.tables import Batch, Table
 
 __all__ = ["read_long"]
@@ -33,7 +34,9 @@ class _Open:
     faults: list[Fault] = field(default_factory=list)
 
 
-def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSeries | Fault]:
+def read_long(
+    table: Table, layout: Layout, freq: str | None, ahead: RowsAhead | None = None
+) -> Iterator[FileSeries | Fault]:
     """Read series whose rows are in any order.
 
     If the rows of each series are contiguous, memory holds one series at a time. Otherwise the rows
@@ -47,6 +50,8 @@ def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSe
         With a column of names.
     freq : str or None
         pandas frequency; None: inferred.
+    ahead : RowsAhead, optional
+        Covariates of steps ahead, from files of their own.
 
     Yields
     ------
@@ -61,14 +66,16 @@ def read_long(table: Table, layout: Layout, freq: str | None) -> Iterator[FileSe
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             batches = _sorted_batches(table, layout.item_id, layout.columns, folder)
-        yield from _Reader(table, layout, freq).read(batches)
+        yield from _Reader(table, layout, freq, ahead).read(batches)
 
 
 class _Reader:
-    def __init__(self, table: Table, layout: Layout, freq: str | None) -> None:
+    def __init__(
+        self, table: Table, layout: Layout, freq: str | None, ahead: RowsAhead | None
+    ) -> None:
         assert layout.item_id is not None
         assert layout.time is not None
-        self.table, self.layout, self.freq = table, layout, freq
+        self.table, self.layout, self.freq, self.ahead = table, layout, freq, ahead
         self.id_column, self.time_column = layout.item_id, layout.time
         self.file = table.shown
         self.kind: TimeKind | None = None
@@ -94,7 +101,7 @@ class _Reader:
     def _runs(self, batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], list[Fault]]]:
         """Rows of one series after the other."""
         layout = self.layout
-        names, codes = _codes(batch.columns[self.id_column])
+        names, codes = name_codes(batch.columns[self.id_column])
         if (codes < 0).any():
             fault = "got no name of a series, expected one in each row; fill it in"
             for line in batch.lines[codes < 0].tolist():
@@ -146,7 +153,7 @@ class _Reader:
         rows = Rows(np.concatenate(stamps), target, np.concatenate(lines), given)
         assert self.kind is not None
         try:
-            yield assemble(current.name, self.file, self.kind, rows, self.freq)
+            yield assemble(current.name, self.file, self.kind, rows, self.freq, self.ahead)
         except RowError as error:
             yield Fault(self.file, error.line, current.name, str(error))
 
@@ -160,22 +167,12 @@ class _Reader:
         self.bad_rows = len(self.table.bad_rows)
 
 
-def _codes(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Distinct names in order of appearance, and which each row has; -1 for none."""
-    coded = column.cast(pa.string()).dictionary_encode()
-    names = coded.dictionary.to_pylist()
-    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    if "" in names:
-        codes = np.where(codes == names.index(""), -1, codes)
-    return names, codes
-
-
 def _is_grouped(table: Table, column: str) -> bool:
     """Whether the rows of each series follow each other."""
     seen: set[str] = set()
     last: str | None = None
     for batch in table.batches([column]):
-        names, codes = _codes(batch.columns[column])
+        names, codes = name_codes(batch.columns[column])
         codes = codes[codes >= 0]
         if not len(codes):
             continue
@@ -196,7 +193,7 @@ def _sorted_batches(
     with ExitStack() as stack:
         writers: dict[int, Any] = {}
         for batch in table.batches(columns):
-            names, codes = _codes(batch.columns[id_column])
+            names, codes = name_codes(batch.columns[id_column])
             of_name = np.array([zlib.crc32((name or "").encode()) % count for name in names] + [0])
             buckets = of_name[codes]  # rows without a name lie in bucket 0
             rows = pa.table(batch.columns | {"": pa.array(batch.lines)})
@@ -208,7 +205,7 @@ def _sorted_batches(
     for bucket in sorted(writers):
         with pa.memory_map(str(folder / str(bucket))) as source:
             rows = pa.ipc.open_file(source).read_all().combine_chunks()
-            _, codes = _codes(_array(rows[id_column]))
+            _, codes = name_codes(_array(rows[id_column]))
             rows = rows.take(pa.array(np.argsort(codes, kind="stable")))
             arrays = {name: _array(rows[name]) for name in rows.schema.names}
             lines = arrays.pop("").to_numpy(zero_copy_only=False)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from lagllama_adapters.data.files.ahead import RowsAhead
 from lagllama_adapters.data.files.corpus import read_corpus_file
 from lagllama_adapters.data.files.faults import Fault
 from lagllama_adapters.data.files.labels import FileSeries
@@ -18,7 +19,9 @@ __all__ = ["read_files"]
 
 
 def read_files(
-    sources: Sequence[Source], settings: FileSettings | None = None
+    sources: Sequence[Source],
+    settings: FileSettings | None = None,
+    ahead: RowsAhead | None = None,
 ) -> Iterator[FileSeries | Fault]:
     """Read series, and the faults of those that cannot be read.
 
@@ -28,6 +31,8 @@ def read_files(
         Files.
     settings : FileSettings, optional
         How; None: the defaults.
+    ahead : RowsAhead, optional
+        Covariates of steps ahead, from files of their own.
 
     Yields
     ------
@@ -48,7 +53,7 @@ def read_files(
     several = len(sources) > 1
     unread: set[tuple[str, ...]] = set()
     for source in sources:
-        for one in _read(source, settings, several, unread):
+        for one in _read(source, settings, several, unread, ahead):
             if isinstance(one, Fault):
                 if one.item_id is not None:
                     origin.setdefault(one.item_id, one.file)
@@ -67,10 +72,16 @@ def read_files(
                 yield Fault(one.file, one.line, name, f"{message}; forecast them apart")
                 continue
             yield one
+    if ahead is not None:
+        yield from ahead.unused([*origin])
 
 
 def _read(
-    source: Source, settings: FileSettings, several: bool, unread: set[tuple[str, ...]]
+    source: Source,
+    settings: FileSettings,
+    several: bool,
+    unread: set[tuple[str, ...]],
+    ahead: RowsAhead | None,
 ) -> Iterator[FileSeries | Fault]:
     prefix = f"{source.name}/" if several else ""
     path, file = source.path, source.shown
@@ -89,9 +100,9 @@ def _read(
             unread.add(others)
             warnings.warn(f"{file}: columns {list(others)} are not read", stacklevel=2)
         if layout.item_id is not None:
-            yield from read_long(table, layout, settings.freq)
+            yield from read_long(table, layout, settings.freq, ahead)
         else:
-            yield from read_wide(table, layout, settings.freq, prefix, source.name)
+            yield from read_wide(table, layout, settings.freq, prefix, source.name, ahead)
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
         yield Fault(file, None, None, str(error))
 

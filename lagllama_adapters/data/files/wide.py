@@ -5,18 +5,25 @@ from typing import Any
 
 import numpy as np
 
-from lagllama_adapters.data.files.assemble import RowError, Rows, assemble
+from lagllama_adapters.data.files.ahead import RowsAhead
+from lagllama_adapters.data.files.assemble import assemble
 from lagllama_adapters.data.files.cells import numbers, time_kind, times
 from lagllama_adapters.data.files.faults import Fault, first_faults
 from lagllama_adapters.data.files.labels import FileSeries, TimeKind
 from lagllama_adapters.data.files.layout import Layout
+from lagllama_adapters.data.files.rows import RowError, Rows
 from lagllama_adapters.data.files.tables import Table
 
 __all__ = ["read_wide"]
 
 
 def read_wide(
-    table: Table, layout: Layout, freq: str | None, prefix: str, single: str
+    table: Table,
+    layout: Layout,
+    freq: str | None,
+    prefix: str,
+    single: str,
+    ahead: RowsAhead | None = None,
 ) -> Iterator[FileSeries | Fault]:
     """Read a series per column; the numbers of the whole file are held in memory.
 
@@ -31,6 +38,8 @@ def read_wide(
     prefix, single : str
         What comes before the name of a column in that of a series, and the name of a series that is
         the only one of its file.
+    ahead : RowsAhead, optional
+        Covariates of steps ahead, from files of their own.
 
     Yields
     ------
@@ -83,6 +92,6 @@ def read_wide(
             continue
         rows = Rows(all_times, np.concatenate(values.pop(column)), all_lines, given)
         try:
-            yield assemble(item_id, file, kind, rows, freq)
+            yield assemble(item_id, file, kind, rows, freq, ahead)
         except RowError as error:
             yield Fault(file, error.line, item_id, str(error))

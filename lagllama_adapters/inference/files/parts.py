@@ -29,6 +29,7 @@ __all__ = [
     "read_faults",
     "rows_of",
     "write_atomically",
+    "write_faults",
     "write_part",
     "write_text",
 ]
@@ -66,6 +67,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file, complete or not at all."""
     with write_atomically(path) as file:
         file.write(text.encode())
+
+
+def write_faults(path: Path, faults: Sequence[Fault]) -> None:
+    """Write a table of faults: file, line, item_id, message."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("file", "line", "item_id", "message"))
+    rows.writerows((one.file, one.line, one.item_id, one.message) for one in faults)
+    write_text(path, text.getvalue())
 
 
 def as_table(

@@ -1,5 +1,6 @@
 """Who computes the parts: processes of this machine, or an engine of another layer."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -89,7 +90,7 @@ class Engine(Protocol):
 
 
 class ProcessPool:
-    """Processes of this machine.
+    """Processes of this machine; they begin at once.
 
     Parameters
     ----------
@@ -107,6 +108,8 @@ class ProcessPool:
         self._job, self._room = job, workers * AHEAD
         self._pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, loading)
         self._running: dict[Future[list[Fault]], tuple[int, int]] = {}
+        for _ in range(workers):  # they load the weights while the first parts are read
+            self._pool.submit(os.getpid)
 
     @property
     def is_full(self) -> bool:

@@ -31,7 +31,9 @@ class Reading:
         self._lines = 1.0
 
     def reached(self, file: str, line: int | None) -> None:
-        """Take note of a series or a fault."""
+        """Take note of a series or a fault; other files than the sources do not count."""
+        if file != self.file and file not in self._sources:
+            return
         while file != self.file:  # also past files that held neither
             self._before += self._size
             self.file = next(iter(self._sources))

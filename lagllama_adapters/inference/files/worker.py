@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -24,7 +25,10 @@ __all__ = [
     "forecast_part",
     "forecast_series",
     "start_worker",
+    "without_faulty",
 ]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -140,18 +144,41 @@ def forecast_series(
     faults : list of Fault
         What was wrong with the others.
     """
-    good, faults = list(series), []
-    forecast: SampleForecast | None = None
-    while good and forecast is None:
+    return without_faulty(series, lambda panel: predictor.forecast(panel, horizon, options))
+
+
+def without_faulty(
+    series: Sequence[FileSeries], compute: Callable[[Panel], Result]
+) -> tuple[list[FileSeries], Result | None, list[Fault]]:
+    """Compute something of the series of which it can be computed.
+
+    Parameters
+    ----------
+    series : sequence of FileSeries
+        With distinct names.
+    compute : callable
+        Given a panel; its errors name the series at fault.
+
+    Returns
+    -------
+    good : list of FileSeries
+        Those in the result, in order.
+    result : object or None
+        None where there are none.
+    faults : list of Fault
+        What was wrong with the others.
+    """
+    good = list(series)
+    faults: list[Fault] = []
+    while good:
         try:
-            panel = Panel(tuple(one.series for one in good))
-            forecast = predictor.forecast(panel, horizon, options)
+            return good, compute(Panel(tuple(one.series for one in good))), faults
         except SeriesError as error:
             if error.position is None:
                 raise
             bad = good.pop(error.position)
             faults.append(Fault(bad.file, bad.line, str(bad.series.item_id), error.reason))
-    return good, forecast, faults
+    return good, None, faults
 
 
 def _follow_parent() -> None:

@@ -8,14 +8,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lagllama_adapters.data.files import Fault, FileSettings, find_sources, long, read_files, tables
+from lagllama_adapters.data.files import (
+    AheadError,
+    Fault,
+    FileSettings,
+    RowsAhead,
+    find_sources,
+    long,
+    read_files,
+    tables,
+)
 
 DAYS = pd.date_range("2024-01-01", periods=30, freq="D")
 
 
-def _read(paths, **settings):
+def _read(paths, ahead=None, **settings):
     """Series by name, and faults."""
-    read = list(read_files(find_sources(paths), FileSettings(**settings)))
+    settings = FileSettings(**settings)
+    rows = None if ahead is None else RowsAhead(find_sources(ahead), settings)
+    read = list(read_files(find_sources(paths), settings, rows))
     faults = [one for one in read if isinstance(one, Fault)]
     return {one.series.item_id: one for one in read if not isinstance(one, Fault)}, faults
 
@@ -212,6 +223,116 @@ def test_covariates_are_kept(tmp_path):
     found, _ = _read(tmp_path, covariates=["price"])
     price = found["s1"].series.past_covariates["price"]
     np.testing.assert_array_equal(price, np.arange(30.0, 60.0))
+
+
+AHEAD = pd.date_range("2024-01-31", periods=4, freq="D")
+
+
+def _check_ahead(found, name, price):
+    series = found[name].series
+    assert len(series) == 30
+    np.testing.assert_array_equal(series.future_covariates["price"], price)
+    assert list(series.past_covariates) == ["visits"]
+    assert len(series.past_covariates["visits"]) == 30
+    assert found[name].labels_ahead(1).astype("datetime64[D]") == np.datetime64("2024-01-31")
+
+
+def test_rows_at_the_end_without_a_value_are_steps_ahead(tmp_path):
+    table = _long(2).assign(price=np.arange(60.0), visits=1.0)
+    rows = [
+        pd.DataFrame({"unique_id": f"s{i}", "ds": AHEAD, "price": np.arange(4.0) + 100 * i})
+        for i in range(2)
+    ]
+    whole = pd.concat([table, *rows]).sample(frac=1, random_state=1)
+    whole.to_csv(tmp_path / "data.csv", index=False)
+    found, faults = _read(tmp_path, covariates=["price", "visits"])
+    assert faults == []
+    for i in range(2):
+        price = np.concatenate([np.arange(30.0) + 30 * i, np.arange(4.0) + 100 * i])
+        _check_ahead(found, f"s{i}", price)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_steps_ahead_of_a_file_of_their_own_are_the_same(tmp_path, suffix):
+    table = _long(2).assign(price=np.arange(60.0), visits=1.0)
+    table.to_csv(tmp_path / "data.csv", index=False)
+    rows = pd.concat(
+        pd.DataFrame({"unique_id": f"s{i}", "ds": AHEAD, "price": np.arange(4.0) + 100 * i})
+        for i in range(2)
+    ).sample(frac=1, random_state=1)
+    path = tmp_path / f"ahead.{suffix}"
+    rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path, index=False)
+    found, faults = _read(tmp_path / "data.csv", path, covariates=["price", "visits"])
+    assert faults == []
+    for i in range(2):
+        price = np.concatenate([np.arange(30.0) + 30 * i, np.arange(4.0) + 100 * i])
+        _check_ahead(found, f"s{i}", price)
+
+
+def test_steps_ahead_of_a_wide_table_are_those_of_all_its_series(tmp_path):
+    table = pd.DataFrame({"date": DAYS, "a": 1.0, "b": 2.0, "price": 3.0, "visits": 1.0})
+    table.to_csv(tmp_path / "data.csv", index=False)
+    pd.DataFrame({"date": AHEAD, "price": 4.0}).to_csv(tmp_path / "ahead.csv", index=False)
+    found, faults = _read(
+        tmp_path / "data.csv", tmp_path / "ahead.csv", covariates=["price", "visits"]
+    )
+    assert faults == []
+    for name in "ab":
+        _check_ahead(found, f"{name}", [3.0] * 30 + [4.0] * 4)
+
+
+def test_integer_labels_begin_after_the_last_value(tmp_path):
+    table = pd.DataFrame({"id": "a", "time": np.arange(0, 24, 2), "price": np.arange(12.0)})
+    table["value"] = [*range(9), np.nan, np.nan, np.nan]
+    table.to_csv(tmp_path / "data.csv", index=False)
+    found, _ = _read(tmp_path, covariates=["price"])
+    assert found["a"].labels_ahead(2).tolist() == [18, 20]
+    assert len(found["a"].series.future_covariates["price"]) == 12
+
+
+def test_without_covariates_missing_values_at_the_end_are_steps_of_the_series(tmp_path):
+    table = _long(1)
+    table.loc[27:, "y"] = np.nan
+    table.to_csv(tmp_path / "data.csv", index=False)
+    found, _ = _read(tmp_path)
+    assert len(found["s0"].series) == 30
+
+
+def test_faults_of_steps_ahead(tmp_path):
+    table = _long(4).assign(price=1.0)
+    table.to_csv(tmp_path / "data.csv", index=False)
+    (tmp_path / "ahead.csv").write_text(
+        "unique_id,ds,price\n"
+        "s0,2024-01-31,5\n"
+        "s1,2024-01-30,5\n"  # in the history
+        "s2,2024-01-31,many\n"
+        "s9,2024-01-31,5\n"
+    )
+    found, faults = _read(tmp_path / "data.csv", tmp_path / "ahead.csv", covariates=["price"])
+    assert list(found) == ["s0"]
+    messages = {fault.item_id: fault.message for fault in faults}
+    assert "expected times after the last row of the series, 2024-01-30" in messages["s1"]
+    assert "ahead.csv:4: column 'price': got 'many', expected a number" in messages["s2"]
+    assert "got no steps ahead in" in messages["s3"]
+    assert "a series that is in no file of data" in messages["s9"]
+    (unknown,) = (fault for fault in faults if fault.item_id == "s9")
+    assert (unknown.file.endswith("ahead.csv"), unknown.line) == (True, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("unique_id,price\ns0,1\n", "expected one with the times"),
+        ("unique_id,ds,prize\ns0,2024-01-31,1\n", r"some of the covariates .'price'."),
+        ("unique_id,ds,price\n", "got no rows"),
+        ("", "got an empty file"),
+    ],
+)
+def test_files_of_steps_ahead_that_cannot_be_read_are_errors(tmp_path, content, message):
+    path = tmp_path / "ahead.csv"
+    path.write_text(content)
+    with pytest.raises(AheadError, match=message):
+        RowsAhead(find_sources(path), FileSettings(covariates=["price"]))
 
 
 @pytest.mark.parametrize(
