@@ -1,6 +1,6 @@
 """What to keep of a tuning: the weights given, the tuned ones, or a mixture of both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ LEAST_WINDOWS = 8  # below which a standard error is a guess
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 Floats = npt.NDArray[np.float64]
+Labels = Sequence[npt.NDArray[np.integer]]
 
 
 class Choice(NamedTuple):
@@ -30,7 +31,8 @@ class Choice(NamedTuple):
     losses : tuple of (float, float)
         Share and loss of all candidates.
     gain, standard_error : float
-        By how much the best candidate is better than the weights given, and how sure that is.
+        By how much the best candidate is better than the weights given, and how sure that is: the
+        largest of the standard errors by windows and by groups of them.
     """
 
     share: float
@@ -40,11 +42,13 @@ class Choice(NamedTuple):
     standard_error: float
 
 
-def choose(candidates: Mapping[float, Floats], margin: float) -> Choice:
+def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = ()) -> Choice:
     """Choose the best candidate, if it is better than the weights given by more than chance.
 
     The losses of two candidates are compared window by window, so that what makes a window hard
-    for both does not count: the standard error is that of the sum of the differences.
+    for both does not count: the standard error is that of the sum of the differences. Windows of
+    one series, or of one time, may share what makes them better: they are no more evidence than
+    one.
 
     Parameters
     ----------
@@ -52,6 +56,9 @@ def choose(candidates: Mapping[float, Floats], margin: float) -> Choice:
         Share of the tuned weights, 0 among them, to what each window adds to the loss.
     margin : float
         Standard errors; 0: any gain is enough.
+    groups : sequence of ndarray
+        Labels of the windows, int; each a way in which windows belong together. Ways with fewer
+        than `LEAST_WINDOWS` groups are left out.
 
     Returns
     -------
@@ -64,10 +71,25 @@ def choose(candidates: Mapping[float, Floats], margin: float) -> Choice:
     best = min(known, key=lambda share: known[share], default=0.0)
     differences, n = given - candidates[best], len(given)
     gain = float(differences.sum())
-    spread = float(differences.std(ddof=1)) * n**0.5 if n > 1 else float("inf")
+    spread = max(_standard_error(differences), *(_grouped(differences, x) for x in groups), 0.0)
     is_sure = margin == 0 or (n >= LEAST_WINDOWS and gain > margin * spread)
     share = best if gain > 0 and is_sure else 0.0
     return Choice(share, losses[share], tuple(losses.items()), gain, spread)
+
+
+def _standard_error(parts: Floats) -> float:
+    """Of the sum of independent parts."""
+    n = len(parts)
+    return float(parts.std(ddof=1)) * n**0.5 if n > 1 else float("inf")
+
+
+def _grouped(differences: Floats, labels: npt.NDArray[np.integer]) -> float:
+    """Standard error of the sum, where groups are independent and windows of a group are not."""
+    _, group = np.unique(labels, return_inverse=True)
+    if group.max() + 1 < LEAST_WINDOWS:
+        return 0.0
+    sums = np.bincount(group, weights=differences).astype(np.float64)
+    return _standard_error(sums)
 
 
 def mixture(
@@ -125,11 +147,11 @@ def keep_choice(
     """
     candidates = {0.0: judge.window_losses(model)}
     if tuned is None:
-        return choose(candidates, margin)
+        return choose(candidates, margin, judge.groups)
     given = {name: x.detach().clone() for name, x in model.state_dict().items()}
     for share in _SHARES if mix else (1.0,):
         model.load_state_dict(mixture(given, tuned, share))
         candidates[share] = judge.window_losses(model)
-    choice = choose(candidates, margin)
+    choice = choose(candidates, margin, judge.groups)
     model.load_state_dict(mixture(given, tuned, choice.share))
     return choice

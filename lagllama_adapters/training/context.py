@@ -7,7 +7,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.choice import choose
-from lagllama_adapters.training.hold_out import hold_out
+from lagllama_adapters.training.hold_out import hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 
 __all__ = ["CONTEXTS", "ContextChoice", "best_context"]
@@ -81,6 +81,6 @@ def best_context(
         for length in dict.fromkeys([usual, *candidates])
     }
     others = {float(length): x for length, x in by_length.items() if length != usual}
-    choice = choose({0.0: by_length[usual], **others}, margin=1.0)
+    choice = choose({0.0: by_length[usual], **others}, 1.0, window_groups(task))
     losses = {length: float(x.sum()) for length, x in by_length.items()}
     return ContextChoice(int(choice.share) or usual, losses)

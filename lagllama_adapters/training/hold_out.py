@@ -10,8 +10,9 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 
-__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out"]
+__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "window_groups"]
 
+_BLOCKS = 10  # of time, into which windows are grouped where series have enough of them
 _MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
 
 
@@ -157,6 +158,31 @@ def hold_out(
     kept = [panel[i][:length] for i, length in enumerate(plan.lengths)]
     training = panel_corpus(kept, panel.start, panel.freq)
     return training, _task(panel, plan.windows, plan.horizon)
+
+
+def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which windows of `hold_out` belong together: those of a series, and those of a stretch.
+
+    Parameters
+    ----------
+    task : ForecastTask
+        The windows.
+
+    Returns
+    -------
+    series : ndarray
+        ``[window]``: number of the series of each.
+    stretch : ndarray
+        ``[window]``: of ten stretches, or of as many as a series has windows where that is fewer,
+        counted back from the last window of each.
+    """
+    names = [str(name).split("/") for name in task.panel.item_id or ()]
+    series, first = (np.array([int(name[k]) for name in names], np.int64) for k in (0, 1))
+    last = np.zeros(series.max() + 1, np.int64)
+    np.maximum.at(last, series, first)
+    from_end = (last[series] - first) // task.horizon
+    count = int(from_end.max()) + 1
+    return series, from_end * min(_BLOCKS, count) // count
 
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:

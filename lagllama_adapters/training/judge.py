@@ -31,12 +31,15 @@ class Judge:
         Of the paths.
     weights : ndarray or None
         ``[window, horizon]``: factors of errors and targets alike.
+    groups : tuple of ndarray
+        Which windows belong together, see `choose`.
     """
 
     task: ForecastTask | None
     context_length: int | None = None
     seed: int = 0
     weights: npt.NDArray[np.floating[Any]] | None = None
+    groups: tuple[npt.NDArray[np.integer[Any]], ...] = ()
 
     def __call__(self, model: LagLlama) -> float:
         """Loss of a network; NaN if no target is known."""

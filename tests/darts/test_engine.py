@@ -90,7 +90,7 @@ def test_context_is_that_of_sktime_and_outlasts_a_save(
 ):
     sktime = pytest.importorskip("lagllama_adapters.sktime")
     monkeypatch.setattr(
-        context_module, "choose", lambda losses, margin: choose(losses, margin)._replace(share=48.0)
+        context_module, "choose", lambda *given: choose(*given)._replace(share=48.0)
     )
     forecaster = sktime.LagLlamaForecaster(block_checkpoint, context_length="auto")
     forecaster.fit(frame, fh=range(1, 7))

@@ -49,6 +49,33 @@ def test_noise_is_rarely_taken_for_a_gain():
     assert kept[2.0] / 400 == pytest.approx(0.025, abs=0.02)
 
 
+def test_windows_that_belong_together_are_no_more_evidence_than_one():
+    """Ten groups of twenty windows that share their differences: errors by hand."""
+    rng = np.random.default_rng(0)
+    shared, labels = rng.normal(size=10) + 0.2, np.arange(10).repeat(20)
+    given = np.full(200, 9.0)
+    candidates = {0.0: given, 1.0: given - shared[labels]}
+    apart, together = choose(candidates, 1.0), choose(candidates, 1.0, [labels])
+    assert apart.gain == together.gain == pytest.approx(20 * shared.sum())
+    assert together.standard_error == pytest.approx(20 * shared.std(ddof=1) * 10**0.5)
+    assert apart.standard_error == pytest.approx(together.standard_error / 20**0.5, rel=0.1)
+    few = np.arange(200) % (LEAST_WINDOWS - 1)
+    assert choose(candidates, 1.0, [few]) == apart
+    assert choose(candidates, 1.0, [few, labels]) == together
+
+
+def test_noise_that_windows_share_is_rarely_taken_for_a_gain():
+    rng, kept = np.random.default_rng(1), {"apart": 0, "together": 0}
+    labels = np.arange(12).repeat(10)
+    for _ in range(400):
+        given = rng.gamma(2, size=120)
+        candidates = {0.0: given, 1.0: given + 0.1 * rng.normal(size=12)[labels]}
+        kept["apart"] += choose(candidates, 1.0).share > 0
+        kept["together"] += choose(candidates, 1.0, [labels]).share > 0
+    assert kept["apart"] / 400 > 0.3
+    assert kept["together"] / 400 == pytest.approx(0.16, abs=0.05)
+
+
 def test_few_windows_and_unknown_losses_keep_what_was_given():
     few = {0.0: np.ones(LEAST_WINDOWS - 1), 1.0: np.zeros(LEAST_WINDOWS - 1)}
     assert choose(few, margin=1.0).share == 0
@@ -71,6 +98,8 @@ class Bowl:
 
     def __init__(self, best):
         self.best = best
+
+    groups = ()
 
     def window_losses(self, model):
         at = float(model.head.projection.proj.bias.detach()[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lagllama_adapters.training.hold_out import hold_out, panel_corpus, plan_hold_out
+from lagllama_adapters.training.hold_out import hold_out, panel_corpus, plan_hold_out, window_groups
 
 
 def ramp(length, first=0.0):
@@ -93,3 +93,14 @@ def test_series_that_would_not_keep_enough_are_trained_on_whole():
     plan = plan_hold_out(panel, 8, max_windows=2, least=20)
     assert plan.lengths == [32, 24]
     assert plan.windows == [(0, 32)]
+
+
+def test_windows_are_grouped_by_series_and_by_stretch_before_the_last():
+    _, task = hold_out(panel_corpus([np.arange(300.0), np.arange(300.0)]), 3, 80, origins=3)
+    series, stretch = window_groups(task)
+    assert series.tolist() == [0] * 20 + [1] * 20
+    assert stretch.tolist() == 2 * [9 - i // 2 for i in range(20)]
+    _, task = hold_out(panel_corpus([np.arange(60.0), np.arange(50.0)]), 4, 4, origins=3)
+    series, stretch = window_groups(task)
+    assert series.tolist() == [0, 0, 1, 1]
+    assert stretch.tolist() == [1, 0, 1, 0]

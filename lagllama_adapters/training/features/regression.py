@@ -15,7 +15,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.choice import Choice, choose
 from lagllama_adapters.training.features.rows import FeatureRows, past_windows
-from lagllama_adapters.training.hold_out import hold_out, panel_corpus
+from lagllama_adapters.training.hold_out import hold_out, panel_corpus, window_groups
 
 __all__ = ["FeatureRegression", "Regressor"]
 
@@ -157,7 +157,7 @@ class FeatureRegression:
             / (total or 1.0)
             for share in (0.0, *_SHARES)
         }
-        self.choice = choose(losses, self.margin)
+        self.choice = choose(losses, self.margin, window_groups(task))
         if task.horizon < self.horizon:  # the panel was too short to judge by all steps
             self._fitted = self._learn(corpus, self.horizon)
         return self

@@ -14,7 +14,7 @@ from lagllama_adapters.model.low_rank import merged_state
 from lagllama_adapters.training.choice import keep_choice
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
-from lagllama_adapters.training.hold_out import hold_out
+from lagllama_adapters.training.hold_out import hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.limit_history import limit_history
 from lagllama_adapters.training.loop import accelerator_of, make_trainer
@@ -88,7 +88,7 @@ def finetune(
     with torch.inference_mode(False):  # or the copy could not be trained
         tuned = copy.deepcopy(model).to(target).train()
     settings.adaptation().prepare(tuned)
-    judge = Judge(validation, context, settings.seed)
+    judge = Judge(validation, context, settings.seed, groups=window_groups(validation))
     module = FinetuningModule(tuned, settings, judge, watch)
     batches = WindowBatches(
         training,
