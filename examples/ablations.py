@@ -93,6 +93,7 @@ VARIATIONS: dict[str, Change] = {
     "no Freq-Mask and Freq-Mix": windows(freq_mask=0.0, freq_mix=0.0),
     "width 192": model(n_head=12),
     "width 96": model(n_head=6),
+    "width 80": model(n_head=5),
     "8 layers": model(n_layer=8),
     "3 layers": model(n_layer=3),
 }
