@@ -1,7 +1,7 @@
 """The effect of the covariates of one series."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ _FAR = 3.0  # robust standard deviations
 _LEAST_OBSERVED = 12
 _LEAST_SPREAD = 1e-9
 _PREFERENCE = 0.97  # what a design of more features, or another link, has to come to
+_RECENT = 1_500  # steps: effects of weather and prices change within a year
 _LAGS = (0,)
 _PAST_LAGS, _LONGEST_PAST_LAG = 3, 48
 
@@ -88,6 +89,8 @@ def estimate_effect(
     Effect or None
         None: they tell nothing, and forecasts stay as they are.
     """
+    if len(target) > _RECENT:
+        return _of_recent(target, columns, horizon, seasons, lags)
     observed = ~np.isnan(target)
     if not columns or observed.sum() < _LEAST_OBSERVED:
         return None
@@ -110,6 +113,23 @@ def estimate_effect(
         if other is not None and other.trust.remaining < _PREFERENCE * best.trust.remaining:
             best = other
     return None if best is None else _effect(best, horizon)
+
+
+def _of_recent(
+    target: Floats,
+    columns: Sequence[Column],
+    horizon: int,
+    seasons: tuple[int, ...],
+    lags: Sequence[int] | None,
+) -> Effect | None:
+    """The effect in the last steps; what is earlier stays as it is."""
+    first = len(target) - _RECENT
+    recent = [replace(column, values=column.values[first:]) for column in columns]
+    varying = [column for column in recent if np.ptp(column.values) > 0]
+    effect = estimate_effect(target[first:], varying, horizon, seasons, lags)
+    if effect is None:
+        return None
+    return replace(effect, past=np.concatenate((np.zeros(first), effect.past)))
 
 
 def _standardised(values: Floats, observed: npt.NDArray[np.bool_]) -> tuple[Floats, float]:

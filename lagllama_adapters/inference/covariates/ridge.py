@@ -1,11 +1,12 @@
 """Ridge regression with a penalty chosen by generalised cross-validation."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Moments", "RidgeFit", "ridge"]
+__all__ = ["Moments", "RidgeFit", "ridge", "solve_all"]
 
 Floats = npt.NDArray[np.float64]
 _PENALTIES = 10.0 ** np.arange(-4, 4.01, 0.5)  # relative to the mean eigenvalue
@@ -81,11 +82,29 @@ class Moments(NamedTuple):
         xy = self.xy - self.x * (self.y / self.n)
         return gram, xy, max(self.yy - self.y**2 / self.n, 0.0)
 
-    def solve(self, penalty: float) -> Floats:
-        """Coefficients at a penalty per row."""
-        gram, xy, _ = self.centred()
-        gram.flat[:: len(gram) + 1] += penalty * self.n
-        return np.asarray(np.linalg.solve(gram, xy))
+
+def solve_all(many: Sequence[Moments], penalty: float) -> Floats:
+    """Coefficients at a penalty per row, of each of some moments of the same features.
+
+    Parameters
+    ----------
+    many : sequence of Moments
+        Each of at least one row.
+    penalty : float
+        Per row.
+
+    Returns
+    -------
+    ndarray
+        ``[moments, feature]``.
+    """
+    n, x, y, xx, xy, _ = (np.array(part) for part in zip(*many, strict=True))
+    mean = x / n[:, None]
+    gram = xx - mean[:, :, None] * x[:, None]
+    diagonal = np.arange(x.shape[1])
+    gram[:, diagonal, diagonal] += penalty * n[:, None]
+    centred = xy - mean * y[:, None]
+    return np.asarray(np.linalg.solve(gram, centred[:, :, None])[:, :, 0])
 
 
 class RidgeFit(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lagllama_adapters.inference.covariates.ridge import Moments
+from lagllama_adapters.inference.covariates.ridge import Moments, solve_all
 
 __all__ = ["HeldOut", "Trust"]
 
@@ -76,15 +76,16 @@ class HeldOut:
         penalty : float
             Of the coefficients, per row.
         """
-        before, effect = [], []
-        for seen, (first, stop) in zip(self.moments, pairwise(self.edges), strict=False):
-            own = seen.first(count)
-            coefficients = own.solve(penalty)
-            before.append(self.y[first:stop] - own.y / own.n)
-            effect.append(self.features[first:stop, :count] @ coefficients)
-            effect[-1] -= float(own.x @ coefficients) / own.n
-        if not effect:
+        parts = list(pairwise(self.edges))
+        if not parts:
             return Trust(0.0, 1.0)
+        seen = [moments.first(count) for moments in self.moments[: len(parts)]]
+        coefficients = solve_all(seen, penalty)
+        before, effect = [], []
+        for (first, stop), own, slopes in zip(parts, seen, coefficients, strict=True):
+            before.append(self.y[first:stop] - own.y / own.n)
+            level = float(own.x @ slopes) / own.n
+            effect.append(self.features[first:stop, :count] @ slopes - level)
         weight = self.weight[self.edges[0] : self.edges[-1]]
         return _trust(np.concatenate(before), np.concatenate(effect), weight)
 

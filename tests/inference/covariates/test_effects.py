@@ -209,3 +209,19 @@ def test_static_covariates_are_refused():
 def test_series_from_which_nothing_can_be_learnt_have_no_effect(target):
     x = np.random.default_rng(0).normal(size=len(target) + 3)
     assert _effects([target], "future_covariates", [{"x": x}], horizon=3).weights == [0.0]
+
+
+def test_effects_of_long_histories_are_those_of_their_end():
+    generator = np.random.default_rng(7)
+    x = generator.normal(size=4_000 + HORIZON)
+    size = np.where(np.arange(len(x)) < 2_000, -4.0, 4.0)
+    y = 50 + size * x + generator.normal(size=len(x))
+    (effect,) = _effects([y[:4_000]], "future_covariates", [{"x": x}]).effects
+    assert np.polyfit(x[4_000:], effect.future, 1)[0] == pytest.approx(4, abs=0.3)
+    assert (effect.past[:2_500] == 0).all()
+    (short,) = _effects([y[2_500:4_000]], "future_covariates", [{"x": x[2_500:]}]).effects
+    np.testing.assert_allclose(effect.past[2_500:], short.past, atol=0.02)
+    # A column that changes no more has no effect to be found.
+    x[2_000:] = 1.0
+    (effect,) = _effects([y[:4_000]], "future_covariates", [{"x": x}]).effects
+    assert effect is None

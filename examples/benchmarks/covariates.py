@@ -1,0 +1,244 @@
+"""What covariates bring to forecasts, what useless ones harm, and what they cost.
+
+    python examples/benchmarks/covariates.py
+    python examples/benchmarks/covariates.py --only noise --data FOLDER --windows 12
+    python examples/benchmarks/covariates.py --only load --data FOLDER --load load temp
+
+Each line gives a weighted quantile loss (or time) with covariates over that without, the limit that
+it should keep, and whether it does.
+
+- effects: made panels in which a promotion, a temperature curve, a change of policy or holidays
+  explain most of the variance, with the future covariates known;
+- noise: columns that have nothing to do with the series, on the data sets of FOLDER (as for
+  ``lagllama evaluate``), geometric means over the sets by columns and length of the history;
+- load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
+  origins spread over the last year;
+- cost: processor time of 256 series with ten columns, medians of rounds in turns.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from measure import markdown
+
+from lagllama_adapters import LagLlamaPredictor
+from lagllama_adapters.data.calendar import frequency_seconds
+from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.panel import Panel, Series
+from lagllama_adapters.evaluation import QUANTILE_LEVELS, build_tasks, weighted_quantile_loss
+from lagllama_adapters.inference import ForecastOptions
+
+Floats = npt.NDArray[np.float64]
+OPTIONS = ForecastOptions(seed=0)
+
+
+class Line(NamedTuple):
+    """A ratio, and what it should not exceed."""
+
+    name: str
+    ratio: float
+    limit: float
+
+
+def loss(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+    """Weighted quantile loss of forecasts of as many steps as ``future`` ``[series, step]``."""
+    forecast = predictor.forecast(panel, future.shape[1], OPTIONS)
+    return weighted_quantile_loss(forecast.quantile(QUANTILE_LEVELS), future)
+
+
+def gain(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+    """Loss with covariates over loss without."""
+    plain = Panel(tuple(replace(s, past_covariates=None, future_covariates=None) for s in panel))
+    return loss(predictor, panel, future) / loss(predictor, plain, future)
+
+
+# Each gives values ``[time]`` and a covariate ``[time]``.
+Maker = Callable[[np.random.Generator, int], tuple[Floats, Floats]]
+
+
+def _promotion(rng: np.random.Generator, length: int) -> tuple[Floats, Floats]:
+    on = (rng.random(length) < 0.3).astype(float)
+    week = 1 + 0.1 * np.sin(2 * np.pi * np.arange(length) / 7)
+    return 100 * week * 1.3**on * (1 + 0.05 * rng.normal(size=length)), on
+
+
+def _temperature(rng: np.random.Generator, length: int) -> tuple[Floats, Floats]:
+    weather = rng.normal(size=length)
+    for i in range(1, length):
+        weather[i] += 0.7 * weather[i - 1]
+    degrees = 15 + 5 * weather
+    demand = 50 + 1.5 * (degrees - 22).clip(min=0) + 1.2 * (12 - degrees).clip(min=0)
+    return demand + rng.normal(size=length), degrees
+
+
+def _policy(rng: np.random.Generator, length: int) -> tuple[Floats, Floats]:
+    on, state = np.zeros(length), 0.0
+    for i in range(length):
+        state = 1 - state if rng.random() < 0.08 else state
+        on[i] = state
+    return 40 + 12 * on + 2 * rng.normal(size=length), on
+
+
+def _holidays(rng: np.random.Generator, length: int) -> tuple[Floats, Floats]:
+    on = (rng.random(length) < 0.12).astype(float)
+    week = 5 * np.sin(2 * np.pi * np.arange(length) / 7)
+    return 60 + week - 35 * on + 2 * rng.normal(size=length), on
+
+
+PANELS: dict[str, Maker] = {
+    "promotion, +30 %": _promotion,
+    "temperature curve": _temperature,
+    "policy, level shifts": _policy,
+    "holiday dips": _holidays,
+}
+
+
+def made_panel(
+    make: Maker, n_series: int, history: int, horizon: int, seed: int
+) -> tuple[Panel, Floats]:
+    """A panel with one covariate known ahead, and what came."""
+    rng = np.random.default_rng(seed)
+    made = [make(rng, history + horizon) for _ in range(n_series)]
+    panel = Panel(
+        tuple(
+            Series(y[:history], "2023-01-02", "D", str(i), future_covariates={"x": x})
+            for i, (y, x) in enumerate(made)
+        )
+    )
+    return panel, np.stack([y[history:] for y, _ in made])
+
+
+def effects(predictor: LagLlamaPredictor, n_series: int, history: int = 200) -> Iterator[Line]:
+    for name, make in PANELS.items():
+        panel, future = made_panel(make, n_series, history, 14, seed=1)
+        yield Line(f"effect: {name}", gain(predictor, panel, future), 0.6)
+
+
+def noise(
+    predictor: LagLlamaPredictor,
+    folder: Path,
+    windows: int,
+    lengths: Sequence[int] = (40, 150, 500),
+    counts: Sequence[int] = (1, 5, 20),
+) -> Iterator[Line]:
+    tasks = build_tasks(folder)
+    for length in lengths:
+        ratios: dict[int, list[float]] = {count: [] for count in counts}
+        for task in tasks:
+            rows = np.unique(np.linspace(0, len(task) - 1, windows).round().astype(int))
+            enough = [
+                row for row in rows if np.isfinite(task.panel[row].target[-length:]).sum() > 8
+            ]
+            if not enough:
+                continue
+            panel, future = task.panel.take(enough).tail(length), task.future[enough]
+            without = loss(predictor, panel, future)
+            for count in counts:
+                useless = _with_noise(panel, task.horizon, count, seed=count)
+                ratios[count].append(loss(predictor, useless, future) / without)
+        for count, found in ratios.items():
+            name = f"noise: {count} columns, {length} points, {len(found)} sets"
+            yield Line(name, float(np.exp(np.mean(np.log(found)))), 1.01)
+
+
+def _with_noise(panel: Panel, horizon: int, count: int, seed: int) -> Panel:
+    """Columns of white noise, of slow noise and of rare events, in turn."""
+    rng = np.random.default_rng(seed)
+    members = []
+    for series in panel:
+        columns = rng.normal(size=(count, len(series) + horizon))
+        columns[2::3] = columns[2::3] > 1.3
+        for i in range(1, columns.shape[1]):
+            columns[1::3, i] += 0.9 * columns[1::3, i - 1]
+        given = {str(k): column for k, column in enumerate(columns)}
+        members.append(replace(series, future_covariates=given))
+    return Panel(tuple(members))
+
+
+def load(
+    predictor: LagLlamaPredictor,
+    folder: Path,
+    names: Sequence[str],
+    history: int = 4_000,
+    origins: int = 24,
+) -> Iterator[Line]:
+    corpus = Corpus.read(folder)
+    row, other = (corpus.item_id.index(name) for name in names)
+    target, known = (corpus[i].astype(np.float64) for i in (row, other))
+    freq = corpus.freq[row]
+    horizon = round(86_400 / frequency_seconds(freq))  # a day
+    whole = Series(target, corpus.start[row], freq, future_covariates={names[1]: known})
+    last, year = len(target) - horizon, 365 * horizon
+    members, future = [], []
+    for end in np.linspace(last - year, last, origins).round().astype(int).tolist():
+        ahead = {names[1]: known[: end + horizon]}
+        one = replace(whole, target=target[:end], future_covariates=ahead, item_id=str(end))
+        members.append(one.tail(history))
+        future.append(target[end : end + horizon])
+    ratio = gain(predictor, Panel(tuple(members)), np.stack(future))
+    yield Line(f"load: {names[0]} with {names[1]}, a day ahead", ratio, 0.85)
+
+
+def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[Line]:
+    rng = np.random.default_rng(0)
+    length, horizon = 500, 24
+    plain, rich = [], []
+    for i in range(n_series):
+        y = 10 + 3 * np.sin(2 * np.pi * np.arange(length) / 24) + rng.normal(size=length)
+        columns = rng.normal(size=(10, length + horizon))
+        y += 2 * columns[0, :length]
+        one = Series(y, "2024-01-01", "h", str(i))
+        plain.append(one)
+        given = {str(k): column for k, column in enumerate(columns)}
+        rich.append(replace(one, future_covariates=given))
+    panels = {False: Panel(tuple(plain)), True: Panel(tuple(rich))}
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(rounds + 1):  # the first one warms up
+        for has_covariates, panel in panels.items():
+            before = time.process_time()
+            predictor.forecast(panel, horizon, OPTIONS)
+            seconds[has_covariates].append(time.process_time() - before)
+    without, beside = (statistics.median(seconds[kind][1:]) for kind in (False, True))
+    name = f"cost: {n_series} series, 10 columns ({beside:.2f} s, without {without:.2f} s)"
+    yield Line(name, beside / without, 1.5)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = ("effects", "noise", "load", "cost")
+    parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "cost"))
+    parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
+    parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
+    parser.add_argument("--windows", type=int, default=12, help="of each set, for noise")
+    parser.add_argument("--series", type=int, default=40, help="of made panels")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--checkpoint", default="base")
+    options = parser.parse_args()
+    if options.data is None and {"noise", "load"} & set(options.only):
+        parser.error("--data: got none, expected a folder of data sets for noise and load")
+    predictor = LagLlamaPredictor(options.checkpoint)
+    run = {
+        "effects": lambda: effects(predictor, options.series),
+        "noise": lambda: noise(predictor, options.data, options.windows),
+        "load": lambda: load(predictor, options.data, options.load),
+        "cost": lambda: cost(predictor, 256, options.rounds),
+    }
+    rows = [("", "with / without", "limit", "kept")]
+    for part in options.only:
+        for line in run[part]():
+            print(line, flush=True)
+            kept = "yes" if line.ratio <= line.limit else "no"
+            rows.append((line.name, f"{line.ratio:.3f}", f"{line.limit:g}", kept))
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
