@@ -56,10 +56,16 @@ def counts(rng: np.random.Generator, n: int) -> Floats:
 
 
 def rare_demand(rng: np.random.Generator, n: int) -> Floats:
-    """One step in three to twenty has a demand, of 1 to about 4."""
+    """One step in three to twenty has a demand, of 1 to about 4: no negative binomial has that."""
     rate = np.exp(rng.uniform(np.log(0.05), np.log(0.35), (n, 1)))
     demand = rng.random((n, LENGTH)) < rate * (1 + 0.5 * _season(rng, n))
     return np.asarray(demand * (1.0 + rng.poisson(0.7, (n, LENGTH))))
+
+
+def rare_counts(rng: np.random.Generator, n: int) -> Floats:
+    """Negative binomial counts of 0.05 to 0.5 a step: most are zero, some come together."""
+    mean = np.exp(rng.uniform(np.log(0.05), np.log(0.5), (n, 1))) * (1 + 0.6 * _season(rng, n))
+    return rng.negative_binomial(0.7, 0.7 / (0.7 + mean)).astype(float)
 
 
 def skewed(rng: np.random.Generator, n: int) -> Floats:
@@ -83,6 +89,8 @@ QUANTILES = QuantileConfig(
 MIXTURE = StudentTMixtureConfig(block_length=HORIZON, lag_experts=4)
 _OWN: dict[str, Any] = {"block_length": HORIZON, "lag_experts": 4}
 CASES: tuple[tuple[Kind, str, HeadConfig], ...] = (
+    (rare_counts, "negative_binomial", NegativeBinomialConfig(**_OWN)),
+    (rare_counts, "quantile", QUANTILES),
     (rare_demand, "negative_binomial", NegativeBinomialConfig(**_OWN)),
     (rare_demand, "quantile", QUANTILES),
     (two_peaks, "flow", FlowConfig(**_OWN)),
@@ -186,7 +194,7 @@ def run(steps: int, n_series: int, cases: tuple[tuple[Kind, str, HeadConfig], ..
         series = kind(np.random.default_rng(0), n_series)
         test = kind(np.random.default_rng(1), max(20, n_series // 2))
         model, seconds = train(head, series, steps)
-        is_count = kind in (counts, rare_demand)
+        is_count = kind in (counts, rare_counts, rare_demand)
         row = {"kind": kind.__name__, "head": name, **score(model, test, is_count)}
         yield {**row, "seconds": seconds}
 
