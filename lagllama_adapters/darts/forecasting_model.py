@@ -158,6 +158,9 @@ class LagLlamaModel(TunableModel):
     head : {"negative_binomial", "implicit_quantile", "flow"}, optional
         Give the weights a head of this family that starts from their own, for counts or for
         densities of any shape; tuning makes it its own. None: the head that they have.
+    covariate_lags : sequence of int, optional
+        Lags at which covariates are read, in steps; negative ones are leads, of future covariates.
+        None: 0 for future covariates, and for past ones up to three that the history speaks for.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -203,6 +206,7 @@ class LagLlamaModel(TunableModel):
     support: SupportLike = None
     joint: bool = False
     head: str | None = None
+    covariate_lags: tuple[int, ...] | None = None
     dtype: str | None = None
     # What the model was fit with.
     _covariates = NO_COVARIATES
@@ -229,6 +233,7 @@ class LagLlamaModel(TunableModel):
         support: SupportLike = None,
         joint: bool = False,
         head: str | None = None,
+        covariate_lags: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -247,6 +252,7 @@ class LagLlamaModel(TunableModel):
             season_length=season_length,
             support=support,
             joint=joint,
+            covariate_lags=covariate_lags,  # type: ignore[arg-type]  # checked there
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint, head)
@@ -264,6 +270,7 @@ class LagLlamaModel(TunableModel):
         params["max_paths"] = options.max_paths
         params["season_length"] = options.season_length
         params["support"] = options.support
+        params["covariate_lags"] = options.covariate_lags
         params["dtype"] = dtype
         params["finetune_settings"] = finetune_settings
         if input_chunk_length is None:
@@ -295,6 +302,7 @@ class LagLlamaModel(TunableModel):
         self.support = options.support
         self.joint = joint
         self.head = head
+        self.covariate_lags = options.covariate_lags
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -319,8 +327,8 @@ class LagLlamaModel(TunableModel):
     def _ckpt_skipped_params(self) -> list[str]:
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
-        choices += ["sign_flip", "max_paths", "season_length", "support", "joint", "dtype"]
-        choices += ["finetune_settings"]
+        choices += ["sign_flip", "max_paths", "season_length", "support", "joint"]
+        choices += ["covariate_lags", "dtype", "finetune_settings"]
         return [*super()._ckpt_skipped_params, *choices]
 
     # Darts reads the names of the parameters from the signature.
@@ -508,6 +516,7 @@ class LagLlamaModel(TunableModel):
             season_length=self.season_length,
             support=self.support,
             joint=self.joint,
+            covariate_lags=self.covariate_lags,
             dtype=self.dtype,
             **self.pl_module_params,
         )

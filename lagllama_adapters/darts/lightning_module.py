@@ -62,6 +62,8 @@ class LagLlamaModule(TunedModule):
         A season in steps that is known.
     support : str, pair or None
         Which values series can take, see `ForecastOptions`.
+    covariate_lags : tuple of int or None
+        Lags at which covariates are read, see `ForecastOptions`.
     joint : bool
         Whether paths are joint across the components of a series.
     max_paths : int or None
@@ -85,6 +87,7 @@ class LagLlamaModule(TunedModule):
         season_length: int | None = None,
         support: SupportLike = None,
         joint: bool = False,
+        covariate_lags: tuple[int, ...] | None = None,
         dtype: str | None = None,
         optimizer_cls: type[torch.optim.Optimizer] | None = None,
         **kwargs: Any,
@@ -103,6 +106,7 @@ class LagLlamaModule(TunedModule):
         self.season_length = season_length
         self.support = support
         self.joint = joint
+        self.covariate_lags = covariate_lags
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
@@ -201,6 +205,7 @@ class LagLlamaModule(TunedModule):
             season_length=self.season_length,
             support=self.support,
             joint=self.joint,
+            covariate_lags=self.covariate_lags,
             seed=0 if point else seed,
         )
 
@@ -258,6 +263,7 @@ class LagLlamaModule(TunedModule):
                 context_length=self.context_length,
                 season_length=self.season_length,
                 support=self.support,
+                covariate_lags=self.covariate_lags,
             )
             named = in_host_words(parameters).values()
             folded = np.stack([p[:, shift:] for p in named], axis=1)

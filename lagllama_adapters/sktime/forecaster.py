@@ -5,6 +5,7 @@
 import os
 import secrets
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     head : {"negative_binomial", "implicit_quantile", "flow"}, optional
         Give the weights a head of this family that starts from their own, for counts or for
         densities of any shape; tuning makes it its own. None: the head that they have.
+    covariate_lags : sequence of int, optional
+        Lags at which exogenous data is read, in steps; negative ones are leads, of columns that are
+        known ahead. None: 0 for these, and for others up to three that the history speaks for.
 
     Attributes
     ----------
@@ -217,6 +221,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         support: SupportLike = None,
         joint: bool = False,
         head: str | None = None,
+        covariate_lags: Sequence[int] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -234,6 +239,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.support = support
         self.joint = joint
         self.head = head
+        self.covariate_lags = covariate_lags
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -474,6 +480,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             season_length=self.season_length,
             support=self.support,
             joint=self.joint,
+            covariate_lags=self.covariate_lags,  # type: ignore[arg-type]  # checked there
             batch_size=self.batch_size,
             seed=seed,
         )
@@ -532,6 +539,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "max_paths": 4,
                 "support": "auto",
                 "joint": True,
+                "covariate_lags": (0, 1),
             },
         ]
 
