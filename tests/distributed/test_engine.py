@@ -61,37 +61,6 @@ def _content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_lost_worker_and_a_lost_node_change_no_byte(
-    cluster, data, whole, tmp_path, block_checkpoint, processes_of
-):
-    short_lived = cluster.add_node(num_cpus=1, include_log_monitor=False)
-    killed, seen = [], []
-
-    def disturb(series, faults, file, share):
-        seen.append(series)
-        if len(killed) == 0:
-            for node in cluster.list_all_nodes():
-                killed.extend(processes_of(node, "ray::_Worker")[:1])
-            os.kill(killed[0], signal.SIGKILL)
-        elif len(seen) == 5:
-            cluster.remove_node(short_lived)
-
-    report = _forecast(
-        data,
-        tmp_path / "out",
-        block_checkpoint,
-        engine=RayEngine(cluster.address),
-        progress=disturb,
-    )
-    assert killed
-    assert not Path(f"/proc/{killed[0]}").exists()
-    assert len(cluster.list_all_nodes()) == 2
-    assert _content(tmp_path / "out") == _content(whole.folder)
-    assert (report.series, report.faults) == (whole.series, whole.faults)
-    assert report.series == SERIES - 1
-    assert not ray.is_initialized()  # the run ends what it began
-
-
 def test_a_killed_driver_goes_on_where_it_was(cluster, data, whole, tmp_path, block_checkpoint):
     out = tmp_path / "out"
     command = [
@@ -133,3 +102,34 @@ def test_wrong_arguments_are_refused(data, tmp_path, block_checkpoint):
         _forecast(
             data, tmp_path / "out", block_checkpoint, engine=RayEngine("local"), device="cuda"
         )
+
+
+def test_a_lost_worker_and_a_lost_node_change_no_byte(
+    cluster, data, whole, tmp_path, block_checkpoint, processes_of
+):
+    (short_lived,) = cluster.worker_nodes
+    killed, seen = [], []
+
+    def disturb(series, faults, file, share):
+        seen.append(series)
+        if len(killed) == 0:
+            for node in cluster.list_all_nodes():
+                killed.extend(processes_of(node, "ray::_Worker")[:1])
+            os.kill(killed[0], signal.SIGKILL)
+        elif len(seen) == 5:
+            cluster.remove_node(short_lived)
+
+    report = _forecast(
+        data,
+        tmp_path / "out",
+        block_checkpoint,
+        engine=RayEngine(cluster.address),
+        progress=disturb,
+    )
+    assert killed
+    assert not Path(f"/proc/{killed[0]}").exists()
+    assert cluster.list_all_nodes() == [cluster.head_node]
+    assert _content(tmp_path / "out") == _content(whole.folder)
+    assert (report.series, report.faults) == (whole.series, whole.faults)
+    assert report.series == SERIES - 1
+    assert not ray.is_initialized()  # the run ends what it began

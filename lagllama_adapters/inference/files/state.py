@@ -149,6 +149,8 @@ class Run:
         if not self.series:
             why = f"; the first fault: {self.faults[0]}" if self.faults else ""
             raise ValueError(f"got no series that can be forecast{why}")
+        for path in folder.glob(".*.tmp"):  # what killed workers were writing
+            path.unlink(missing_ok=True)
         totals = {"series": self.series, "parts": self.count, "faults": len(self.faults)}
         write_manifest(folder, settings, totals)
         parts = [part_path(folder, index, self.job.suffix) for index in range(self.count)]
