@@ -208,7 +208,8 @@ def positions_on_grid(
             )
         raise ValueError(
             f"got time stamp {first_off}, which is no step of frequency {_name(freq)} from "
-            f"{history[0]}; resample the series to one frequency, or set the right one on the index"
+            f"{history[0]}, expected stamps that are; resample the series to one frequency, or set "
+            "the right one on the index"
         )
     return np.asarray(positions, np.int64)
 

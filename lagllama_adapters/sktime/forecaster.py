@@ -24,6 +24,7 @@ from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.sktime.exogenous import Exogenous, renumbered
 from lagllama_adapters.sktime.forecast_cache import ForecastCache
 from lagllama_adapters.sktime.frames import sample_frame, value_frame
+from lagllama_adapters.sktime.horizon import check_horizon
 from lagllama_adapters.sktime.host import (
     BaseForecaster,
     ForecastingHorizon,
@@ -32,6 +33,7 @@ from lagllama_adapters.sktime.host import (
     empirical,
 )
 from lagllama_adapters.sktime.past_data import PastData
+from lagllama_adapters.sktime.refusals import check_data, fault_of
 from lagllama_adapters.sktime.tuning import TunedWeights, choose_context, tune, tuning_settings
 from lagllama_adapters.training.finetuning import FinetuneReport
 
@@ -315,6 +317,47 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         forecast, index = self._forecast(fh, X)
         return sample_frame(forecast.samples, index, self._columns())
 
+    def update(self, y: Any, X: Any = None, update_params: bool = True) -> "LagLlamaForecaster":
+        """Move the past on by new rows; see sktime.
+
+        Parameters
+        ----------
+        y : series, panel or hierarchy
+            New rows, or corrections of those that are kept.
+        X : pd.DataFrame, optional
+            Exogenous data of these rows.
+        update_params : bool, default=True
+            Ignored: there is nothing to update but the past.
+
+        Returns
+        -------
+        self
+            If an error is raised, the forecaster is as it was before.
+        """
+        before = dict(self.__dict__)
+        try:
+            super().update(y, X, update_params)
+        except Exception:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _check_X_y(  # noqa: N802 - the host's name
+        self, X: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Say what is wrong with data, where the host names the types that it takes."""
+        for name, data in (("y", y), ("X", X)):
+            check_data(name, data)
+        try:
+            return super()._check_X_y(X, y, *args, **kwargs)
+        except (IndexError, TypeError, ValueError) as error:
+            faults = [fault_of(name, data) for name, data in (("y", y), ("X", X))]
+            fault = next(filter(None, faults), None)
+            if fault is None:
+                raise
+            raise type(error)(fault) from error
+
     def _check_fh(self, fh: Any, pred_int: bool = False) -> ForecastingHorizon | None:
         """Check time stamps as such; the host takes a detour over periods.
 
@@ -323,6 +366,8 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         """
         checked = self._fh if fh is None else check_fh(fh, freq=self._cutoff)
         stamps = None if checked is None else checked.to_pandas()
+        if stamps is not None:
+            check_horizon(stamps, self._cutoff)
         if not (isinstance(stamps, pd.DatetimeIndex) and isinstance(self._cutoff, type(stamps))):
             with _horizon_lock:
                 return super()._check_fh(fh, pred_int)

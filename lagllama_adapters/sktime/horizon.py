@@ -18,7 +18,7 @@ from lagllama_adapters.data.time_index import (
 from lagllama_adapters.data.wall_clock import to_instants
 from lagllama_adapters.sktime.host import ForecastingHorizon
 
-__all__ = ["Horizon", "horizon_like", "locate_horizon", "reaches_back"]
+__all__ = ["Horizon", "check_horizon", "horizon_like", "locate_horizon", "reaches_back"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,34 @@ class Horizon:
 
     steps: npt.NDArray[np.int64]
     labels: pd.Index
+
+
+def check_horizon(values: pd.Index, cutoff: pd.Index | None) -> None:
+    """Refuse points that no series can have.
+
+    Parameters
+    ----------
+    values : pd.Index
+        Of a horizon, relative or absolute.
+    cutoff : pd.Index or None
+        Last point of the series; None before it is known.
+
+    Raises
+    ------
+    ValueError
+        For missing points, and differences of time where the series counts in something else.
+    """
+    if values.hasnans:
+        raise ValueError(
+            "fh: got a missing time stamp (NaT), expected steps ahead, such as [1, 2, 3], or time "
+            "stamps"
+        )
+    is_difference = isinstance(values, pd.TimedeltaIndex)
+    if is_difference and not isinstance(cutoff, pd.DatetimeIndex | None):
+        raise ValueError(
+            f"fh: got differences of time, but the series has {describe_kind(cutoff)}; expected "
+            "steps ahead, such as [1, 2, 3]"
+        )
 
 
 def horizon_like(
@@ -67,6 +95,11 @@ def horizon_like(
     given = values = fh.to_pandas()
     if isinstance(last, pd.PeriodIndex) and isinstance(values, pd.DatetimeIndex):
         values = values.tz_localize(None).to_period(last.freq)
+        if values.has_duplicates:
+            raise ValueError(
+                f"got an absolute horizon of several time stamps in one period, expected "
+                f"{describe_kind(last)} as in the series; or pass steps ahead, such as [1, 2, 3]"
+            )
     elif isinstance(last, pd.DatetimeIndex) and isinstance(values, pd.PeriodIndex):
         stamps = values.to_timestamp()
         if freq is not None and not is_on_frequency(stamps[0], freq):

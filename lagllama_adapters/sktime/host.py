@@ -70,6 +70,7 @@ PRIVATE = (
     PrivateName("_tags", "overridden", (), _CONTRACT),
     PrivateName("_config", "overridden", (), "the past kept here suffices: no second copy of data"),
     PrivateName("_check_fh", "overridden", ("fh", "pred_int"), "the host's loses time zones"),
+    PrivateName("_check_X_y", "overridden", ("X", "y"), "the host's names types, not the fault"),
     PrivateName("_set_cutoff", "called", ("cutoff",), "arrays in update carry no time index"),
     PrivateName("_get_varnames", "called", (), "columns as the host labels forecasts"),
     PrivateName("_get_columns", "called", ("method",), "labels of quantiles and intervals"),

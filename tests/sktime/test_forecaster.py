@@ -653,7 +653,7 @@ class TestErrors:
             forecaster.fit(y)
 
     def test_empty_series_is_refused(self, forecaster, make_series):
-        with pytest.raises(ValueError, match="got an empty series"):
+        with pytest.raises(ValueError, match="y: got an empty Series"):
             forecaster.fit(make_series(DAYS)[:0])
 
     def test_paths_need_fit(self, forecaster):
