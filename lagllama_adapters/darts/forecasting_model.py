@@ -150,7 +150,9 @@ class LagLlamaModel(TunableModel):
     support : {"auto", "nonnegative", "count"} or (lower, upper), optional
         Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
         which may be None. ``"auto"``: by the history of each component, 0 or more where no value
-        was below, and counts where all were whole numbers besides. None: any.
+        was below, and counts where all were whole numbers besides.
+        None: any; samples of a series that was never negative may then be negative, most of all
+        where it has come down towards 0.
     joint : bool, default False
         Draw the components of a series together: they go up and down with each other as far as the
         errors of forecasts of their history did. The samples of each component at each step stay

@@ -127,7 +127,9 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     support : {"auto", "nonnegative", "count"} or (lower, upper), optional
         Which values the series can take: 0 or more, whole numbers from 0 on, or limits, either of
         which may be None. ``"auto"``: by the history of each series, 0 or more where no value was
-        below, and counts where all were whole numbers besides. None: any.
+        below, and counts where all were whole numbers besides.
+        None: any; samples of a series that was never negative may then be negative, most of all
+        where it has come down towards 0.
     joint : bool, default=False
         Draw the columns of an instance together: they go up and down with each other as far as the
         errors of forecasts of their history did. The samples of each column at each step stay the

@@ -135,3 +135,12 @@ def test_pairs_may_leave_a_side_open():
 def test_what_is_no_support_is_refused(wrong):
     with pytest.raises(ValueError, match=r"support: got .*, expected one of .* or None for no lim"):
         ForecastOptions(support=wrong)
+
+
+def test_samples_of_counts_are_negative_unless_support_is_given():
+    """What the page on limits says, of counts that come down from 20 to 1."""
+    rng = np.random.default_rng(0)
+    falling = [rng.poisson(20 * np.exp(-np.arange(200) / 60)).astype(float) for _ in range(5)]
+    predictor = LagLlamaPredictor()
+    assert (predictor.predict(falling, 14, seed=0).samples < 0).mean() > 0.05
+    assert (predictor.predict(falling, 14, seed=0, support="auto").samples >= 0).all()
