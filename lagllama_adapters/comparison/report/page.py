@@ -73,6 +73,7 @@ def render_report(comparison: Comparison, title: str = "Comparison") -> str:
         rows=_standings(comparison, ranking),
         legend=[(model, _svg(_sign(positions[model]))) for model in comparison.models],
         charts=_charts(comparison, ranking, positions) if ranked else {},
+        uneven=len({case.horizon for case in comparison.cases}) > 1,
         pits=_pits(comparison, ranked, positions),
         fans=_fans(comparison, ranking),
         table=_table(comparison),
