@@ -25,3 +25,12 @@ def test_cdf_inverts_and_density_integrates_to_one() -> None:
     grid = torch.linspace(-6, 8, 200_001, dtype=torch.float64)[:, None]
     mass = torch.trapezoid(q.log_prob(grid).exp()[:, 0], grid[:, 0])
     torch.testing.assert_close(mass, torch.tensor(1.0, dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+def test_mean_is_the_integral_of_the_quantile_function() -> None:
+    values = torch.tensor([[-9.0, -1.0, 0.1, 0.2, 1.5, 3.0]], dtype=torch.float64)
+    q = NormalScoreQuantile(values, LEVELS)
+    score = torch.linspace(-12, 12, 400_001, dtype=torch.float64)[:, None]
+    density = torch.exp(-score.square() / 2) / (2 * torch.pi) ** 0.5
+    integral = torch.trapezoid((q.icdf_of_score(score) * density)[:, 0], score[:, 0])
+    torch.testing.assert_close(q.mean[0], integral, atol=1e-7, rtol=0)
