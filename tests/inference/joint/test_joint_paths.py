@@ -132,7 +132,7 @@ def test_covariates_keep_their_effect_and_its_doubt(tiny):
 
 def test_known_steps_are_joint_step_by_step(tiny):
     series = _together()
-    panel = Panel.from_arrays(series, item_id="abc")
+    panel = Panel.from_arrays(series, item_id=list("abc"))
     plain = ForecastOptions(num_samples=PATHS, seed=1)
     together = ForecastOptions(num_samples=PATHS, seed=1, joint=True)
     alone, joint = (tiny.one_step(panel, 30, one).samples for one in (plain, together))
@@ -141,7 +141,7 @@ def test_known_steps_are_joint_step_by_step(tiny):
     # Nothing that is forecast takes part in the estimate of what goes together.
     changed = [x.copy() for x in series]
     changed[1][-29:] = series[1][-29:][::-1]
-    other = tiny.one_step(Panel.from_arrays(changed, item_id="abc"), 30, together).samples
+    other = tiny.one_step(Panel.from_arrays(changed, item_id=list("abc")), 30, together).samples
     np.testing.assert_array_equal(other.argsort(axis=1), joint.argsort(axis=1))
     every = tiny.one_step(panel, 150, together).samples
     assert np.isnan(every[:, :, 0]).all()
