@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +90,25 @@ def test_what_is_known_of_a_history_does_not_depend_on_longer_ones_beside_it() -
         )
         for one, all_ in zip(alone, together, strict=True):
             torch.testing.assert_close(one[0], all_[row], rtol=0, atol=1e-9)
+
+
+def test_features_of_a_period_are_those_of_differences_a_period_apart():
+    rng = np.random.default_rng(3)
+    steps = np.arange(240)
+    y = np.sin(2 * np.pi * steps / 12) + 0.3 * rng.normal(size=240) + 0.002 * steps
+    history = torch.from_numpy(y)[None]
+    found = measure_seasons(history, torch.ones_like(history).bool(), block=6)
+    period = int(found.periods[0, 0])
+    assert period == 12
+    x = y - np.polyval(np.polyfit(steps, y, 1), steps)  # without its trend
+
+    def log_difference(p):
+        return np.log(np.mean((x[p:] - x[:-p]) ** 2))
+
+    before = max(log_difference(p) for p in range(1, period + 1))
+    there, _, over_variance, depth, over_step, cycles = found.features[0, :6].tolist()
+    assert there == 1
+    assert over_variance == pytest.approx((log_difference(12) - np.log(np.mean(x**2))) / 4)
+    assert depth == pytest.approx((log_difference(12) - before) / 4)
+    assert over_step == pytest.approx((log_difference(12) - log_difference(1)) / 4)
+    assert cycles == pytest.approx(np.log1p((240 - 12) / 12) / 4)
