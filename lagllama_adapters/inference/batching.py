@@ -7,7 +7,14 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.sampler import read_back_steps
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 
-__all__ = ["batches", "chunks", "histories_at_once", "paths_at_once", "series_at_once"]
+__all__ = [
+    "batches",
+    "chunks",
+    "encoded_at_once",
+    "histories_at_once",
+    "paths_at_once",
+    "series_at_once",
+]
 
 # Bounds of memory: of samples in float64, and of histories, whose tables are many times as large.
 _VALUES_AT_ONCE = 4_000_000
@@ -20,11 +27,12 @@ class _Cap(NamedTuple):
     drawn: int  # paths that one block serves
     tokens: int
     cached: int  # numbers in the caches of paths
+    encoded: int  # tokens of histories
 
 
 # Larger temporaries fall out of a processor's cache, and cost more than larger products save.
-_ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000)
-_ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000)
+_ON_CPU = _Cap(drawn=2_000, tokens=500, cached=64_000_000, encoded=2_000)
+_ON_ACCELERATOR = _Cap(drawn=200_000, tokens=25_000, cached=1_000_000_000, encoded=100_000)
 
 
 def histories_at_once(length: int, batch_size: int) -> int:
@@ -84,6 +92,12 @@ def series_at_once(options: ForecastOptions, horizon: int) -> int:
     """How many series have their paths of a horizon prepared at a time."""
     fitting = _VALUES_AT_ONCE // (options.num_samples * horizon)
     return max(1, min(fitting, options.batch_size))
+
+
+def encoded_at_once(model: LagLlama, context_length: int) -> int:
+    """How many histories of a context the network encodes at a time where no paths are drawn."""
+    cap = _ON_CPU if model.device.type == "cpu" else _ON_ACCELERATOR
+    return max(1, cap.encoded // context_length)
 
 
 def paths_at_once(model: LagLlama, horizon: int) -> int:

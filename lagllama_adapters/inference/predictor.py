@@ -17,7 +17,13 @@ from lagllama_adapters.checkpoints import load_pretrained
 from lagllama_adapters.data.covariates import with_covariates
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.arguments import positive_integer
-from lagllama_adapters.inference.batching import batches, chunks, histories_at_once, paths_at_once
+from lagllama_adapters.inference.batching import (
+    batches,
+    chunks,
+    encoded_at_once,
+    histories_at_once,
+    paths_at_once,
+)
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.histories import calendar_of, history_of
@@ -415,7 +421,8 @@ class LagLlamaPredictor(InsightMethods):
         marginal, steps = self.model.head.marginal, values_of(options, np.dtype(np.float64))
         parts = []
         length = read_length(self.config, context, panel.targets)
-        for rows in chunks(len(panel), histories_at_once(length, ForecastOptions.batch_size)):
+        most = min(encoded_at_once(self.model, context), ForecastOptions.batch_size)
+        for rows in chunks(len(panel), histories_at_once(length, most)):
             read, states = apply_all(steps, panel[rows])
             calendar = calendar_of(self.config, read, context, horizon)
             season = options.known_season(self.config)

@@ -521,3 +521,15 @@ def test_parameters_beyond_what_a_token_emits_are_refused(predictor, series):
 def test_an_unknown_checkpoint_is_refused():
     with pytest.raises(ValueError, match=r"bass.*base"):
         LagLlamaPredictor("bass")
+
+
+def test_parameters_of_many_series_are_those_of_each():
+    # More series than are encoded at a time: the last piece is a short one.
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=40 + i).cumsum() for i in range(70)]
+    predictor = LagLlamaPredictor("tiny")
+    together = predictor.predict_parameters(series, 5)
+    for row in (0, 30, 31, 69):
+        alone = predictor.predict_parameters([series[row]], 5)
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][row], values[0], rtol=1e-4, atol=1e-5)
