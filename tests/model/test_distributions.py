@@ -180,3 +180,16 @@ def test_samples_follow_torch_global_generator(piecewise):
     assert draws.shape == (20_000, 2)
     share = (draws[..., None] <= VALUES).double().mean(0)
     torch.testing.assert_close(share, LEVELS.expand(2, 5), rtol=0, atol=0.015)
+
+
+def test_tails_of_piecewise_quantiles_continue_the_slope_of_the_outer_segments():
+    levels = torch.tensor([0.1, 0.4, 0.9], dtype=torch.float64)
+    values = torch.tensor([-0.3, 0.1, 0.35], dtype=torch.float64)
+    quantiles = PiecewiseQuantile(values, levels)
+    step = 1e-7
+    for edge, inner, sign in ((0, 1, -1), (2, 1, 1)):
+        slope = (values[edge] - values[inner]) / (levels[edge] - levels[inner])
+        beyond = quantiles.icdf(levels[edge] + sign * step)
+        torch.testing.assert_close(
+            (beyond - values[edge]) / (sign * step), slope, rtol=1e-5, atol=0
+        )
