@@ -98,9 +98,8 @@ class NegativeBinomial(Distribution):
         Tensor
             Counts in float64; samples, if the scores are standard normal. Without gradients.
         """
-        score = score.double()
-        shape = torch.broadcast_shapes(score.shape, self.batch_shape)
-        score = score.expand(shape)
+        score, _ = torch.broadcast_tensors(score.double(), self._mean)
+        shape = score.shape
         level = torch.special.ndtr(score)
         count = torch.zeros(shape, dtype=torch.float64, device=score.device)
         below = self.log_prob(count.new_zeros(())).exp()

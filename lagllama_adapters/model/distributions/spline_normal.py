@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lagllama_adapters.model.distributions.take import take
+
 __all__ = ["SplineNormal"]
 
 _NODES = 16  # of Gauss and Legendre in each bin, whose integrands are smooth
@@ -152,7 +154,7 @@ class _Bin(NamedTuple):
         """Bins of ``at`` among the ``knots``, which are those of the scores or of the values."""
         index = (knots[..., 1:-1] <= at[..., None]).sum(-1)
         z, y, d = (
-            (_take(part, index), _take(part, index + 1))
+            (take(part, index), take(part, index + 1))
             for part in (spline.scores, spline.values, spline.slopes)
         )
         return cls(z[0], y[0], z[1] - z[0], y[1] - y[0], d[0], d[1])
@@ -188,10 +190,3 @@ def _gauss_legendre(like: Tensor) -> tuple[Tensor, Tensor]:
     off_diagonal = i / (4 * i * i - 1).sqrt()
     nodes, vectors = torch.linalg.eigh(torch.diag(off_diagonal, 1) + torch.diag(off_diagonal, -1))
     return ((nodes + 1) / 2).to(like), vectors[0].square().to(like)
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """Gather along the last dimension with broadcasting of the leading ones."""
-    shape = torch.broadcast_shapes(values.shape[:-1], index.shape)
-    expanded = values.expand(*shape, values.shape[-1])
-    return expanded.gather(-1, index.expand(shape)[..., None]).squeeze(-1)
