@@ -105,7 +105,8 @@ def _fault_of_columns(data: pd.DataFrame | pd.Series) -> str | None:
         values = frame.iloc[:, position].dropna()
         kind = type(values.iloc[0]).__name__ if len(values) else "nothing"
         return (
-            f"got the column {column!r} of dtype {dtype} ({kind}), expected numbers "
-            "(NaN = missing); convert it, for instance with y.astype(float)"
+            f"got the column {column!r} of dtype {dtype} ({kind}), expected numbers (NaN = "
+            "missing), neither categorical values nor times; convert it, for instance with "
+            "y.astype(float)"
         )
     return None

@@ -130,13 +130,13 @@ class TestTranslation:
         assert [len(call["panel"]) for call in calls] == [30]
 
     def test_batch_size_splits_the_panel(self, checkpoint, make_panel, monkeypatch):
-        sizes, original = [], LagLlamaPredictor._draw
+        sizes, original = [], LagLlamaPredictor._paths
 
-        def draw(self, panel, *args):
+        def paths(self, options, panel, *args):
             sizes.append(len(panel))
-            return original(self, panel, *args)
+            return original(self, options, panel, *args)
 
-        monkeypatch.setattr(LagLlamaPredictor, "_draw", draw)
+        monkeypatch.setattr(LagLlamaPredictor, "_paths", paths)
         panel = make_panel(dict.fromkeys(range(7), DAYS))
         LagLlamaForecaster(checkpoint, num_samples=2, batch_size=3).fit(panel).predict(FH)
         assert sizes == [3, 3, 1]
