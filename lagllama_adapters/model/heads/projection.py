@@ -78,7 +78,7 @@ class Projection(nn.Module):
         with torch.no_grad():
             if initial is not None:
                 self.proj.weight.mul_(0.1)
-                self.proj.bias.copy_(initial.repeat(block_length))
+                self.proj.bias.view(block_length, -1).copy_(initial)
             # Where there are others the maps stay exact: noise of as many lags as there are is
             # a fifth of the scale, many steps of a series that hardly moves.
             if self.experts is not None and not further_experts:
