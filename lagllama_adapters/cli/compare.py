@@ -38,7 +38,11 @@ def compare(
     horizon: Annotated[int, typer.Option("--horizon", "--prediction-length", help="Steps ahead.")],
     output: Annotated[
         list[Path],
-        typer.Option(help="Report (.html), scores (.csv) or all of it (.json); may be repeated."),
+        typer.Option(
+            "--output",
+            "--out",
+            help="Report (.html), scores (.csv) or all of it (.json); may be repeated.",
+        ),
     ],
     models: Annotated[
         str,
