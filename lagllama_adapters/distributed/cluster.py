@@ -9,7 +9,7 @@ import ray
 
 from lagllama_adapters.inference.arguments import positive_integer
 
-__all__ = ["check_gpus", "connected", "count_workers"]
+__all__ = ["check_gpus", "connected", "count_workers", "worker_processors"]
 
 
 @contextmanager
@@ -84,3 +84,23 @@ def count_workers(workers: int | None, num_gpus: float) -> int:
             f"takes 1 and {num_gpus:g}"
         )
     return wanted
+
+
+def worker_processors(count: int) -> float:
+    """Processors that each worker asks for where one has to be left for reading.
+
+    Workers that hold all processors of a cluster would wait for ever for rows that no task can
+    read. What a worker asks for limits what is placed beside it, not what it computes with.
+
+    Parameters
+    ----------
+    count : int
+        Of the workers.
+
+    Returns
+    -------
+    float
+        1 where that leaves a processor, else less; 0 on a cluster of one.
+    """
+    spare = max(0.0, ray.cluster_resources().get("CPU", 0.0) - 1)
+    return float(min(1.0, int(1000 * spare / count) / 1000))

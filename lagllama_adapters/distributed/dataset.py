@@ -8,7 +8,7 @@ from dataclasses import replace
 import ray
 from ray.data import ActorPoolStrategy, Dataset
 
-from lagllama_adapters.distributed.cluster import check_gpus, count_workers
+from lagllama_adapters.distributed.cluster import check_gpus, count_workers, worker_processors
 from lagllama_adapters.distributed.rows import RowForecaster, RowSettings
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.inference.arguments import positive_integer
@@ -91,8 +91,7 @@ def forecast_dataset(
         fn_constructor_args=(ray.put(predictor.model), device, settings),
         batch_size=_BATCH,
         batch_format="pyarrow",
-        # It grows: reading begins before the workers have taken all processors.
         compute=ActorPoolStrategy(min_size=1, max_size=count),
-        num_cpus=1,
+        num_cpus=worker_processors(count),
         num_gpus=num_gpus,
     )

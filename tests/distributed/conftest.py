@@ -21,7 +21,7 @@ HEAD = NODE | {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster():
     """Two nodes with a processor each, one of them the head; a file's last test may end one."""
     import ray
