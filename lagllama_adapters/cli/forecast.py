@@ -183,7 +183,8 @@ def _progress(shown: bool) -> Iterator[Any]:
 
 def _deliver(out: str, report: "FilesReport", suffix: str) -> None:
     """One file of the parts, where one was asked for."""
-    from lagllama_adapters.inference.files.parts import join_parts, write_atomically, write_text
+    from lagllama_adapters.data.atomic_files import write_atomically, write_text
+    from lagllama_adapters.inference.files.parts import join_parts
     from lagllama_adapters.inference.files.state import FAULTS
 
     if out == "-":

@@ -12,8 +12,8 @@ import pandas as pd
 from lagllama_adapters.comparison.cases import Case
 from lagllama_adapters.comparison.outcome import METRICS, Backtest, Failure
 from lagllama_adapters.comparison.ranking import Ranking, rank_models
+from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.data.files import Fault
-from lagllama_adapters.inference.files.parts import write_text
 
 __all__ = ["Comparison", "Score"]
 

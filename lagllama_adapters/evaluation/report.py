@@ -3,12 +3,12 @@
 import csv
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.evaluation.scores import INTERVALS, TaskScore
 from lagllama_adapters.evaluation.summary import Summary, summarise
 
@@ -53,12 +53,7 @@ def write_report(
         text = _csv([{"scope": scope} | row for scope, rows in scopes.items() for row in rows])
     else:
         raise ValueError(f"got {path}, expected a name that ends in {' or '.join(REPORT_SUFFIXES)}")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, text)
 
 
 def _task_row(score: TaskScore) -> Row:

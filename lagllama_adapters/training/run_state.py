@@ -1,7 +1,6 @@
 """The state of a run on disk, from which it is resumed, and how it is interrupted."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lagllama_adapters.checkpoints.migrations import FORMAT_VERSION, version_of
+from lagllama_adapters.data.atomic_files import write_text
 
 __all__ = [
     "SaveState",
@@ -160,10 +160,8 @@ def settings_of_the_run(out: Path, settings: dict[str, Any]) -> None:
                 f"{out}: holds a run {what} (differing: {architecture or other}); give another "
                 "folder, or remove it to start anew"
             )
-    temporary = path.with_suffix(".tmp")
     kept = {"format_version": FORMAT_VERSION, **settings}
-    temporary.write_text(json.dumps(kept, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(kept, indent=1) + "\n")
 
 
 def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

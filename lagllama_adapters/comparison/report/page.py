@@ -22,7 +22,7 @@ from lagllama_adapters.comparison.report import figures
 from lagllama_adapters.comparison.report.svg import marker
 from lagllama_adapters.comparison.result import Comparison
 from lagllama_adapters.comparison.verdict import duration, verdict
-from lagllama_adapters.inference.files.parts import write_text
+from lagllama_adapters.data.atomic_files import write_text
 
 __all__ = ["MOST_ROWS", "render_report", "write_report"]
 

@@ -1,12 +1,13 @@
 """Files of results, in the form that GIFT-Eval collects."""
 
 import csv
+import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.evaluation.benchmarks.figures import COLUMNS
 
 __all__ = ["HEADER", "ResultsFile", "relative_means", "write_table"]
@@ -33,12 +34,11 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
     rows : iterable of sequence
         Values.
     """
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, table.getvalue())
 
 
 class ResultsFile:
@@ -107,9 +107,7 @@ class ResultsFile:
             "testdata_leakage": "Yes" if leakage else "No",
             "replication_code_available": "Yes",
         }
-        temporary = self.path.with_name("config.tmp")
-        temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
-        os.replace(temporary, self.path.with_name("config.json"))
+        write_text(self.path.with_name("config.json"), json.dumps(facts, indent=4) + "\n")
 
 
 def relative_means(

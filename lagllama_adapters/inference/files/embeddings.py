@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from lagllama_adapters.data.atomic_files import write_atomically
 from lagllama_adapters.data.files import Fault, FileSettings, Paths, find_sources, read_files
-from lagllama_adapters.inference.files.parts import write_atomically, write_faults
+from lagllama_adapters.inference.files.parts import write_faults
 from lagllama_adapters.inference.files.worker import without_faulty
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lagllama_adapters.inference.files.parts import write_text
+from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.model import LagLlama
 
 __all__ = ["MANIFEST", "begin_or_resume", "weights_digest", "write_manifest"]

@@ -3,10 +3,7 @@
 import csv
 import io
 import json
-import os
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from lagllama_adapters.data.atomic_files import write_atomically, write_text
 from lagllama_adapters.data.files import Fault, FileSeries, TimeKind
 from lagllama_adapters.inference.forecast import SampleForecast
 
@@ -28,10 +26,8 @@ __all__ = [
     "part_path",
     "read_faults",
     "rows_of",
-    "write_atomically",
     "write_faults",
     "write_part",
-    "write_text",
 ]
 
 FORMATS = ("parquet", "csv")
@@ -46,27 +42,6 @@ def part_path(folder: Path, index: int, suffix: str) -> Path:
 def faults_path(folder: Path, index: int) -> Path:
     """File of what was wrong with series of a part when they were forecast."""
     return folder / f".part-{index:06d}.faults.json"
-
-
-@contextmanager
-def write_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that appears complete or not at all, also if the machine stops."""
-    # Processes of two machines may have the same number.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file, complete or not at all."""
-    with write_atomically(path) as file:
-        file.write(text.encode())
 
 
 def write_faults(path: Path, faults: Sequence[Fault]) -> None:

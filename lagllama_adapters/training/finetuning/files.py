@@ -10,6 +10,7 @@ from typing import Any, Literal
 import lagllama_adapters
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.checkpoints.format import CONFIG_FILE
+from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.files import (
     Fault,
@@ -19,7 +20,7 @@ from lagllama_adapters.data.files import (
     find_sources,
     read_files,
 )
-from lagllama_adapters.inference.files.parts import write_faults, write_text
+from lagllama_adapters.inference.files.parts import write_faults
 from lagllama_adapters.training.finetuning.run import finetune
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
 from lagllama_adapters.training.hold_out import panel_corpus
