@@ -8,6 +8,8 @@ import numpy.typing as npt
 __all__ = [
     "QUANTILE_LEVELS",
     "mean_absolute_scaled_error",
+    "mean_change",
+    "quantile_losses",
     "sample_crps",
     "seasonal_scale",
     "weighted_quantile_loss",
@@ -51,11 +53,49 @@ def window_quantile_losses(quantiles: Floats, future: Floats) -> Floats:
     ndarray
         ``[window]``, in data units.
     """
+    return np.asarray(quantile_losses(quantiles, future).sum(2).mean(1))
+
+
+def quantile_losses(quantiles: Floats, future: Floats) -> Floats:
+    """Twice the pinball losses at 0.1 ... 0.9.
+
+    Parameters
+    ----------
+    quantiles : ndarray
+        ``[window, 9, horizon]``.
+    future : ndarray
+        ``[window, horizon]``, NaN = missing.
+
+    Returns
+    -------
+    ndarray
+        ``[window, 9, horizon]``; 0 where the truth is missing.
+    """
     observed = np.isfinite(future)
     levels = np.array(QUANTILE_LEVELS)[None, :, None]
     error = np.where(observed, future, 0.0)[:, None] - quantiles
     pinball = np.maximum(levels * error, (levels - 1) * error) * observed[:, None]
-    return np.asarray(2 * pinball.sum(2).mean(1))
+    return np.asarray(2 * pinball)
+
+
+def mean_change(past: Floats, steps: int) -> float | None:
+    """Mean absolute change over some steps.
+
+    Parameters
+    ----------
+    past : ndarray
+        ``[time]``, NaN = missing; changes from or to a missing value are left out.
+    steps : int
+        At least 1.
+
+    Returns
+    -------
+    float or None
+        In data units; None without a change that is known.
+    """
+    change = np.abs(past[steps:] - past[:-steps])
+    known = change[np.isfinite(change)]
+    return float(known.mean()) if known.size else None
 
 
 def seasonal_scale(past: Floats, season: int) -> float:
@@ -73,10 +113,7 @@ def seasonal_scale(past: Floats, season: int) -> float:
     float
         In data units; 0 for constant histories and those without a change that is known.
     """
-    season = season if len(past) > season else 1
-    change = np.abs(past[season:] - past[:-season])
-    known = change[np.isfinite(change)]
-    return float(known.mean()) if len(known) else 0.0
+    return mean_change(past, season if len(past) > season else 1) or 0.0
 
 
 def mean_absolute_scaled_error(median: Floats, future: Floats, scale: Floats) -> float:

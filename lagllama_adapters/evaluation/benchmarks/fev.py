@@ -14,11 +14,12 @@ import numpy.typing as npt
 import yaml
 
 from lagllama_adapters.data.corpus import Corpus
-from lagllama_adapters.evaluation.benchmarks.figures import LEVELS, check_finite, quantile_losses
+from lagllama_adapters.evaluation.benchmarks.figures import LEVELS, NINE, check_finite
 from lagllama_adapters.evaluation.benchmarks.instances import Instances
 from lagllama_adapters.evaluation.benchmarks.models import QuantileModel
 from lagllama_adapters.evaluation.benchmarks.results import write_table
 from lagllama_adapters.evaluation.benchmarks.run import evaluate_instances
+from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS, mean_change, quantile_losses
 
 __all__ = ["FEV_METRICS", "FevFigures", "FevTask", "read_fev_tasks", "run_fev_task", "write_fev"]
 
@@ -27,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 FEV_METRICS = ("MAE", "WAPE", "MASE", "MSE", "RMSE", "MQL", "WQL", "SQL")
 """Metrics that are understood, as fev defines them; those of a point judge the median."""
 
-_NINE = [q / 10 for q in range(1, 10)]
+_NINE = list(QUANTILE_LEVELS)
 _RENAMED = {"num_rolling_windows": "num_windows", "rolling_step_size": "window_step_size"}
 _COVARIATES = ("known_dynamic_columns", "past_dynamic_columns", "static_columns")
 
@@ -181,8 +182,10 @@ class FevFigures:
         check_finite(mean, quantiles)
         self._truths.append(truth)
         self._errors.append(truth - quantiles[:, LEVELS.index(0.5)])
-        self._losses.append(quantile_losses(quantiles, truth).mean(1))
-        self._scales.append(np.array([_scale(values, season) for values in past]))
+        self._losses.append(quantile_losses(quantiles[:, NINE], truth).mean(1))
+        # As fev has it, the scale is 1 where no change is known.
+        changes = [mean_change(values, season) for values in past]
+        self._scales.append(np.array([1.0 if change is None else change for change in changes]))
 
     def values(self) -> dict[str, float]:
         """The figures by the names of `FEV_METRICS`."""
@@ -202,12 +205,6 @@ class FevFigures:
                 "SQL": _finite_mean(loss / scale),
             }
         return {name: float(value) for name, value in figures.items()}
-
-
-def _scale(past: Floats, season: int) -> float:
-    change = np.abs(past[season:] - past[:-season])
-    known = change[np.isfinite(change)]
-    return float(known.mean()) if known.size else 1.0  # as fev has it where no change is known
 
 
 def _finite_mean(values: Floats) -> float:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lagllama_adapters.evaluation.metrics import mean_change, quantile_losses
+
 __all__ = [
     "COLUMNS",
     "LEVELS",
+    "NINE",
     "Figures",
     "check_finite",
-    "quantile_losses",
     "seasonal_error",
 ]
 
@@ -35,7 +37,10 @@ COLUMNS = (
 )
 """Names of the figures, as in the results that GIFT-Eval collects."""
 
-_MEDIAN, _NINE = LEVELS.index(0.5), slice(1, 10)
+NINE = slice(1, 10)
+"""Those of the levels that are 0.1 ... 0.9."""
+
+_MEDIAN = LEVELS.index(0.5)
 _ALPHA = 0.05  # of the interval that MSIS judges
 
 
@@ -102,7 +107,7 @@ class Figures:
         self._mean("sMAPE[0.5]", 2 * error, observed, size + np.abs(median))
         self._mean("MSIS", interval, observed, scales)
         self._absolute_truth += float(size[observed].sum())
-        self._pinball += quantile_losses(quantiles, truth).sum((0, 2))
+        self._pinball += quantile_losses(quantiles[:, NINE], truth).sum((0, 2))
 
     def _mean(
         self, name: str, terms: Floats, counted: npt.NDArray[np.bool_], over: Floats | None = None
@@ -143,28 +148,6 @@ def check_finite(mean: Floats, quantiles: Floats) -> None:
         raise ValueError("forecast: got values that are not finite, expected numbers only")
 
 
-def quantile_losses(quantiles: Floats, truth: Floats) -> Floats:
-    """Twice the pinball losses at 0.1 ... 0.9.
-
-    Parameters
-    ----------
-    quantiles : ndarray
-        ``[window, 11, step]``, at `LEVELS`.
-    truth : ndarray
-        ``[window, step]``, NaN = missing.
-
-    Returns
-    -------
-    ndarray
-        ``[window, 9, step]``; 0 where the truth is missing.
-    """
-    observed = np.isfinite(truth)
-    levels = np.array(LEVELS[_NINE])[None, :, None]
-    gap = np.where(observed, truth, 0.0)[:, None] - quantiles[:, _NINE]
-    losses = 2 * np.maximum(levels * gap, (levels - 1) * gap) * observed[:, None]
-    return np.asarray(losses)
-
-
 def seasonal_error(past: Sequence[Floats], season: int) -> Floats:
     """Mean absolute change over a season, by which errors are scaled.
 
@@ -180,13 +163,10 @@ def seasonal_error(past: Sequence[Floats], season: int) -> Floats:
     ndarray
         ``[history]``; 0 where no change is known.
     """
-    scales = np.zeros(len(past))
-    for i, values in enumerate(past):
-        step = season if season <= len(values) else 1
-        change = np.abs(values[step:] - values[:-step])
-        known = change[np.isfinite(change)]
-        scales[i] = known.mean() if known.size else 0.0
-    return scales
+    # Unlike `seasonal_scale`, GluonTS takes a season as long as the history: no change is known.
+    steps = [season if season <= len(values) else 1 for values in past]
+    changes = [mean_change(values, step) or 0.0 for values, step in zip(past, steps, strict=True)]
+    return np.array(changes)
 
 
 def _ratio(numerator: float, denominator: float) -> float:

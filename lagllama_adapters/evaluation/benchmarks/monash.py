@@ -14,11 +14,12 @@ from lagllama_adapters.data.frequency_unit import frequency_unit
 from lagllama_adapters.data.tsf import tsf_tags
 from lagllama_adapters.evaluation.benchmarks.figures import (
     LEVELS,
+    NINE,
     check_finite,
-    quantile_losses,
     seasonal_error,
 )
 from lagllama_adapters.evaluation.benchmarks.instances import Instances
+from lagllama_adapters.evaluation.metrics import quantile_losses
 
 __all__ = ["MONASH_COLUMNS", "MonashFigures", "monash_season", "read_monash"]
 
@@ -63,7 +64,7 @@ class MonashFigures:
             Steps by which errors are scaled.
         """
         check_finite(mean, quantiles)
-        self._loss += float(quantile_losses(quantiles, truth).mean(1).sum())
+        self._loss += float(quantile_losses(quantiles[:, NINE], truth).mean(1).sum())
         self._size += float(np.nansum(np.abs(truth)))
         medians = quantiles[:, LEVELS.index(0.5)]
         scales = seasonal_error(past, season)
