@@ -9,10 +9,13 @@ from lagllama_adapters.cli.benchmark.options import (
     Checkpoint,
     ContextLength,
     Device,
+    ModelName,
     NumSamples,
     Seed,
     SignFlip,
     check_csv,
+    check_model,
+    load_judged,
 )
 from lagllama_adapters.cli.console import console, errors_as_messages
 
@@ -24,7 +27,7 @@ def fev(
     data: Annotated[Path, typer.Option(help="Folder with CONFIG.parquet or CONFIG/ of each task.")],
     out: Annotated[Path, typer.Option(help="CSV file for the results.")],
     checkpoint: Checkpoint = "base",
-    model: Annotated[str, typer.Option(help="lag-llama, or seasonal-naive.")] = "lag-llama",
+    model: ModelName = "lag-llama",
     num_samples: NumSamples = 100,
     context_length: ContextLength = None,
     sign_flip: SignFlip = False,
@@ -34,36 +37,26 @@ def fev(
     """Forecast the tasks of a file of fev, targets alone."""
     from time import perf_counter
 
-    from lagllama_adapters.evaluation.benchmarks import lag_llama, seasonal_naive
     from lagllama_adapters.evaluation.benchmarks.fev import (
         read_fev_tasks,
         run_fev_task,
         write_fev,
     )
-    from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
+    from lagllama_adapters.inference import ForecastOptions
 
     with errors_as_messages():
         check_csv(out)
-        if model not in ("lag-llama", "seasonal-naive"):
-            raise ValueError(f"--model: got {model!r}, expected lag-llama or seasonal-naive")
+        check_model(model)
         listed = read_fev_tasks(tasks)
         options = ForecastOptions(
             num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
         )
-        ours = model == "lag-llama"
-        predictor = LagLlamaPredictor(checkpoint, device) if ours else None
-        name = f"lagllama-{Path(checkpoint).name}" if ours else model
-        rows = []
+        judged, rows = load_judged(model, checkpoint, device, options), []
         for task in listed:
-            judged = (
-                seasonal_naive(task.seasonality)
-                if predictor is None
-                else lag_llama(predictor, options)
-            )
             begin = perf_counter()
-            metrics = run_fev_task(task, data, judged)
+            metrics = run_fev_task(task, data, judged.make(task.seasonality))
             rows.append((task, metrics, perf_counter() - begin))
-            write_fev(out, name, rows)
+            write_fev(out, judged.name, rows)
             shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
             left_out = f"  (without {task.covariates})" if task.covariates else ""
             console.print(f"{task.name:32} {shown}{left_out}")

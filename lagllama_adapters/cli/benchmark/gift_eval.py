@@ -9,9 +9,12 @@ from lagllama_adapters.cli.benchmark.options import (
     Checkpoint,
     ContextLength,
     Device,
+    ModelName,
     NumSamples,
     Seed,
     SignFlip,
+    check_model,
+    load_judged,
 )
 from lagllama_adapters.cli.console import console, errors_as_messages
 
@@ -22,7 +25,7 @@ def gift_eval(
     data: Annotated[Path, typer.Option(help="Copy of the hub data set Salesforce/GiftEval.")],
     out: Annotated[Path, typer.Option(help="Folder for all_results.csv and config.json.")],
     checkpoint: Checkpoint = "base",
-    model: Annotated[str, typer.Option(help="lag-llama, or seasonal-naive.")] = "lag-llama",
+    model: ModelName = "lag-llama",
     name: Annotated[
         str | None, typer.Option(help="Name of the model in the results; default: by checkpoint.")
     ] = None,
@@ -45,42 +48,39 @@ def gift_eval(
     device: Device = "auto",
 ) -> None:
     """Forecast the tasks of GIFT-Eval; run again, it goes on where it was stopped."""
+    from lagllama_adapters.data.corpus import Corpus
     from lagllama_adapters.evaluation.benchmarks import (
         ResultsFile,
+        cut_instances,
         evaluate_instances,
         find_tasks,
-        lag_llama,
-        read_instances,
         relative_means,
-        seasonal_naive,
     )
     from lagllama_adapters.evaluation.benchmarks.gift_eval import TERMS, season
-    from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
+    from lagllama_adapters.inference import ForecastOptions
 
     with errors_as_messages("stopped; run the same command again to go on"):
-        if model not in ("lag-llama", "seasonal-naive"):
-            raise ValueError(f"--model: got {model!r}, expected lag-llama or seasonal-naive")
+        check_model(model)
         if against is not None and not against.is_file():
             raise ValueError(f"--against: got {against}, expected an all_results.csv")
         tasks = find_tasks(data, tuple(term or TERMS), tuple(dataset or ()))
         options = ForecastOptions(
             num_samples=num_samples, context_length=context_length, sign_flip=sign_flip, seed=seed
         )
-        ours = model == "lag-llama"
-        predictor = LagLlamaPredictor(checkpoint, device) if ours else None
-        default = f"lagllama-{Path(checkpoint).name}" if ours else "seasonal-naive"
+        judged = load_judged(model, checkpoint, device, options)
         out.mkdir(parents=True, exist_ok=True)
-        results = ResultsFile(out / "all_results.csv", name or default)
-        if predictor is not None:
-            dtype = str(predictor.model.dtype).removeprefix("torch.")
-            results.describe(dtype, testdata_leakage)
+        results = ResultsFile(out / "all_results.csv", name or judged.name)
+        if judged.dtype is not None:
+            results.describe(judged.dtype, testdata_leakage)
+        read, corpus = "", None
         for number, task in enumerate(tasks, 1):
             if task.label in results.done:
                 continue
-            instances = read_instances(data, task)
-            steps = season(instances.corpus.freq[0])
-            judged = seasonal_naive(steps) if predictor is None else lag_llama(predictor, options)
-            figures = evaluate_instances(judged, instances, steps)
+            if corpus is None or read != task.folder:  # the terms of a data set follow each other
+                read, corpus = task.folder, Corpus.read(data / task.folder)
+            instances = cut_instances(corpus, task)
+            steps = season(corpus.freq[0])
+            figures = evaluate_instances(judged.make(steps), instances, steps)
             results.add(task.label, figures, task.domain, task.dimensions)
             console.print(
                 f"{number:3}/{len(tasks)}  {task.label:38} {len(instances):6,} windows x "

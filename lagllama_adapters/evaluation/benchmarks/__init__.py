@@ -3,6 +3,7 @@
 from lagllama_adapters.evaluation.benchmarks.figures import COLUMNS, Figures
 from lagllama_adapters.evaluation.benchmarks.gift_eval import (
     GiftEvalTask,
+    cut_instances,
     find_tasks,
     read_instances,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Instances",
     "QuantileModel",
     "ResultsFile",
+    "cut_instances",
     "evaluate_instances",
     "find_tasks",
     "lag_llama",

@@ -12,7 +12,15 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.frequency_unit import frequency_unit
 from lagllama_adapters.evaluation.benchmarks.instances import Instances
 
-__all__ = ["TERMS", "GiftEvalTask", "find_tasks", "prediction_length", "read_instances", "season"]
+__all__ = [
+    "TERMS",
+    "GiftEvalTask",
+    "cut_instances",
+    "find_tasks",
+    "prediction_length",
+    "read_instances",
+    "season",
+]
 
 TERMS = {"short": 1, "medium": 10, "long": 15}
 """Names of the terms, and how many short horizons each has."""
@@ -210,22 +218,38 @@ def season(freq: str) -> int:
 
 
 def read_instances(root: str | Path, task: GiftEvalTask) -> Instances:
-    """Read a data set and cut its windows.
-
-    A tenth of the shortest series, in whole horizons rounded up, is tested, in 1 to 20 windows; of
-    the M4 competition's sets one.
+    """Read a data set and cut its windows; see `cut_instances`.
 
     Raises
     ------
     ValueError
         If the files cannot be read, or series are too short.
     """
-    folder = Path(root) / task.folder
-    corpus = Corpus.read(folder)
+    return cut_instances(Corpus.read(Path(root) / task.folder), task)
+
+
+def cut_instances(corpus: Corpus, task: GiftEvalTask) -> Instances:
+    """Cut the windows of a task.
+
+    A tenth of the shortest series, in whole horizons rounded up, is tested, in 1 to 20 windows; of
+    the M4 competition's sets one.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The task's data set.
+    task : GiftEvalTask
+        Of `find_tasks`.
+
+    Raises
+    ------
+    ValueError
+        If series are too short, or the benchmark has no horizon for their frequency.
+    """
     length = prediction_length(task.folder, corpus.freq[0], task.term)
     windows = math.ceil(_TEST_SHARE * int(corpus.lengths.min()) / length)
     windows = 1 if "m4" in task.folder else min(max(1, windows), _MOST_WINDOWS)
     try:
         return Instances(corpus, length, windows)
     except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from error
+        raise ValueError(f"{task.folder}: {error}") from error
