@@ -1,7 +1,6 @@
 """Backtests by Darts' ``historical_forecasts`` and ``darts.metrics``."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -16,11 +15,17 @@ from darts.models.forecasting.forecasting_model import ForecastingModel, GlobalF
 from darts.models.forecasting.torch_forecasting_model import TorchForecastingModel
 
 from lagllama_adapters.comparison.cases import LEVELS, Case, Plan
+from lagllama_adapters.comparison.hosts.attempts import (
+    Outcomes,
+    attempt,
+    backtest_pools,
+    setting_of,
+)
 from lagllama_adapters.comparison.hosts.darts_models import BUILDERS, LARGEST_SHARE, SCALED
 from lagllama_adapters.comparison.hosts.quiet import quiet_hosts
 from lagllama_adapters.comparison.hosts.spread import normal_samples, seasonal_spread
 from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
-from lagllama_adapters.comparison.outcome import Backtest, Failure, describe_error
+from lagllama_adapters.comparison.outcome import Backtest
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS
 
@@ -44,33 +49,17 @@ class DartsHost:
                 "forecasting model of Darts; models of sktime are compared with host='sktime'"
             )
 
-    def backtest(
-        self, spec: ModelSpec, cases: Sequence[Case], plan: Plan
-    ) -> Iterator[tuple[Case, Backtest | Failure]]:
+    def backtest(self, spec: ModelSpec, cases: Sequence[Case], plan: Plan) -> Outcomes:
         """Forecast all origins of cases of one season; see `Host`."""
         if spec.word in compiled_words():
             _compile(spec.word, short_season(cases[0].season))
-        pools = [list(cases)] if plan.pooled else [[case] for case in cases]
-        for pool in pools:
-            began = time.perf_counter()
-            try:
-                setting = Setting(
-                    season_length=pool[0].season,
-                    horizon=plan.horizon,
-                    num_samples=plan.num_samples,
-                    seed=plan.seed,
-                    shortest=min(case.cutoffs[0] for case in pool),
-                    count=len(pool),
-                    checkpoint=plan.checkpoint,
-                )
-                with quiet_hosts():
-                    run = _Run(build(spec, setting, BUILDERS), plan, spec.word in SCALED)
-                    run.train(pool)
-            except Exception as error:  # of any model: that is a result
-                seconds = (time.perf_counter() - began) / len(pool)
-                yield from ((case, Failure(describe_error(error), seconds)) for case in pool)
-                continue
-            yield from run.forecast(pool, (time.perf_counter() - began) / len(pool))
+
+        def prepare(pool: Sequence[Case]) -> _Run:
+            run = _Run(build(spec, setting_of(pool, plan), BUILDERS), plan, spec.word in SCALED)
+            run.train(pool)
+            return run
+
+        yield from backtest_pools(cases, plan.pooled, prepare, _Run.forecast)
 
 
 def make_host() -> DartsHost:
@@ -120,9 +109,7 @@ class _Run:
             options = {"verbose": False, "max_samples_per_ts": LARGEST_SHARE}
         self.model.fit(pasts, **options)
 
-    def forecast(
-        self, pool: Sequence[Case], training: float
-    ) -> Iterator[tuple[Case, Backtest | Failure]]:
+    def forecast(self, pool: Sequence[Case], training: float) -> Outcomes:
         """Forecast and score; ``training`` is each case's share of seconds."""
         by_origins: dict[int, list[Case]] = {}
         for case in pool:
@@ -130,30 +117,8 @@ class _Run:
         size = _TOGETHER if self.is_global else 1
         for alike in by_origins.values():
             for first in range(0, len(alike), size):
-                yield from self._chunk(alike[first : first + size], training)
-
-    def _chunk(
-        self, cases: Sequence[Case], training: float
-    ) -> Iterator[tuple[Case, Backtest | Failure]]:
-        began = time.perf_counter()
-        try:
-            with quiet_hosts():
-                forecasts = self._historical(cases)
-            seconds = training + (time.perf_counter() - began) / len(cases)
-            with quiet_hosts():
-                done = [
-                    (case, self._score(case, found, seconds))
-                    for case, found in zip(cases, forecasts, strict=True)
-                ]
-        except Exception as error:  # of any model: that is a result
-            if len(cases) == 1:
-                seconds = training + time.perf_counter() - began
-                yield cases[0], Failure(describe_error(error), seconds)
-                return
-            for case in cases:  # which one it was
-                yield from self._chunk([case], training)
-            return
-        yield from done
+                chunk = alike[first : first + size]
+                yield from attempt(chunk, training, self._historical, self._score)
 
     def _series(self, case: Case) -> tuple[TimeSeries, Scaler | None]:
         series = to_darts(case)

@@ -1,7 +1,6 @@
 """Backtests by sktime's forecasters and ``sktime.performance_metrics``."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,10 +13,16 @@ from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 from sktime.performance_metrics.forecasting.probabilistic import EmpiricalCoverage, PinballLoss
 
 from lagllama_adapters.comparison.cases import LEVELS, Case, Plan
+from lagllama_adapters.comparison.hosts.attempts import (
+    Outcomes,
+    attempt,
+    backtest_pools,
+    setting_of,
+)
 from lagllama_adapters.comparison.hosts.quiet import quiet_hosts
 from lagllama_adapters.comparison.hosts.sktime_models import BUILDERS, NEEDS, TRAINED_ONCE
 from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
-from lagllama_adapters.comparison.outcome import Backtest, Failure, describe_error
+from lagllama_adapters.comparison.outcome import Backtest
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS, seasonal_scale
 from lagllama_adapters.sktime import LagLlamaForecaster
@@ -45,30 +50,27 @@ class SktimeHost:
                 "forecaster of sktime; models of Darts are compared with host='darts'"
             )
 
-    def backtest(
-        self, spec: ModelSpec, cases: Sequence[Case], plan: Plan
-    ) -> Iterator[tuple[Case, Backtest | Failure]]:
+    def backtest(self, spec: ModelSpec, cases: Sequence[Case], plan: Plan) -> Outcomes:
         """Forecast all origins of cases of one season; see `Host`."""
         if spec.word in compiled_words():
             _compile(spec.word, short_season(cases[0].season))
         is_panel = spec.word in ("zero-shot", "tuned")
-        pools = [list(cases)] if is_panel and plan.pooled else [[case] for case in cases]
-        for pool in pools:
-            began = time.perf_counter()
-            try:
-                with quiet_hosts():
-                    model = _make(spec, pool, plan)
-                    if spec.word == "tuned":
-                        model = model.pretrain(_pasts(pool))
-            except Exception as error:  # of any model: that is a result
-                seconds = (time.perf_counter() - began) / len(pool)
-                yield from ((case, Failure(describe_error(error), seconds)) for case in pool)
-                continue
-            training = (time.perf_counter() - began) / len(pool)
-            size = max(1, _TOGETHER // plan.origins) if is_panel else 1
+        size = max(1, _TOGETHER // plan.origins) if is_panel else 1
+
+        def prepare(pool: Sequence[Case]) -> BaseForecaster:
+            model = _make(spec, setting_of(pool, plan))
+            return model.pretrain(_pasts(pool)) if spec.word == "tuned" else model
+
+        def forecast(model: BaseForecaster, pool: Sequence[Case], training: float) -> Outcomes:
+            def found(cases: Sequence[Case]) -> list[list[_Forecast]]:
+                if is_panel:
+                    return _forecast_panel(model, cases)
+                return [_forecast_each(model, case, spec.word in TRAINED_ONCE) for case in cases]
+
             for first in range(0, len(pool), size):
-                chunk = pool[first : first + size]
-                yield from _chunk(model, chunk, is_panel, spec.word in TRAINED_ONCE, training)
+                yield from attempt(pool[first : first + size], training, found, _score)
+
+        yield from backtest_pools(cases, is_panel and plan.pooled, prepare, forecast)
 
 
 def make_host() -> SktimeHost:
@@ -101,16 +103,7 @@ def _compile(word: str, season: int) -> None:
         model.fit(pd.Series(wave), fh=[1]).predict_quantiles(alpha=[0.5])
 
 
-def _make(spec: ModelSpec, pool: Sequence[Case], plan: Plan) -> BaseForecaster:
-    setting = Setting(
-        season_length=pool[0].season,
-        horizon=plan.horizon,
-        num_samples=plan.num_samples,
-        seed=plan.seed,
-        shortest=min(case.cutoffs[0] for case in pool),
-        count=len(pool),
-        checkpoint=plan.checkpoint,
-    )
+def _make(spec: ModelSpec, setting: Setting) -> BaseForecaster:
     model = build(spec, setting, BUILDERS)
     if not isinstance(model, BaseForecaster):
         raise TypeError(
@@ -124,33 +117,6 @@ def _pasts(pool: Sequence[Case]) -> pd.DataFrame:
     """Panel of what precedes the first origins."""
     pasts = {case.name: to_sktime(case)[: case.cutoffs[0]].to_frame() for case in pool}
     return pd.concat(pasts, names=["series", "time"])
-
-
-def _chunk(
-    model: BaseForecaster, cases: Sequence[Case], is_panel: bool, is_once: bool, training: float
-) -> Iterator[tuple[Case, Backtest | Failure]]:
-    began = time.perf_counter()
-    try:
-        with quiet_hosts():
-            if is_panel:
-                found = _forecast_panel(model, cases)
-            else:
-                found = [_forecast_each(model, case, is_once) for case in cases]
-        seconds = training + (time.perf_counter() - began) / len(cases)
-        with quiet_hosts():
-            done = [
-                (case, _score(case, of_case, seconds))
-                for case, of_case in zip(cases, found, strict=True)
-            ]
-    except Exception as error:  # of any model: that is a result
-        if len(cases) == 1:
-            seconds = training + time.perf_counter() - began
-            yield cases[0], Failure(describe_error(error), seconds)
-            return
-        for case in cases:  # which one it was
-            yield from _chunk(model, [case], is_panel, is_once, training)
-        return
-    yield from done
 
 
 class _Forecast:
