@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
 
+from lagllama_adapters.model.distributions.normal_transform import NormalTransform
 from lagllama_adapters.model.distributions.take import take
 
 __all__ = ["NormalScoreQuantile"]
@@ -13,7 +13,7 @@ __all__ = ["NormalScoreQuantile"]
 _LARGEST = 40.0  # in asinh space; sinh of it is far from overflowing float32
 
 
-class NormalScoreQuantile(Distribution):
+class NormalScoreQuantile(NormalTransform):
     """Distribution whose quantile function is piecewise linear in the standard normal score.
 
     A normal distribution is one of them, exactly. Beyond the outer levels the tails are normal:
@@ -30,10 +30,6 @@ class NormalScoreQuantile(Distribution):
     asinh : bool
         Whether ``sinh`` of a value is its value in data units, up to loc and scale.
     """
-
-    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own protocol
-    support = constraints.real
-    has_rsample = True
 
     def __init__(self, values: Tensor, levels: Tensor, asinh: bool = False) -> None:
         values = values.to(torch.promote_types(values.dtype, torch.float32))  # levels need digits
@@ -63,23 +59,8 @@ class NormalScoreQuantile(Distribution):
         last, before = (self._data(self.values[..., i]) for i in (-1, -2))
         return first, last, (second - first) / (z[1] - z[0]), (last - before) / (z[-1] - z[-2])
 
-    def icdf(self, value: Tensor) -> Tensor:
-        """Quantile at level ``value``, which broadcasts with the batch shape."""
-        return self.icdf_of_score(torch.special.ndtri(value))
-
     def icdf_of_score(self, score: Tensor) -> Tensor:
-        """Quantile at the level whose standard normal quantile is ``score``.
-
-        Parameters
-        ----------
-        score : Tensor
-            Broadcasts with the batch shape.
-
-        Returns
-        -------
-        Tensor
-            Samples, if the scores are standard normal.
-        """
+        """Quantile at the level whose standard normal quantile is ``score``: see the base."""
         v, z = self.values, self.scores
         score = score.to(v)
         segment = torch.searchsorted(z, score.contiguous()).clamp(1, len(z) - 1)
@@ -134,9 +115,3 @@ class NormalScoreQuantile(Distribution):
         right = (v[..., -1] - slope[..., -1] * z[-1]) * (1 - level[-1])
         mean: Tensor = inner.sum(-1) + left + right + slope[..., -1] * density[-1]
         return mean
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw by inversion from torch's global generator."""
-        shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.randn(shape, dtype=self.values.dtype, device=self.values.device)
-        return self.icdf_of_score(noise)

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
 
+from lagllama_adapters.model.distributions.normal_transform import NormalTransform
 from lagllama_adapters.model.distributions.take import take
 
 __all__ = ["SplineNormal"]
@@ -14,7 +14,7 @@ _NODES = 16  # of Gauss and Legendre in each bin, whose integrands are smooth
 _LOG_SQRT_TAU = 0.9189385332046727  # log of the square root of 2 pi
 
 
-class SplineNormal(Distribution):
+class SplineNormal(NormalTransform):
     """Distribution of ``f(z)``, where z is standard normal and f is an increasing spline.
 
     Between its knots f is a rational function of degree 2 (Durkan et al. 2019, arXiv 1906.04032),
@@ -29,10 +29,6 @@ class SplineNormal(Distribution):
         ``[..., knots]``, positive: derivatives of f there.
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's own protocol
-    support = constraints.real
-    has_rsample = True
-
     def __init__(self, scores: Tensor, values: Tensor, slopes: Tensor) -> None:
         dtype = torch.promote_types(values.dtype, torch.float32)
         parts = torch.broadcast_tensors(scores.to(dtype), values.to(dtype), slopes.to(dtype))
@@ -45,23 +41,8 @@ class SplineNormal(Distribution):
         parts = (self.scores, self.values, self.slopes)
         return SplineNormal(*(part.expand(shape) for part in parts))
 
-    def icdf(self, value: Tensor) -> Tensor:
-        """Quantile at level ``value``, which broadcasts with the batch shape."""
-        return self.icdf_of_score(torch.special.ndtri(value))
-
     def icdf_of_score(self, score: Tensor) -> Tensor:
-        """Quantile at the level whose standard normal quantile is ``score``.
-
-        Parameters
-        ----------
-        score : Tensor
-            Broadcasts with the batch shape.
-
-        Returns
-        -------
-        Tensor
-            Samples, if the scores are standard normal; differentiable.
-        """
+        """Quantile at the level whose standard normal quantile is ``score``: see the base."""
         score = score.to(self.values)
         z, d = self.scores, self.slopes
         inside = _Bin.of(self, score, z).value(score.maximum(z[..., 0]).minimum(z[..., -1]))
@@ -131,12 +112,6 @@ class SplineNormal(Distribution):
             second = second + start.square() * level + 2 * start * slope * own
             second = second + slope.square() * square
         return first, second
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw from torch's global generator."""
-        shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.randn(shape, dtype=self.values.dtype, device=self.values.device)
-        return self.icdf_of_score(noise)
 
 
 class _Bin(NamedTuple):
