@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from lagllama_adapters.data.atomic_files import write_atomically
 from lagllama_adapters.data.files import Fault, FileSettings, Paths, find_sources, read_files
+from lagllama_adapters.inference.files.arguments import check_no_covariates, check_on_error
 from lagllama_adapters.inference.files.parts import write_faults
 from lagllama_adapters.inference.files.worker import without_faulty
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
@@ -100,10 +101,8 @@ def embed_files(
         raise ValueError(f"file: got {path}, expected {_SUFFIXES} in an existing folder")
     if pool not in ("last", "mean"):
         raise ValueError(f"pool: got {pool!r}, expected 'last' or 'mean'")
-    if on_error not in ("skip", "fail"):
-        raise ValueError(f"on_error: got {on_error!r}, expected 'skip' or 'fail'")
-    if files.covariates:
-        raise ValueError(f"covariates: got {list(files.covariates)}, expected none; leave them out")
+    check_on_error(on_error)
+    check_no_covariates(files)
     sources = find_sources(paths)
     predictor = LagLlamaPredictor(checkpoint, device, dtype)
     faults: list[Fault] = []

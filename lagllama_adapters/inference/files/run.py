@@ -19,6 +19,7 @@ from lagllama_adapters.data.files import (
     find_sources,
 )
 from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.files.arguments import check_on_error
 from lagllama_adapters.inference.files.manifest import (
     begin_or_resume,
     weights_digest,
@@ -206,8 +207,7 @@ def _check(
     levels = check_quantiles(quantiles)
     if file_format not in FORMATS:
         raise ValueError(f"file_format: got {file_format!r}, expected one of {FORMATS}")
-    if on_error not in ("skip", "fail"):
-        raise ValueError(f"on_error: got {on_error!r}, expected 'skip' or 'fail'")
+    check_on_error(on_error)
     if files.covariates and files.layout == "corpus":
         raise ValueError(
             f"covariates: got {list(files.covariates)} for layout 'corpus', expected none: files "

@@ -20,6 +20,7 @@ from lagllama_adapters.data.files import (
     find_sources,
     read_files,
 )
+from lagllama_adapters.inference.files.arguments import check_no_covariates, check_on_error
 from lagllama_adapters.inference.files.parts import write_faults
 from lagllama_adapters.training.finetuning.run import finetune
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
@@ -149,10 +150,8 @@ def finetune_files(
 
 
 def _check(folder: Path, files: FileSettings, on_error: str) -> None:
-    if on_error not in ("skip", "fail"):
-        raise ValueError(f"on_error: got {on_error!r}, expected 'skip' or 'fail'")
-    if files.covariates:
-        raise ValueError(f"covariates: got {list(files.covariates)}, expected none; leave them out")
+    check_on_error(on_error)
+    check_no_covariates(files)
     if not folder.exists():
         return
     if not folder.is_dir():
