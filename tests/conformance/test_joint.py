@@ -72,6 +72,7 @@ def test_saved_models_are_joint_as_before(frame, tmp_path):
     np.testing.assert_array_equal(_darts_paths(loaded), expected)
     forecaster = _sktime(frame, True)
     expected = _sktime_paths(forecaster)
+    # Pickles of this process, as joblib makes them.
     for other in (copy.deepcopy(forecaster), pickle.loads(pickle.dumps(forecaster))):
         np.testing.assert_array_equal(_sktime_paths(other), expected)
 

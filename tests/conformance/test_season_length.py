@@ -18,13 +18,15 @@ VALUES = np.random.default_rng(0).normal(size=60)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    torch.manual_seed(0)
     config = LagLlamaConfig(
         inputs=InputConfig(lags_seq=(0, 1, 11), scale_floor="cascade", season_reach=100),
         decoder=DecoderConfig(n_layer=1, n_head=1, n_embd_per_head=4, context_length=8),
         head=QuantileConfig(block_length=4, lag_experts=2, copy_experts=("last", "eight")),
     )
-    return save_checkpoint(LagLlama(config).eval(), tmp_path_factory.mktemp("weights") / "seasonal")
+    with torch.random.fork_rng():  # initialisers know only the global generator
+        torch.manual_seed(0)
+        model = LagLlama(config).eval()
+    return save_checkpoint(model, tmp_path_factory.mktemp("weights") / "seasonal")
 
 
 def _darts(checkpoint, season):

@@ -83,6 +83,7 @@ def test_interrupted_fit_goes_on_and_can_forecast_at_once(make, monthly, tmp_pat
     whole = make(n_epochs=2, **options).fit(**data)
     make(n_epochs=2, **options, **run).fit(**data, epochs=1)
     (saved,) = (tmp_path / "run" / "checkpoints").glob("last*")
+    # A file that this test wrote: it holds classes of Darts besides tensors.
     names = torch.load(saved, weights_only=False)["state_dict"]
     assert any(".parametrizations." in name for name in names)
     resumed = LagLlamaModel.load_from_checkpoint("run", str(tmp_path), best=False)
