@@ -48,7 +48,7 @@ def parse_frequency(freq: str | Any) -> Any:
         If pandas cannot parse it, or the offset does not step forward.
     """
     try:
-        offset = to_offset(_current_alias(freq) if isinstance(freq, str) else freq)
+        offset = _offset_of_text(freq) if isinstance(freq, str) else to_offset(freq)
     except (ValueError, TypeError):
         offset = None
     if offset is None or getattr(offset, "n", 1) <= 0:
@@ -57,6 +57,11 @@ def parse_frequency(freq: str | Any) -> Any:
             "'15min', 'D', 'B', 'W-SUN', 'MS', 'QS' or 'YS'; pass freq=None for no calendar"
         )
     return offset
+
+
+@lru_cache(maxsize=1024)
+def _offset_of_text(text: str) -> Any:
+    return to_offset(_current_alias(text))
 
 
 # Aliases that pandas 3 no longer takes but data sets and users still carry.

@@ -85,8 +85,13 @@ def _back(spectrum: Spectra, mean: Doubles, values: Floats) -> Floats:
     return (np.fft.irfft(spectrum, n=values.shape[1], axis=1) + mean).astype(values.dtype)
 
 
+def _drawn(values: Floats, rate: float, generator: np.random.Generator) -> Bools:
+    """Which frequencies of each row are changed: drawn for all rows, whichever are chosen."""
+    return np.asarray(generator.random((len(values), values.shape[1] // 2 + 1)) < rate)
+
+
 def freq_mask(
-    values: Floats, observed: Bools, rate: float, generator: np.random.Generator
+    values: Floats, observed: Bools, chosen: Bools, rate: float, generator: np.random.Generator
 ) -> Floats:
     """Remove random frequencies (FrAug, Chen et al., arXiv 2302.09292), the three strongest never.
 
@@ -94,30 +99,39 @@ def freq_mask(
     ----------
     values, observed : ndarray
         ``[batch, time]``.
+    chosen : ndarray of bool
+        ``[batch]``: rows that are changed, missing values too.
     rate : float
         Share of frequencies removed.
     generator : numpy Generator
         Source of randomness.
     """
-    spectrum, mean = _spectrum(values, observed)
-    removed = (generator.random(spectrum.shape) < rate) & ~_strongest(spectrum)
-    return _back(np.where(removed, 0, spectrum), mean, values)
+    drawn = _drawn(values, rate, generator)[chosen]
+    spectrum, mean = _spectrum(values[chosen], observed[chosen])
+    result = values.copy()
+    kept = np.where(drawn & ~_strongest(spectrum), 0, spectrum)
+    result[chosen] = _back(kept, mean, values)
+    return result
 
 
 def freq_mix(
-    values: Floats, observed: Bools, rate: float, generator: np.random.Generator
+    values: Floats, observed: Bools, chosen: Bools, rate: float, generator: np.random.Generator
 ) -> Floats:
     """Replace random frequencies by those of another row at this row's power, strongest kept.
 
-    Parameters and source as in `freq_mask`.
+    Parameters and source as in `freq_mask`; the other rows are any of the batch.
     """
-    spectrum, mean = _spectrum(values, observed)
-    other = spectrum[generator.permutation(len(values))]
+    partner = generator.permutation(len(values))[chosen]
+    drawn = _drawn(values, rate, generator)[chosen]
+    spectrum, mean = _spectrum(values[chosen], observed[chosen])
+    other, _ = _spectrum(values[partner], observed[partner])
     own_power = np.sqrt((np.abs(spectrum) ** 2).sum(1, keepdims=True))
     other_power = np.sqrt((np.abs(other) ** 2).sum(1, keepdims=True))
     other = other * (own_power / np.maximum(other_power, 1e-30))
-    mixed = (generator.random(spectrum.shape) < rate) & ~_strongest(spectrum)
-    return _back(np.where(mixed, other, spectrum), mean, values)
+    result = values.copy()
+    mixed = np.where(drawn & ~_strongest(spectrum), other, spectrum)
+    result[chosen] = _back(mixed, mean, values)
+    return result
 
 
 def sign_flip(values: Floats, chosen: Bools) -> Floats:

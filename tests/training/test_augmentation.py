@@ -17,17 +17,32 @@ def rows(request):
     return values.astype(np.float32), np.ones(values.shape, dtype=bool)
 
 
+ALL = np.ones(200, dtype=bool)
+
+
+@pytest.mark.parametrize("change", [augmentation.freq_mask, augmentation.freq_mix])
+def test_some_rows_change_as_they_would_among_all(change, rows):
+    values, observed = rows
+    chosen = np.arange(200) % 7 == 0
+    every = change(values, observed, ALL, 0.5, np.random.default_rng(3))
+    some = change(values, observed, chosen, 0.5, np.random.default_rng(3))
+    np.testing.assert_array_equal(some[chosen], every[chosen])
+    np.testing.assert_array_equal(some[~chosen], values[~chosen])
+    none = change(values, observed, ~ALL, 0.5, np.random.default_rng(3))
+    np.testing.assert_array_equal(none, values)
+
+
 @pytest.mark.parametrize("change", [augmentation.freq_mask, augmentation.freq_mix])
 def test_rate_zero_changes_nothing_whatever_the_length(change, rows, rng):
     values, observed = rows
-    np.testing.assert_allclose(change(values, observed, 0.0, rng), values, atol=1e-5)
+    np.testing.assert_allclose(change(values, observed, ALL, 0.0, rng), values, atol=1e-5)
 
 
 @pytest.mark.parametrize("change", [augmentation.freq_mask, augmentation.freq_mix])
 def test_the_three_strongest_frequencies_stay(change, rows, rng):
     values, observed = rows
     before = np.fft.rfft(values - values.mean(1, keepdims=True))
-    after = np.fft.rfft(change(values, observed, 1.0, rng))
+    after = np.fft.rfft(change(values, observed, ALL, 1.0, rng))
     for row in range(len(values)):
         kept = np.argsort(np.abs(before[row]))[-3:]
         np.testing.assert_allclose(after[row, kept], before[row, kept], rtol=1e-3, atol=1e-2)
@@ -35,14 +50,14 @@ def test_the_three_strongest_frequencies_stay(change, rows, rng):
 
 def test_freq_mask_at_rate_one_leaves_only_the_strongest(rows, rng):
     values, observed = rows
-    after = np.fft.rfft(augmentation.freq_mask(values, observed, 1.0, rng))
+    after = np.fft.rfft(augmentation.freq_mask(values, observed, ALL, 1.0, rng))
     assert (np.sort(np.abs(after[:, 1:]), axis=1)[:, :-3] < 1e-2).all()
 
 
 def test_freq_mix_brings_in_other_rows_at_this_rows_power(rows, rng):
     values, observed = rows
     values = values * np.logspace(-3, 3, len(values))[:, None].astype(np.float32)
-    mixed = augmentation.freq_mix(values, observed, 0.5, rng)
+    mixed = augmentation.freq_mix(values, observed, ALL, 0.5, rng)
     assert not np.allclose(mixed, values, rtol=1e-2)
     ratio = mixed.std(1) / values.std(1)
     assert ((ratio > 0.3) & (ratio < 3)).all()

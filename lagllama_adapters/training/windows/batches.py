@@ -246,17 +246,16 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             values = change(values, observed, rng.random(n) < probability, rng)
         values = augmentation.sign_flip(values, rng.random(n) < s.sign_flip)
         if s.freq_published and rng.random() < s.freq_published:
-            values = augmentation.freq_mask(values, observed, s.freq_mask_rate, rng)
-            values = augmentation.freq_mix(values, observed, s.freq_mix_rate, rng)
-        chosen = rng.random(n)[:, None]
+            everywhere = np.ones(n, dtype=bool)
+            values = augmentation.freq_mask(values, observed, everywhere, s.freq_mask_rate, rng)
+            values = augmentation.freq_mix(values, observed, everywhere, s.freq_mix_rate, rng)
+        chosen = rng.random(n)
         if s.freq_mask:
             rate = s.freq_mask_rate * rng.random()
-            masked = augmentation.freq_mask(values, observed, rate, rng)
-            values = np.where(chosen < s.freq_mask, masked, values)
+            values = augmentation.freq_mask(values, observed, chosen < s.freq_mask, rate, rng)
         if s.freq_mix:
             rate = s.freq_mix_rate * rng.random()
-            mixed = augmentation.freq_mix(values, observed, rate, rng)
-            values = np.where(chosen > 1 - s.freq_mix, mixed, values)
+            values = augmentation.freq_mix(values, observed, chosen > 1 - s.freq_mix, rate, rng)
         values = augmentation.flatten(values, observed, rng.random(n) < s.flatten)
         return values, observed, blended | reversed_
 
