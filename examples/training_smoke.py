@@ -29,8 +29,10 @@ from lagllama_adapters.training.recipes import PretrainSettings, read_settings
 from lagllama_adapters.training.run_state import averaged_weights
 
 WARM_UP = 5  # steps until caches are filled and code is compiled
-SAME_WEIGHTS = 1e-3  # norm of their difference over their norm, on a GPU
-SAME_FORECASTS = 1e-4  # of the mean absolute value of the history
+# On an H200, whose sums come in any order and whose products have bfloat16 inputs, 40 steps of two
+# runs ended 4e-3 apart, and forecasts (the worst of 76,800 values, two blocks ahead) 4e-4.
+SAME_WEIGHTS = 1e-2  # norm of their difference over their norm, on a GPU
+SAME_FORECASTS = 1e-3  # of the mean absolute value of the history
 N_SERIES = 8
 
 

@@ -20,7 +20,6 @@ from lagllama_adapters.model.config import (
     QuantileConfig,
     SamplingConfig,
 )
-from lagllama_adapters.training.batch_scaling import scaled_average_decay, scaled_learning_rate
 from lagllama_adapters.training.loop import LoopSettings
 from lagllama_adapters.training.optimization import OptimizerSettings
 from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS, WindowSettings
@@ -53,7 +52,7 @@ _BASE = LagLlamaConfig(
     ),
     decoder=DecoderConfig(
         n_layer=5,
-        n_head=8,
+        n_head=12,
         mlp_multiple_of=64,
         context_length=64,
         max_context_length=1024,
@@ -165,42 +164,46 @@ class PretrainSettings(LoopSettings):
             raise ValueError(f"precision: got {self.precision!r}, expected {expected}")
 
 
+_FEW_EPOCHS = WindowSettings(
+    synthetic_share=0.2,
+    mix=0.1,
+    resample=0.15,
+    far_rollout=0.08,
+    long_lead=0.2,
+)
+# A long run sees each slow series thousands of times: more that is made, and more changes.
+_MANY_EPOCHS = replace(
+    _FEW_EPOCHS,
+    synthetic_share=0.25,
+    mix=0.2,
+    modulate=0.12,
+    spike=0.03,
+    censor=0.05,
+    round=0.02,
+)
+
 _STOCK = PretrainSettings(
     optimizer=OptimizerSettings(name="muon", steps=9_600, decay_steps=2_000),
-    windows=WindowSettings(
-        synthetic_share=0.2,
-        mix=0.1,
-        resample=0.15,
-        far_rollout=0.08,
-        long_lead=0.2,
-    ),
+    windows=_MANY_EPOCHS,
     precision="bfloat16",
     validate_every=2000,
 )
-
-_GPU_BATCH = 2_048
 
 RECIPES: dict[str, PretrainSettings] = {
     "base": _STOCK,
     "tiny": replace(
         _STOCK,
         model=PRESETS["tiny"],
+        windows=_FEW_EPOCHS,
         optimizer=OptimizerSettings(
             name="muon", learning_rate=4e-3, steps=8_000, decay_steps=2_400
         ),
     ),
     "gpu": replace(
         _STOCK,
-        optimizer=replace(
-            _STOCK.optimizer,
-            learning_rate=scaled_learning_rate(
-                _STOCK.optimizer.learning_rate, _GPU_BATCH, tuned_for=_STOCK.batch_size
-            ),
-            steps=12_000,
-            decay_steps=3_600,
-        ),
-        batch_size=_GPU_BATCH,
-        ema_decay=scaled_average_decay(_STOCK.ema_decay, _GPU_BATCH, tuned_for=_STOCK.batch_size),
+        optimizer=replace(_STOCK.optimizer, learning_rate=4e-3, steps=3_000, decay_steps=900),
+        batch_size=1_024,
+        ema_decay=0.995,
         checkpoint_every=500,
         validate_every=4_000,
         compiled=True,
@@ -231,8 +234,8 @@ RECIPES: dict[str, PretrainSettings] = {
 }
 """Whole settings by name.
 
-"base" and "tiny" made the weights in the package. "gpu" is "base" in large batches, see
-`scaled_learning_rate`. "published" follows arXiv 2310.08278 and the
+"gpu" and "tiny" made the weights in the package ("base" and "tiny"). "base" trains the architecture
+of the former on a CPU, in small batches. "published" follows arXiv 2310.08278 and the
 pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs
 (early stopping is left out), windows of a context of 32 and one step more.
 """

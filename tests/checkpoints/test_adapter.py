@@ -14,6 +14,7 @@ from safetensors.torch import load, load_file, save_file
 
 from lagllama_adapters.checkpoints import load_pretrained, save_adapter, save_checkpoint
 from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.training.adaptation.lora import Lora
 
 SERIES = np.random.default_rng(0).normal(size=60).cumsum()
 
@@ -66,7 +67,7 @@ def test_another_process_loads_it(base, tmp_path, block_checkpoint):
 
 def test_updates_of_low_rank_of_the_embedded_weights_take_little_room(tmp_path):
     base = load_pretrained("base")
-    tuned = low_rank(base, rank=4, size=0.003)
+    tuned = low_rank(base, rank=Lora().rank, size=0.003)
     folder = save_adapter(tuned, tmp_path)
     assert [path.name for path in folder.iterdir()] == ["adapter.safetensors"]
     assert (folder / "adapter.safetensors").stat().st_size < 300_000

@@ -72,8 +72,10 @@ def test_figures_are_those_of_the_host(comparison, monthly, block_checkpoint, na
             "mase": own_backtest(model, series, mase, m=12),
             "coverage": own_backtest(model, series, mic, q_interval=(0.1, 0.9)),
         }
+        # Batches of other sizes: the network's float32 sums come in another order.
+        close = 1e-6 if name == "Lag-Llama" else 1e-9
         for metric, value in expected.items():
-            assert getattr(found, metric) == pytest.approx(value, rel=1e-9, abs=1e-9), metric
+            assert getattr(found, metric) == pytest.approx(value, rel=close, abs=close), metric
 
 
 def test_point_forecasts_count_as_certain(comparison, monthly):

@@ -29,6 +29,13 @@ def test_a_recipe_survives_its_file(name, tmp_path):
     assert read_settings(path) == RECIPES[name] == read_settings(name)
 
 
+def test_the_recipe_for_gpus_trains_the_network_of_base_on_its_windows():
+    base, gpu = RECIPES["base"], RECIPES["gpu"]
+    assert (gpu.model, gpu.windows, gpu.synthetic) == (base.model, base.windows, base.synthetic)
+    assert (gpu.precision, gpu.compiled) == ("bfloat16", True)
+    assert gpu.batch_size > 10 * base.batch_size
+
+
 def test_a_file_changes_what_it_names(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(

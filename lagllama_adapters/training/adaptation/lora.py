@@ -37,8 +37,8 @@ class Lora:
         if a pattern fits no matrix.
     """
 
-    rank: int = 4
-    alpha: float = 8.0
+    rank: int = 3
+    alpha: float = 6.0
     targets: tuple[str, ...] = ("*",)
     vectors: bool = True
     seed: int = 0
