@@ -158,9 +158,9 @@ def _encode(name: str, values: Any, ahead: int, levels: set[str] | None) -> list
 
 def _filled(values: Floats) -> Floats:
     missing = np.isnan(values)
-    if missing.all():
-        return np.zeros_like(values)
     if not missing.any():
         return values
+    if missing.all():
+        return np.zeros_like(values)
     steps = np.arange(len(values))
     return np.interp(steps, steps[~missing], values[~missing])

@@ -11,7 +11,7 @@ import torch
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.covariates.columns import panel_columns
 from lagllama_adapters.inference.covariates.noise_model import season_lengths
-from lagllama_adapters.inference.covariates.regression import Effect, estimate_effect
+from lagllama_adapters.inference.covariates.regression import Effect, estimate_effects
 from lagllama_adapters.inference.noise import series_generator
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import Support
@@ -48,7 +48,7 @@ class CovariateEffects:
         horizons : sequence of int
             Steps ahead of each.
         lags : sequence of int, optional
-            See `estimate_effect`.
+            See `estimate_effects`.
 
         Raises
         ------
@@ -60,8 +60,7 @@ class CovariateEffects:
         columns = panel_columns(panel, horizons)
         targets = [series.target.astype(np.float64) for series in panel]
         seasons = season_lengths([_standardised(target) for target in targets])
-        parts = zip(targets, columns, horizons, seasons, strict=True)
-        return cls(tuple(estimate_effect(*part, lags) for part in parts))
+        return cls(tuple(estimate_effects(targets, columns, horizons, seasons, lags)))
 
     @property
     def weights(self) -> list[float]:

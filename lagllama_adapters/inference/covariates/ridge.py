@@ -1,171 +1,164 @@
-"""Ridge regression with a penalty chosen by generalised cross-validation."""
+"""Ridge regressions with penalties chosen by generalised cross-validation."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Moments", "RidgeFit", "ridge", "solve_all"]
+__all__ = ["Moments", "RidgeFits", "ridge"]
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 _PENALTIES = 10.0 ** np.arange(-4, 4.01, 0.5)  # relative to the mean eigenvalue
 _MOST_FREEDOM = 0.5  # of the rows, or cross-validation has too little left to go by
 
 
 class Moments(NamedTuple):
-    """Sums over rows, which add up over parts of a series and over series.
+    """Sums over rows of features and values, which add up over parts of a series and over series.
 
     Attributes
     ----------
-    n : float
-        Sum of weights.
-    x : ndarray
-        ``[feature]``: weighted sums.
-    y : float
-        Weighted sum.
-    xx, xy : ndarray
-        ``[feature, feature]`` and ``[feature]``: weighted sums of products.
-    yy : float
-        Weighted sum of squares.
+    sums : ndarray
+        ``[..., feature + 2, feature + 2]``: weighted sums of products of the features, the value
+        and 1.
     """
 
-    n: float
-    x: Floats
-    y: float
-    xx: Floats
-    xy: Floats
-    yy: float
+    sums: Floats
 
     @classmethod
-    def of(cls, features: Floats, y: Floats, weight: Floats) -> "Moments":
-        """Moments of rows.
+    def of_parts(cls, features: Floats, y: Floats, weight: Floats, edges: Integers) -> "Moments":
+        """Moments of all rows before each of some edges, ``[series, edge, ...]``.
 
         Parameters
         ----------
         features : ndarray
-            ``[row, feature]``.
+            ``[series, row, feature]``.
         y, weight : ndarray
-            ``[row]``.
+            ``[series, row]``.
+        edges : ndarray
+            ``[series, edge]``: ascending.
         """
-        weighted = features * weight[:, None]
-        return cls(
-            float(weight.sum()),
-            weighted.sum(0),
-            float(weight @ y),
-            weighted.T @ features,
-            weighted.T @ y,
-            float(weight @ (y * y)),
-        )
-
-    def plus(self, other: "Moments") -> "Moments":
-        """Moments of the rows of both."""
-        return Moments(
-            self.n + other.n,
-            self.x + other.x,
-            self.y + other.y,
-            self.xx + other.xx,
-            self.xy + other.xy,
-            self.yy + other.yy,
-        )
+        n_series, _, count = features.shape
+        sums = np.zeros((n_series, edges.shape[1], count + 2, count + 2))
+        augmented = np.ones((features.shape[1], count + 2))
+        weighted = np.empty_like(augmented)
+        for own, values, w, ends, parts in zip(features, y, weight, edges, sums, strict=True):
+            augmented[:, :count] = own
+            augmented[:, count] = values
+            np.multiply(augmented, w[:, None], out=weighted)
+            first = 0
+            for stop, part in zip(ends.tolist(), parts, strict=True):
+                np.matmul(weighted[first:stop].T, augmented[first:stop], out=part)
+                first = stop
+        return cls(sums.cumsum(axis=1, out=sums))
 
     def first(self, count: int) -> "Moments":
         """Moments of the first features."""
-        if count == len(self.x):
+        size = self.sums.shape[-1]
+        if count == size - 2:
             return self
-        x, xx, xy = self.x[:count], self.xx[:count, :count], self.xy[:count]
-        return Moments(self.n, x, self.y, xx, xy, self.yy)
+        kept = np.array([*range(count), size - 2, size - 1])
+        return Moments(self.sums[..., kept[:, None], kept])
 
-    def centred(self) -> tuple[Floats, Floats, float]:
-        """Sums of products around the means: of features, of features and values, of values."""
-        gram = self.xx - np.outer(self.x / self.n, self.x)
-        xy = self.xy - self.x * (self.y / self.n)
-        return gram, xy, max(self.yy - self.y**2 / self.n, 0.0)
+    @property
+    def n(self) -> Floats:
+        """``[...]``: sums of weights."""
+        return np.asarray(self.sums[..., -1, -1])
+
+    @property
+    def x_mean(self) -> Floats:
+        """``[..., feature]``."""
+        return np.asarray(self.sums[..., -1, :-2] / self.n[..., None])
+
+    @property
+    def y_mean(self) -> Floats:
+        """``[...]``."""
+        return np.asarray(self.sums[..., -1, -2] / self.n)
+
+    def centred(self) -> tuple[Floats, Floats, Floats]:
+        """Sums of products around the means: of features, of features and values, of values.
+
+        ``[..., feature, feature]``, ``[..., feature]`` and ``[...]``.
+        """
+        total = self.sums[..., -1, :-1]
+        around = self.sums[..., :-1, :-1] - (
+            total[..., :, None] * (total / self.n[..., None])[..., None, :]
+        )
+        return around[..., :-1, :-1], around[..., :-1, -1], around[..., -1, -1].clip(min=0)
+
+    def solve(self, penalty: Floats) -> Floats:
+        """Coefficients ``[..., feature]`` at penalties per row ``[...]``."""
+        gram, product, _ = self.centred()
+        diagonal = np.arange(gram.shape[-1])
+        gram[..., diagonal, diagonal] += (penalty * self.n)[..., None]
+        return np.asarray(np.linalg.solve(gram, product[..., None])[..., 0])
 
 
-def solve_all(many: Sequence[Moments], penalty: float) -> Floats:
-    """Coefficients at a penalty per row, of each of some moments of the same features.
-
-    Parameters
-    ----------
-    many : sequence of Moments
-        Each of at least one row.
-    penalty : float
-        Per row.
-
-    Returns
-    -------
-    ndarray
-        ``[moments, feature]``.
-    """
-    n, x, y, xx, xy, _ = (np.array(part) for part in zip(*many, strict=True))
-    mean = x / n[:, None]
-    gram = xx - mean[:, :, None] * x[:, None]
-    diagonal = np.arange(x.shape[1])
-    gram[:, diagonal, diagonal] += penalty * n[:, None]
-    centred = xy - mean * y[:, None]
-    return np.asarray(np.linalg.solve(gram, centred[:, :, None])[:, :, 0])
-
-
-class RidgeFit(NamedTuple):
+class RidgeFits(NamedTuple):
     """What `ridge` finds.
 
     Attributes
     ----------
     coefficients : ndarray
-        ``[feature]``.
-    x_mean, y_mean
-        Means of features ``[feature]`` and values.
+        ``[fit, feature]``.
+    x_mean, y_mean : ndarray
+        Means of features ``[fit, feature]`` and values ``[fit]``.
     root : ndarray
-        ``[feature, feature]``: ``root @ root.T`` is the covariance of the coefficients, given that
-        they were drawn from what the penalty stands for.
-    variance : float
-        Of the residuals.
-    penalty : float
-        Per row.
+        ``[fit, feature, feature]``: ``root @ root.T`` is the covariance of the coefficients, given
+        that they were drawn from what the penalty stands for.
+    penalty : ndarray
+        ``[fit]``, per row.
     """
 
     coefficients: Floats
     x_mean: Floats
-    y_mean: float
+    y_mean: Floats
     root: Floats
-    variance: float
-    penalty: float
+    penalty: Floats
+
+    def take(self, rows: Integers) -> "RidgeFits":
+        """Some of the fits."""
+        return RidgeFits(*(part[rows] for part in self))
 
 
-def ridge(moments: Moments) -> RidgeFit:
-    """Fit an intercept, which is not penalised, and coefficients, which are.
+def ridge(moments: Moments, varying: Integers) -> RidgeFits:
+    """Fit intercepts, which are not penalised, and coefficients, which are.
 
-    The penalty is the one of 17 with the least generalised cross-validation score (Golub, Heath &
-    Wahba 1979, Technometrics 21) among those that leave at least half of the rows as degrees of
-    freedom. Features count as equally wide: scale them before.
+    The penalty of each fit is the one of 17 with the least generalised cross-validation score
+    (Golub, Heath & Wahba 1979, Technometrics 21) among those that leave at least half of the rows
+    as degrees of freedom. Features count as equally wide: scale them before.
 
     Parameters
     ----------
     moments : Moments
-        Of at least one row.
+        ``[fit, ...]``, each of at least one row.
+    varying : ndarray
+        ``[fit]``: how many features are not 0 in all rows.
     """
     n = moments.n
-    x_mean, y_mean = moments.x / n, moments.y / n
-    gram, xy, yy = moments.centred()
+    gram, product, yy = moments.centred()
     values, vectors = np.linalg.eigh(gram)
     values = values.clip(min=0)
-    rotated = vectors.T @ xy
-    penalties = _PENALTIES * max(float(values.mean()), 1e-12)
-    shrunk = 1 / (values + penalties[:, None])  # [penalty, direction]
-    freedom = 1 + (values * shrunk).sum(1)
-    fitted = rotated * shrunk
-    residual = yy - 2 * fitted @ rotated + (values * fitted**2).sum(1)
-    residual = residual.clip(min=1e-12 * max(yy, 1e-300))
-    score = n * residual / (n - freedom).clip(min=1e-9) ** 2
-    score[freedom > max(_MOST_FREEDOM * n, 1.5)] = np.inf
-    best = int(np.argmin(score)) if np.isfinite(score).any() else len(score) - 1
-    variance = float(residual[best] / max(n - freedom[best], 1.0))
-    return RidgeFit(
-        vectors @ fitted[best],
-        x_mean,
-        y_mean,
-        vectors * np.sqrt(variance * shrunk[best]),
-        variance,
-        float(penalties[best]) / n,
+    rotated = (vectors.transpose(0, 2, 1) @ product[:, :, None])[:, :, 0]
+    mean = (values.sum(1) / varying.clip(min=1)).clip(min=1e-12)
+    penalties = _PENALTIES * mean[:, None]
+    shrunk = 1 / (values[:, None] + penalties[:, :, None])  # [fit, penalty, direction]
+    freedom = 1 + (shrunk @ values[:, :, None])[:, :, 0]
+    fitted = rotated[:, None] * shrunk
+    residual = yy[:, None] - 2 * (fitted @ rotated[:, :, None])[:, :, 0]
+    residual += (fitted**2 @ values[:, :, None])[:, :, 0]
+    residual = residual.clip(min=1e-12 * yy.clip(min=1e-300)[:, None])
+    score = n[:, None] * residual / (n[:, None] - freedom).clip(min=1e-9) ** 2
+    score[freedom > (_MOST_FREEDOM * n).clip(min=1.5)[:, None]] = np.inf
+    is_none = np.isinf(score).all(1)
+    best = np.where(is_none, score.shape[1] - 1, score.argmin(1))
+    rows = np.arange(len(best))
+    variance = residual[rows, best] / (n - freedom[rows, best]).clip(min=1.0)
+    widths = np.sqrt(variance[:, None] * shrunk[rows, best])
+    return RidgeFits(
+        (vectors @ fitted[rows, best][:, :, None])[:, :, 0],
+        moments.x_mean,
+        moments.y_mean,
+        vectors * widths[:, None],
+        penalties[rows, best] / n,
     )
