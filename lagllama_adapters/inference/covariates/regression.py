@@ -60,11 +60,15 @@ class _Case:
     row: int
     length: int  # of its whole history
     target: Floats  # the end that counts
+    observed: npt.NDArray[np.bool_]
+    z: Floats
+    scale: float
     source: Source
 
-    @property
-    def is_observed(self) -> npt.NDArray[np.bool_]:
-        return ~np.isnan(self.target)
+    def standardised(self, link: Link) -> tuple[Floats, float]:
+        if link == "identity":
+            return self.z, self.scale
+        return _standardised(np.log(self.target), self.observed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +159,7 @@ def _case(
         return None
     own_lags = _lags(z, observed, columns, seasons, lags)
     source = Source(columns, own_lags, len(target), horizon, seasons)
-    return _Case(row, length, target, source)
+    return _Case(row, length, target, observed, z, scale, source)
 
 
 def _standardised(values: Floats, observed: npt.NDArray[np.bool_]) -> tuple[Floats, float]:
@@ -205,10 +209,8 @@ def _fit_link(
     weight, scales = np.zeros_like(z), np.zeros(len(rows))
     for k, (row, first) in enumerate(zip(rows.tolist(), designs.start.tolist(), strict=True)):
         case = cases[row]
-        observed = case.is_observed
-        values = case.target if link == "identity" else np.log(case.target)
-        z[k, first:], scales[k] = _standardised(values, observed)
-        weight[k, first:] = observed
+        z[k, first:], scales[k] = case.standardised(link)
+        weight[k, first:] = case.observed
     own = np.flatnonzero(scales > 0)
     if not len(own):
         return scales, []

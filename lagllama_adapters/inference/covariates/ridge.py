@@ -46,11 +46,13 @@ class Moments(NamedTuple):
             augmented[:, :count] = own
             augmented[:, count] = values
             np.multiply(augmented, w[:, None], out=weighted)
-            first = 0
+            first, before = 0, None
             for stop, part in zip(ends.tolist(), parts, strict=True):
                 np.matmul(weighted[first:stop].T, augmented[first:stop], out=part)
-                first = stop
-        return cls(sums.cumsum(axis=1, out=sums))
+                if before is not None:
+                    part += before
+                first, before = stop, part
+        return cls(sums)
 
     def first(self, count: int) -> "Moments":
         """Moments of the first features."""
