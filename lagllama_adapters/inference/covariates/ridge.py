@@ -10,6 +10,7 @@ __all__ = ["Moments", "RidgeFits", "ridge"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 _PENALTIES = 10.0 ** np.arange(-4, 4.01, 0.5)  # relative to the mean eigenvalue
+_LEAST_WEIGHT = 1e-9
 _MOST_FREEDOM = 0.5  # of the rows, or cross-validation has too little left to go by
 
 
@@ -64,8 +65,8 @@ class Moments(NamedTuple):
 
     @property
     def n(self) -> Floats:
-        """``[...]``: sums of weights."""
-        return np.asarray(self.sums[..., -1, -1])
+        """``[...]``: sums of weights, above 0 also where no row counts."""
+        return np.asarray(self.sums[..., -1, -1].clip(min=_LEAST_WEIGHT))
 
     @property
     def x_mean(self) -> Floats:
@@ -133,7 +134,7 @@ def ridge(moments: Moments, varying: Integers) -> RidgeFits:
     Parameters
     ----------
     moments : Moments
-        ``[fit, ...]``, each of at least one row.
+        ``[fit, ...]``; coefficients of no rows are 0.
     varying : ndarray
         ``[fit]``: how many features are not 0 in all rows.
     """

@@ -225,3 +225,16 @@ def test_neighbours_do_not_matter(mixed):
         np.testing.assert_allclose(together[k].future, alone.future, rtol=1e-9, atol=1e-9)
         covariances = [effect.doubt @ effect.doubt.T for effect in (together[k], alone)]
         np.testing.assert_allclose(*covariances, rtol=1e-6, atol=1e-12)
+
+
+def test_a_series_that_ends_missing_has_no_effect_and_spoils_no_other(mixed):
+    targets, columns, _ = mixed
+    generator = np.random.default_rng(1)
+    broken = np.r_[generator.normal(size=14), np.full(90, np.nan)]  # nothing after its first season
+    x = [generator.normal(size=len(broken) + HORIZON) for _ in range(2)]
+    both = [[Column(str(i), c, HORIZON) for i, c in enumerate(own)] for own in (columns[4][:2], x)]
+    effects = estimate_effects([targets[4], broken], both, [HORIZON] * 2, [(30,), (30,)])
+    (alone,) = estimate_effects(targets[4:5], both[:1], [HORIZON], [(30,)])
+    assert effects[1] is None
+    assert alone is not None
+    np.testing.assert_allclose(effects[0].future, alone.future, rtol=1e-9, atol=1e-9)
