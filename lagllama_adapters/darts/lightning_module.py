@@ -29,6 +29,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.inference.support import SupportLike
 from lagllama_adapters.model.config import LagLlamaConfig
+from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.model.low_rank import fit_to_names
 
@@ -212,7 +213,7 @@ class LagLlamaModule(TunedModule):
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
-        """Leave series to forecast where they are: the predictor reads them on the CPU.
+        """Move windows to where they are read; leave series to forecast, as the predictor does.
 
         Parameters
         ----------
@@ -226,11 +227,12 @@ class LagLlamaModule(TunedModule):
         Returns
         -------
         TorchTrainingBatch or TorchInferenceBatch
-            Training batches on the device, others as they are.
+            Training batches on the device, or on the CPU where it has no float64; others as they
+            are.
         """
         if isinstance(batch, TorchInferenceBatch):
             return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return super().transfer_batch_to_device(batch, reading_device(device), dataloader_idx)
 
     def predict_step(
         self, batch: TorchInferenceBatch, batch_idx: int = 0, dataloader_idx: int | None = None

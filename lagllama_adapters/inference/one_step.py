@@ -16,6 +16,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.transforms import apply_all, branches, undo_all
 from lagllama_adapters.model import LagLlama, Window
+from lagllama_adapters.model.devices import reading_device
 
 __all__ = ["one_step_samples"]
 
@@ -127,7 +128,7 @@ def _forecast(
 
     ``panel`` has the series of each pass.
     """
-    config, device = model.config, model.device
+    config, device = model.config, reading_device(model.device)
     known = np.full((len(batch), _STEPS), np.nan)
     joined = torch.zeros(len(batch), noise[0].shape[0], _STEPS, dtype=torch.float64)
     past = []

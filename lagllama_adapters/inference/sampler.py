@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lagllama_adapters.model import LagLlama, Tokens, Window
 from lagllama_adapters.model.cycles import CyclePaths
+from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.kv_cache import KVCache, Scratch
 from lagllama_adapters.model.lag_tokens import lag_positions
 from lagllama_adapters.model.outlook import HistoryOutlook, PathOutlook
@@ -129,9 +130,9 @@ class EncodedHistory:
     ) -> None:
         config, block = model.config, model.head.block_length
         self.model = model
-        values = history.values.to(model.device)
-        observed = history.observed.to(model.device)
-        calendar = None if history.time_feat is None else history.time_feat.to(model.device)
+        device = reading_device(model.device)
+        values, observed = history.values.to(device), history.observed.to(device)
+        calendar = None if history.time_feat is None else history.time_feat.to(device)
         context = history.context_length
         past_calendar = None if calendar is None else calendar[:, :context]
         season = history.season_length
@@ -181,7 +182,7 @@ class EncodedHistory:
         model, block = self.model, self.model.head.block_length
         marginal = model.head.marginal
         series, paths, horizon = scores.shape
-        scores = scores.to(device=model.device, dtype=_sample_dtype(model))
+        scores = scores.to(device=self.facts.loc.device, dtype=_sample_dtype(model))
         cache = self.cache.without_suffix()
         sampled = scores.new_empty(horizon, series, paths)  # in the network's space
         outlook = None
@@ -244,7 +245,7 @@ def sample_paths_uncached(
     block, marginal = model.head.block_length, model.head.marginal
     context = history.context_length
     lead = history.values.shape[1] - context - model.config.max_lag
-    device = model.device
+    device = reading_device(model.device)
 
     def per_path(x: Tensor) -> Tensor:
         return x.to(device).repeat_interleave(paths, dim=0)
@@ -266,7 +267,7 @@ def sample_paths_uncached(
         cos, sin = model.rotary(steps if rescale_each_step else length)
         tokens = tokens[:, positions]
         states = model.states(tokens, (cos[positions], sin[positions]))
-        raw = model.head(states[:, -1], tokens[:, -1])
+        raw = model.raw_output(states[:, -1], tokens[:, -1])
         own = read_back_steps(start, stop, model.config.sampling.path_stride)
         positions += [context + step for step in own]
         params = marginal.params(raw[:, None])

@@ -1,8 +1,12 @@
-"""Devices by the words that users have for them."""
+"""Devices by the words that users have for them, and what they can compute."""
+
+from functools import cache
 
 import torch
 
-__all__ = ["resolve_device"]
+__all__ = ["reading_device", "resolve_device"]
+
+_WITH_FLOAT64 = ("cpu", "cuda", "meta")
 
 
 def resolve_device(
@@ -43,3 +47,32 @@ def resolve_device(
     if target.type == "cuda" and target.index is None:
         target = torch.device("cuda", torch.cuda.current_device())
     return target
+
+
+def reading_device(device: torch.device) -> torch.device:
+    """Where histories are read and samples are made for a network on a device.
+
+    Loc and scale of a series whose level is large against its changes need float64, and so do some
+    distributions. Where the device has none (Apple's GPUs), both are done on the CPU, and only the
+    network's own arithmetic on the device.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of the network.
+
+    Returns
+    -------
+    torch.device
+        The same one if it has float64, else the CPU.
+    """
+    return device if device.type in _WITH_FLOAT64 or _has_float64(device) else torch.device("cpu")
+
+
+@cache
+def _has_float64(device: torch.device) -> bool:
+    try:
+        torch.ones(1, dtype=torch.float64, device=device).mul_(2.0)
+    except (TypeError, RuntimeError):  # torch raises the former for mps
+        return False
+    return True

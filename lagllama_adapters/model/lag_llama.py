@@ -316,18 +316,31 @@ class LagLlama(nn.Module):
         )
 
     def embed_tokens(self, tokens: Tokens) -> Tensor:
-        """Tokens as the decoder's input, ``[..., d_model]``."""
+        """Tokens as the decoder's input, ``[..., d_model]``, on the device of the weights."""
+        features = tokens.features.to(self.device)
         # Under autocast the products are rounded, the residual stream is not.
-        return self.token_embedding(tokens.features).to(tokens.features)  # type: ignore[no-any-return]
+        return self.token_embedding(features).to(features)  # type: ignore[no-any-return]
 
     def states(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Normed states ``[batch, steps, d_model]`` of tokens at positions from 0."""
         rotary = self.rotary(tokens.features.shape[1]) if rotary is None else rotary
         return self.decoder(self.embed_tokens(tokens), rotary)  # type: ignore[no-any-return]
 
+    def raw_output(self, states: Tensor, tokens: Tokens) -> Tensor:
+        """Raw output of the head, ``[..., block, outputs]``, on the device of the tokens.
+
+        Parameters
+        ----------
+        states : Tensor
+            ``[..., d_model]``, on the device of the weights.
+        tokens : Tokens
+            The same ones, where their histories were read; see `reading_device`.
+        """
+        return self.head(states, tokens.to(self.device)).to(tokens.features.device)  # type: ignore[no-any-return]
+
     def decode(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Raw head output at every token; see `states`."""
-        return self.head(self.states(tokens, rotary), tokens)  # type: ignore[no-any-return]
+        """Raw head output at every token; see `states` and `raw_output`."""
+        return self.raw_output(self.states(tokens, rotary), tokens)
 
     def prefill(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
         """Encode the context once, keep its keys and values, return the last token's raw output.
@@ -349,7 +362,7 @@ class LagLlama(nn.Module):
         context = tokens.features.shape[1]
         cos, sin = rotary[0][:context], rotary[1][:context]
         states = self.decoder(self.embed_tokens(tokens), (cos, sin), cache, last=1)
-        return self.head(states[:, -1], tokens[:, -1])  # type: ignore[no-any-return]
+        return self.raw_output(states[:, -1], tokens[:, -1])
 
     def decode_paths(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
         """Decode new tokens of every path over the shared prefix; return the last one's raw output.
@@ -369,7 +382,7 @@ class LagLlama(nn.Module):
             ``[series, path, block, outputs]``.
         """
         states = self.decoder.decode_paths(self.embed_tokens(tokens), rotary, cache)
-        return self.head(states[-1], tokens[-1])  # type: ignore[no-any-return]
+        return self.raw_output(states[-1], tokens[-1])
 
     def _check_past(
         self,

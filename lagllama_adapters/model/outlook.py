@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from lagllama_adapters.model.cycles import Copies, CycleHistory, CyclePaths
 from lagllama_adapters.model.facts import SeriesFacts
 
-__all__ = ["Ahead", "HistoryOutlook", "KnownOutlook", "Outlook", "PathOutlook"]
+__all__ = ["Ahead", "HistoryOutlook", "KnownOutlook", "MovedOutlook", "Outlook", "PathOutlook"]
 
 
 class Ahead(NamedTuple):
@@ -28,6 +29,12 @@ class Ahead(NamedTuple):
     copies: Copies
     log_errors: Tensor
     climatology: Tensor | None
+
+    def to(self, device: torch.device) -> "Ahead":
+        """The same numbers on a device."""
+        copies = Copies(*(part.to(device) for part in self.copies))
+        climatology = None if self.climatology is None else self.climatology.to(device)
+        return Ahead(copies, self.log_errors.to(device), climatology)
 
 
 class Outlook(Protocol):
@@ -93,6 +100,30 @@ class KnownOutlook:
     def read(self) -> Ahead:
         """`Ahead` of the tokens."""
         return self.ahead
+
+
+@dataclass(frozen=True)
+class MovedOutlook:
+    """One on another device than that of the histories.
+
+    Attributes
+    ----------
+    outlook : Outlook
+        Where the histories are.
+    device : torch.device
+        Where it is read.
+    """
+
+    outlook: Outlook
+    device: torch.device
+
+    def __getitem__(self, index: object) -> "MovedOutlook":
+        """Of the tokens at an index."""
+        return MovedOutlook(self.outlook[index], self.device)
+
+    def read(self) -> Ahead:
+        """`Ahead` of the tokens, on the device."""
+        return self.outlook.read().to(self.device)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.outlook import KnownOutlook, Outlook
+from lagllama_adapters.model.outlook import KnownOutlook, MovedOutlook, Outlook
 
 __all__ = ["Tokens", "Window"]
 
@@ -96,6 +96,14 @@ class Tokens:
         if self.outlook is None:
             return self
         return replace(self, outlook=KnownOutlook(self.outlook.read()))
+
+    def to(self, device: torch.device) -> Self:
+        """The same tokens on a device; their outlook is worked out where it is, and then moved."""
+        if self.features.device == device:
+            return self
+        outlook = None if self.outlook is None else MovedOutlook(self.outlook, device)
+        moved = self._of(self.features.to(device), self.lag_values.shape[-1])
+        return replace(moved, outlook=outlook)
 
     def per_path(self, paths: int) -> Self:
         """``[token, series, ...]`` as ``[token, series, path, ...]``, in memory of their own.

@@ -202,8 +202,7 @@ def decoded_loss(
         Scalar.
     """
     mixed = matmul_dtype != torch.float32
-    device = tokens.features.device.type
-    with torch.autocast(device, matmul_dtype if mixed else None, enabled=mixed):
+    with torch.autocast(model.device.type, matmul_dtype if mixed else None, enabled=mixed):
         raw = model.decode(tokens)
     loss = model.head.marginal.loss(raw.to(tokens.features), target, facts)
     return (loss * weight).sum()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.training.finite_gradients import FiniteGradients
 from lagllama_adapters.training.loss import decoded_loss, window_loss
 from lagllama_adapters.training.optimization import (
@@ -71,11 +72,11 @@ class TrainingModule(L.LightningModule):
             group["betas"], group["momentum"] = settings.betas, settings.momentum
             group["weight_decay"] = new["weight_decay"]
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Narrow float64 values for devices that do not have them."""
-        if self.device.type != "mps" or not isinstance(batch, dict):
-            return batch
-        return {k: x.float() if x.dtype == torch.float64 else x for k, x in batch.items()}
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Batch on the device, or on the CPU for a device that has no float64 to read it in."""
+        return super().transfer_batch_to_device(batch, reading_device(device), dataloader_idx)
 
     def batch_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of `WindowBatches`."""

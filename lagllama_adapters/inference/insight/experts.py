@@ -116,11 +116,13 @@ def expert_shares(model: LagLlama, panel: Panel, options: ForecastOptions) -> Ex
     lag_maps = _lag_map_words(model)
     shares, periods = [], []
     for _, facts, tokens in read(model, panel, options):
-        state, last = token_states(model, tokens, last=1)[:, -1], tokens[:, -1]
-        gate = projection.expert_weights(state, last).double()
-        climatology = projection.climatology_share(state, last).double().mean(-1, keepdim=True)
+        state = token_states(model, tokens, last=1)[:, -1]
+        last = tokens[:, -1].to(model.device)
+        gate = projection.expert_weights(state, last).cpu().double()
+        climatology = projection.climatology_share(state, last).cpu().double()
+        climatology = climatology.mean(-1, keepdim=True)
         parts = (gate * (1 - climatology), climatology) if further else (gate,)
-        shares.append(torch.cat(parts, dim=-1).cpu().numpy())
+        shares.append(torch.cat(parts, dim=-1).numpy())
         if facts.seasons is not None:
             periods.append(facts.seasons.periods.cpu().numpy())
     measured = np.concatenate(periods) if periods else None
@@ -139,7 +141,7 @@ def _lag_map_words(model: LagLlama) -> tuple[str, ...]:
     projection = model.head.mixing
     if projection.experts is None:
         return ()
-    maps = projection.experts.detach().double().cpu()
+    maps = projection.experts.detach().cpu().double()
     maps = maps.unflatten(1, (projection.n_lag_experts, projection.block_length))
     lags = np.array(model.config.lags_seq)
     return tuple(describe_lag_map(one.numpy(), lags) for one in maps.unbind(1))

@@ -14,6 +14,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.transforms import apply_all, values_of
 from lagllama_adapters.model import LagLlama, Tokens, Window
+from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.facts import SeriesFacts
 
 __all__ = ["Reading", "first_steps", "read", "refuse_covariates", "token_states"]
@@ -54,7 +55,7 @@ def read(
         Most series at a time, if fewer than ``batch_size``.
     """
     refuse_covariates(panel)
-    config, device = model.config, model.device
+    config, device = model.config, reading_device(model.device)
     context, season = options.context_tokens(config), options.known_season(config)
     size = histories_at_once(read_length(config, context, panel.targets), options.batch_size)
     size = size if at_once is None else max(1, min(size, at_once))

@@ -144,10 +144,9 @@ def median_forecast(
         calendar = calendar_of(config, part, context, horizon)
         history = history_of(config, part, context, calendar, season)
         encoded = EncodedHistory(model, history, horizon)
-        centre = torch.zeros(len(part), 1, horizon, dtype=torch.float32, device=model.device)
-        median = marginal.quantile(
-            marginal.params(encoded.first_raw[:, None]), centre, encoded.facts
-        )
+        raw = encoded.first_raw[:, None]
+        centre = torch.zeros(len(part), 1, horizon, dtype=torch.float32, device=raw.device)
+        median = marginal.quantile(marginal.params(raw), centre, encoded.facts)
         median = marginal.to_data(encoded.facts.bounded(median, 0), encoded.facts)
         parts.append(undo_all(steps, median.double().cpu().numpy(), states)[:, 0])
     return np.concatenate(parts)

@@ -11,6 +11,7 @@ from lagllama_adapters.inference.histories import calendar_of
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.transforms import apply_all, values_of
 from lagllama_adapters.model import LagLlama, Window
+from lagllama_adapters.model.devices import reading_device
 
 __all__ = ["in_context_scores"]
 
@@ -43,7 +44,7 @@ def in_context_scores(
         ``[series, step]``, standard normal where the network is calibrated, the last step of each
         series at the end; NaN where nothing was observed.
     """
-    config = model.config
+    config, device = model.config, reading_device(model.device)
     context, season = options.context_tokens(config), options.known_season(config)
     reach = config.past_length(context)
     panel, _ = apply_all(values_of(options, np.dtype(np.float64)), panel)
@@ -56,8 +57,8 @@ def in_context_scores(
     scores = np.full((len(panel), tokens - 1), np.nan)
     for rows in chunks(len(panel), at_once):
         padded, is_known = left_pad(recent[rows], length)
-        values, observed = (torch.from_numpy(x).to(model.device) for x in (padded, is_known))
-        own = None if calendar is None else calendar[rows].to(model.device)
+        values, observed = (torch.from_numpy(x).to(device) for x in (padded, is_known))
+        own = None if calendar is None else calendar[rows].to(device)
         facts, read = model.read(Window(values, observed, own, tokens, season_length=season))
         raw, marginal = model.decode(read), model.head.marginal
         targets = facts.standardise(values, observed)[:, 1 - tokens :]

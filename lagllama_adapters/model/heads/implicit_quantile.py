@@ -40,11 +40,11 @@ class LevelEmbedding(nn.Module):
     def forward(self, levels: Tensor) -> Tensor:
         """``[..., width]`` of ``levels`` ``[...]``."""
         weight = self.linear.weight  # of any dtype: levels near 1 need the digits of float32
-        levels = levels.to(torch.promote_types(weight.dtype, torch.float32))
-        frequency = torch.pi * torch.arange(self.cosines, dtype=levels.dtype, device=levels.device)
-        cosines = (levels[..., None] * frequency).cos().to(weight)
+        near = levels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+        frequency = torch.pi * torch.arange(self.cosines, dtype=near.dtype, device=near.device)
+        cosines = (near[..., None] * frequency).cos().to(weight)
         embedded: Tensor = self.linear(cosines).relu() / weight.shape[0] ** 0.5
-        return embedded
+        return embedded.to(levels.device)
 
 
 class ImplicitQuantileMarginal(QuantileMarginal):
