@@ -30,7 +30,7 @@ from lagllama_adapters.darts import LagLlamaModel
 from lagllama_adapters.sktime import LagLlamaForecaster
 
 LEVELS = [0.1, 0.5, 0.9]
-LENGTH = 2_000  # more than a forecast reads
+LENGTH = 2_000
 SEED = 0
 
 
@@ -46,7 +46,7 @@ def forecast_calls(options: argparse.Namespace, count: int, horizon: int) -> dic
     """A call per way to forecast ``count`` series."""
     index, values = make_data(count)
     predictor = LagLlamaPredictor(options.checkpoint)
-    read = predictor.past_length()
+    read = min(predictor.past_length(), LENGTH)
     recent, starts = [v[-read:] for v in values], [index[-read]] * count
     series = [TimeSeries.from_times_and_values(index, v) for v in values]
     model = LagLlamaModel(options.checkpoint).fit(series, verbose=False)

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas.tseries import offsets
 from pandas.tseries.frequencies import to_offset
 
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.data.wall_clock import fixed_step
 
 __all__ = ["FEATURE_NAMES", "Calendar", "calendar_features", "frequency_seconds"]
@@ -67,12 +68,15 @@ def _offset_of_text(text: str) -> Any:
 # Aliases that pandas 3 no longer takes but data sets and users still carry.
 _RETIRED = {"H": "h", "T": "min", "S": "s", "L": "ms", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
 _RETIRED |= {"BM": "BME", "BQ": "BQE", "BA": "BYE", "BY": "BYE", "AS": "YS", "BAS": "BYS"}
+_NAMES = re.compile("[A-Za-z]+")
 _ALIAS = re.compile(r"(?P<count>\d*)(?P<name>[A-Z]+)(?P<anchor>-[A-Z]{3})?")
 
 
 def _current_alias(text: str) -> str:
     match = _ALIAS.fullmatch(text)
     if match is None:
+        if any(name in _RETIRED for name in _NAMES.findall(text)):
+            raise ValueError(f"{text!r} has a retired alias")  # pandas 2 still takes it
         return text
     name = _RETIRED.get(match["name"], match["name"])
     return f"{match['count']}{name}{match['anchor'] or ''}"
@@ -203,7 +207,7 @@ class Calendar:
             return np.empty(0, dtype="datetime64[s]")
         back = max(0, -int(steps.min()))
         begin = self.start - back * offset if back else self.start
-        listed = pd.date_range(begin, periods=back + int(steps.max()) + 1, freq=offset)
+        listed = date_grid(begin, periods=back + int(steps.max()) + 1, freq=offset)
         return np.asarray(listed.values[steps + back], dtype="datetime64[s]")
 
 

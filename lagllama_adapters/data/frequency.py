@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Day, LastWeekOfMonth, WeekOfMonth
 
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.data.wall_clock import on_wall_clock, wall_clock
 
 __all__ = ["frequency_of_stamps"]
@@ -129,5 +130,5 @@ def _coverage(times: pd.DatetimeIndex, offset: BaseOffset) -> float:
     """Share of the grid that is observed, 0 where a stamp lies off the grid."""
     if not offset.is_on_offset(times[0]) or not offset.is_on_offset(times[-1]):
         return 0.0
-    grid = pd.date_range(times[0], times[-1], freq=offset)
+    grid = date_grid(times[0], end=times[-1], freq=offset)
     return len(times) / len(grid) if (grid.get_indexer(times) >= 0).all() else 0.0

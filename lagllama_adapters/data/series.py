@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lagllama_adapters.data.calendar import Calendar
+from lagllama_adapters.data.date_grid import date_grid
 
 __all__ = ["Floats", "Series", "SeriesError", "as_target", "check_target"]
 
@@ -198,7 +199,7 @@ class Series:
         if self.calendar is None:
             return None
         begin = self.calendar.stamp(first)
-        return pd.date_range(begin, periods=stop - first, freq=self.calendar.freq)
+        return date_grid(begin, periods=stop - first, freq=self.calendar.freq)
 
 
 def as_target(values: Any) -> Floats:

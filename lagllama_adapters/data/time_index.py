@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.data.frequency import frequency_of_stamps
 from lagllama_adapters.data.wall_clock import (
     fixed_step,
@@ -275,7 +276,7 @@ def _wall_grid(
 
 
 def _checked_range(origin: pd.Timestamp, freq: Frequency | None, **extent: Any) -> pd.DatetimeIndex:
-    grid = pd.date_range(origin, freq=freq, **extent)
+    grid = date_grid(origin, freq=freq, **extent)
     if len(grid) == 0 or grid[0] != origin:
         raise ValueError(
             f"got time stamp {origin}, which does not lie on frequency {_name(freq)}; set the "

@@ -185,5 +185,5 @@ def test_dates_beyond_nanoseconds_have_labels(year):
     index = pd.DatetimeIndex(np.datetime64(f"{year}-01-01", "s") + np.arange(30).astype("m8[D]"))
     found = infer_frequency(index)
     labels = labels_of_steps(np.arange(1, 4), index[-1:], found)
-    assert list(labels) == [index[-1] + pd.Timedelta(days=k) for k in range(1, 4)]
+    assert list(labels) == [index[-1] + pd.Timedelta(days=k).as_unit("s") for k in range(1, 4)]
     np.testing.assert_array_equal(row_positions(index.delete([3]), found)[-1], 29)

@@ -81,7 +81,7 @@ def no_horizon(rng):
         "twice": lambda: [1, 1],
         "mixed": lambda: [1, stamps[0]],
         "long ago": lambda: [-int(rng.integers(10**4, 10**6))],
-        "before": lambda: pd.DatetimeIndex(["1500-01-01"]),
+        "before": lambda: pd.DatetimeIndex(np.array(["1500-01-01"], "datetime64[s]")),
         "far ahead": lambda: [10**10],
         "off the grid": lambda: stamps[:1] + pd.Timedelta(hours=int(rng.integers(1, 23))),
         "zoned": lambda: stamps.tz_localize("Europe/Berlin"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from darts import TimeSeries, concatenate
 from darts.dataprocessing.transformers import Scaler
 from darts.metrics import crps, mase, mcrps, mic, mql
@@ -27,6 +26,7 @@ from lagllama_adapters.comparison.hosts.spread import normal_samples, seasonal_s
 from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
 from lagllama_adapters.comparison.outcome import Backtest
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS
 
 __all__ = ["DartsHost", "make_host", "to_darts"]
@@ -72,7 +72,7 @@ def to_darts(case: Case) -> TimeSeries:
     values, calendar = case.series.target, case.series.calendar
     if calendar is None:
         return TimeSeries.from_values(values)
-    stamps = pd.date_range(calendar.stamp(0), periods=len(values), freq=calendar.freq)
+    stamps = date_grid(calendar.stamp(0), periods=len(values), freq=calendar.freq)
     return TimeSeries.from_times_and_values(stamps, values)
 
 

@@ -24,6 +24,7 @@ from lagllama_adapters.comparison.hosts.sktime_models import BUILDERS, NEEDS, TR
 from lagllama_adapters.comparison.hosts.words import build, check_word, compiled_words, short_season
 from lagllama_adapters.comparison.outcome import Backtest
 from lagllama_adapters.comparison.specs import ModelSpec, Setting
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.evaluation.metrics import QUANTILE_LEVELS, seasonal_scale
 from lagllama_adapters.sktime import LagLlamaForecaster
 from lagllama_adapters.sktime.metrics import PanelCRPS
@@ -86,7 +87,7 @@ def to_sktime(case: Case) -> pd.Series:
     values, calendar = case.series.target, case.series.calendar
     if calendar is None:
         return pd.Series(values, pd.RangeIndex(len(values)), name=COLUMN)
-    stamps = pd.date_range(calendar.stamp(0), periods=len(values), freq=calendar.freq)
+    stamps = date_grid(calendar.stamp(0), periods=len(values), freq=calendar.freq)
     try:
         periods = stamps.to_period()
         is_same = bool(periods.is_unique and len(periods) == (periods[-1] - periods[0]).n + 1)
