@@ -4,9 +4,12 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from lagllama_adapters import LagLlamaPredictor
 
 pytest.importorskip("darts")
 pytest.importorskip("sktime")
@@ -39,6 +42,13 @@ def test_forecasts_that_are_not_the_same_are_not_timed(benchmark):
     benchmark._check_same([TimeSeries.from_values(paths)], np.zeros((1, 2, 3)))
     with pytest.raises(AssertionError):
         benchmark._check_same([TimeSeries.from_values(paths)], np.ones((1, 2, 3)))
+
+
+def test_series_may_be_shorter_than_what_weights_read(benchmark):
+    options = SimpleNamespace(checkpoint="tiny", num_samples=4, origins=2)
+    assert LagLlamaPredictor("tiny").past_length() > benchmark.LENGTH
+    assert benchmark.forecast_calls(options, 1, 3).keys() == {"predictor", "Darts", "sktime"}
+    assert benchmark.backtest_calls(options, 3).keys() == {"predictor", "Darts"}
 
 
 def test_main_prints_the_table_and_writes_the_figures(
