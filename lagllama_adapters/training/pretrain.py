@@ -1,5 +1,6 @@
 """Pretraining from a corpus folder to a checkpoint folder."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.devices import has_fast_bfloat16
 from lagllama_adapters.training.copula_calibration import estimate_block_copula
 from lagllama_adapters.training.loop import make_trainer
 from lagllama_adapters.training.pretraining_module import PretrainingModule
@@ -105,6 +107,11 @@ def pretrain(
         If the gradient stops being finite.
     KeyboardInterrupt
         On Ctrl+C; the state stays as it was last saved.
+
+    Warns
+    -----
+    UserWarning
+        If ``settings.precision`` is bfloat16 on a CPU that is slow at it.
     """
     budget = [] if minutes is None else [TimeBudget(minutes)]
     settings = settings or RECIPES["base"]
@@ -139,6 +146,7 @@ def pretrain(
     trainer = _trainer(
         out, settings, bool(tasks), device, devices, tensorboard, progress_bar, callbacks
     )
+    _warn_of_slow_products(settings, trainer)
     validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
     on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
     windows = seedless_loader(batches, loader_workers, pinned=on_gpu)
@@ -243,6 +251,18 @@ def _trainer(
         loggers=loggers,
         progress_bar=progress_bar,
     )
+
+
+def _warn_of_slow_products(settings: PretrainSettings, trainer: L.Trainer) -> None:
+    fast = has_fast_bfloat16(trainer.strategy.root_device)
+    if settings.precision == "bfloat16" and trainer.is_global_zero and not fast:
+        warnings.warn(
+            "precision: got bfloat16 on a CPU without instructions for it, where matrix products "
+            "take many times as long as in float32; set `precision: float32` in the recipe, or "
+            "give --precision float32; a run that has begun may go on with it",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 class _ValidationReport(L.Callback):

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -381,6 +382,20 @@ def test_a_run_may_be_extended_with_the_other_precision(corpus_folder, tmp_path,
     _run(corpus_folder, tmp_path, _with_steps(settings, 3))
     _run(corpus_folder, tmp_path, replace(_with_steps(settings, 6), precision="bfloat16"))
     assert _saved(tmp_path)["global_step"] == 6
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_slow_bfloat16_is_said_once(
+    corpus_folder, tmp_path, settings, monkeypatch, fast, precision
+):
+    name = "lagllama_adapters.training.pretrain.has_fast_bfloat16"
+    monkeypatch.setattr(name, lambda device: fast or device.type != "cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _run(corpus_folder, tmp_path, replace(_with_steps(settings, 2), precision=precision))
+    said = [str(one.message) for one in caught if "precision: float32" in str(one.message)]
+    assert len(said) == (precision == "bfloat16" and not fast)
 
 
 def _seasonal(model):
