@@ -1,8 +1,9 @@
 """Darts' batches and series as panels, and forecasts as Darts' arrays and series."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,10 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     n_series, _, n_components = past.shape
     members = []
     is_missing = missing_components(batch).reshape(n_series, n_components)
+    begins = np.isnan(past).argmin(axis=1)
     for i in range(n_series):
         for k in range(n_components):
-            first, values = int(np.isnan(past[i, :, k]).argmin()), past[i, :, k]
+            first, values = int(begins[i, k]), past[i, :, k]
             if is_missing[i, k]:
                 if not _missing_forecasts.get():
                     raise ValueError(
@@ -91,7 +93,7 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
                 first, values = len(values) - 1, np.zeros_like(values)
             start, freq = _span(batch, i, past.shape[1] - first + shift)
             own = covariates.of_series(i, first)
-            where = _describe(batch, i, k)
+            where = partial(_describe, batch, i, k)
             members.append(_member(values[first:], start, freq, where, group=i, **own))
     return Panel(tuple(members))
 
@@ -118,7 +120,7 @@ def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
     for position, one in enumerate([series] if isinstance(series, TimeSeries) else series):
         start, freq = (one.start_time(), one.freq) if one.has_datetime_index else (None, None)
         for values, name in zip(one.all_values(copy=False)[:, :, 0].T, one.components, strict=True):
-            where = f"component {name!r} of series {position}"
+            where = partial("component {!r} of series {}".format, name, position)
             members.append(_member(values, start, freq, where, group=position))
     return Panel(tuple(members))
 
@@ -265,13 +267,13 @@ def _member(
     values: npt.NDArray[np.floating[Any]],
     start: pd.Timestamp | None,
     freq: pd.DateOffset | None,
-    name: str,
+    describe: Callable[[], str],
     **known: Any,
 ) -> Series:
     try:
         return Series(values, start, freq, **known)
     except SeriesError as error:
-        raise ValueError(f"{name}: {error.reason}") from error
+        raise ValueError(f"{describe()}: {error.reason}") from error
 
 
 def _describe(batch: TorchInferenceBatch, position: int, component: int) -> str:

@@ -305,10 +305,15 @@ class PastData:
         NotImplementedError
             If the horizon reaches back beyond the rows kept of an instance.
         """
+        located: dict[tuple[int, int], Horizon] = {}  # instances of a panel often share an index
         found: dict[Any, Horizon] = {}
         expressed: dict[Any, ForecastingHorizon] = {}  # by kind of time index, not by instance
         horizons = []
         for i, item in enumerate(self.instances):
+            index = id(item.times), id(item.freq)
+            if index in located:
+                horizons.append(located[index])
+                continue
             last = item.times[-1:]
             is_zoned = getattr(last, "tz", None) is not None
             try:
@@ -323,6 +328,7 @@ class PastData:
                     found[key] = locate_horizon(own, times, item.freq)
             except ValueError as error:
                 raise ValueError(f"{self.describe(i)}: {error}") from error
+            located[index] = found[key]
             horizons.append(found[key])
         return horizons
 
