@@ -61,24 +61,6 @@ class NoiseModels:
         gram, product = _normal_equations(values, weight, start, padded, is_own)
         return cls(padded, _solved(gram, product, is_own))
 
-    @classmethod
-    def fit_shared(
-        cls, values: Floats, weight: Floats, start: Integers, lags: Sequence[int]
-    ) -> "NoiseModels":
-        """Fit one autoregression for all series, each around its own mean.
-
-        Parameters
-        ----------
-        values, weight, start
-            As in `fit`.
-        lags : sequence of int
-            Ascending.
-        """
-        padded, is_own = _padded_lags([lags] * len(values))
-        gram, product = _normal_equations(values, weight, start, padded, is_own)
-        weights = _solved(gram.sum(0, keepdims=True), product.sum(0, keepdims=True), is_own[:1])
-        return cls(padded, weights.repeat(len(values), axis=0))
-
     @property
     def reach(self) -> Integers:
         """``[series]``: steps at the beginning of a series of which the past is not known."""
