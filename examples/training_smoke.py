@@ -30,9 +30,10 @@ from lagllama_adapters.training.run_state import averaged_weights
 
 WARM_UP = 5  # steps until caches are filled and code is compiled
 # On an H200, whose sums come in any order and whose products have bfloat16 inputs, 40 steps of two
-# runs ended 4e-3 apart, and forecasts (the worst of 76,800 values, two blocks ahead) 4e-4.
+# runs ended 4e-3 apart.
 SAME_WEIGHTS = 1e-2  # norm of their difference over their norm, on a GPU
-SAME_FORECASTS = 1e-3  # of the mean absolute value of the history
+# An H200 does not keep this yet: the worst of 76,800 values, two blocks ahead, was off by 4e-4.
+SAME_FORECASTS = 1e-4  # of the mean absolute value of the history
 N_SERIES = 8
 
 

@@ -60,11 +60,16 @@ def _span(observed: Bools) -> tuple[Ints, Ints]:
     return observed.argmax(1)[:, None], last[:, None]
 
 
-def _replace(values: Floats, observed: Bools, chosen: Bools, changed: Floats | Doubles) -> Floats:
-    """Copy of the values, observed ones of chosen rows ``changed`` (``[chosen rows, time]``)."""
+def _replace_rows(values: Floats, chosen: Bools, changed: Floats | Doubles) -> Floats:
+    """Copy of the values with chosen rows ``changed`` (``[chosen rows, time]``)."""
     result = values.copy()
-    result[chosen] = np.where(observed[chosen], changed, values[chosen])
+    result[chosen] = changed
     return result
+
+
+def _replace(values: Floats, observed: Bools, chosen: Bools, changed: Floats | Doubles) -> Floats:
+    """`_replace_rows` where they are observed."""
+    return _replace_rows(values, chosen, np.where(observed[chosen], changed, values[chosen]))
 
 
 def _spectrum(values: Floats, observed: Bools) -> tuple[Spectra, Doubles]:
@@ -108,10 +113,8 @@ def freq_mask(
     """
     drawn = _drawn(values, rate, generator)[chosen]
     spectrum, mean = _spectrum(values[chosen], observed[chosen])
-    result = values.copy()
     kept = np.where(drawn & ~_strongest(spectrum), 0, spectrum)
-    result[chosen] = _back(kept, mean, values)
-    return result
+    return _replace_rows(values, chosen, _back(kept, mean, values))
 
 
 def freq_mix(
@@ -128,10 +131,8 @@ def freq_mix(
     own_power = np.sqrt((np.abs(spectrum) ** 2).sum(1, keepdims=True))
     other_power = np.sqrt((np.abs(other) ** 2).sum(1, keepdims=True))
     other = other * (own_power / np.maximum(other_power, 1e-30))
-    result = values.copy()
     mixed = np.where(drawn & ~_strongest(spectrum), other, spectrum)
-    result[chosen] = _back(mixed, mean, values)
-    return result
+    return _replace_rows(values, chosen, _back(mixed, mean, values))
 
 
 def sign_flip(values: Floats, chosen: Bools) -> Floats:

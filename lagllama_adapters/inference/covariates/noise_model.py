@@ -72,8 +72,7 @@ class NoiseModels:
 
     def foreseeing(self, weight: Floats, start: Integers) -> Floats:
         """Weights of steps, 0 where the past of a step is not known: ``[series, time]``."""
-        steps = np.arange(weight.shape[1])
-        return np.where(steps >= (start + self.reach)[:, None], weight, 0.0)
+        return _foreseeing(weight, start + self.reach)
 
     def whiten(self, values: Floats) -> Floats:
         """What is not foreseen of ``[series, time, ...]``, 0 being what is before the first step.
@@ -136,6 +135,11 @@ def lags_of(length: int, seasons: Sequence[int]) -> list[int]:
     return [lag for lag in lags if lag <= length // 3] or [1]
 
 
+def _foreseeing(weight: Floats, first: Integers) -> Floats:
+    """Weights of steps, 0 before the first of each series that counts."""
+    return np.where(np.arange(weight.shape[1]) >= first[:, None], weight, 0.0)
+
+
 def _padded_lags(lags: Sequence[Sequence[int]]) -> tuple[Integers, npt.NDArray[np.bool_]]:
     most = max(map(len, lags))
     padded = np.array([[*own, *([own[-1]] * (most - len(own)))] for own in lags], np.int64)
@@ -152,7 +156,7 @@ def _normal_equations(
 ) -> tuple[Floats, Floats]:
     """Products ``[series, lag, lag]`` and ``[series, lag]`` around the means."""
     steps = np.arange(values.shape[1])
-    w = np.where(steps >= (start + lags[:, -1])[:, None], weight, 0.0)
+    w = _foreseeing(weight, start + lags[:, -1])
     total = w.sum(1).clip(min=1e-9)
     where = (steps[:, None] - lags[:, None]).clip(min=0)  # [series, time, lag]
     rows = values[np.arange(len(values))[:, None, None], where] * is_own[:, None]

@@ -12,7 +12,7 @@ from lagllama_adapters.inference.covariates.columns import Column
 from lagllama_adapters.inference.covariates.design import Designs, Kind, Source, make_designs
 from lagllama_adapters.inference.covariates.noise_model import NoiseModels, lags_of
 from lagllama_adapters.inference.covariates.ridge import RidgeFits, ridge
-from lagllama_adapters.inference.covariates.weight import HeldOut, Trust, masked_median
+from lagllama_adapters.inference.covariates.weight import HeldOut, Trust, overshoot
 
 __all__ = ["Effect", "Link", "estimate_effects"]
 
@@ -266,11 +266,9 @@ def _downweighted(weight: Floats, fits: _Fits, held_out: HeldOut) -> Floats:
     rows, estimates, count = fits.rows, fits.estimates, fits.designs.features.shape[2]
     explained = _products(held_out.features[rows, :, :count], estimates.coefficients)
     explained -= (estimates.x_mean * estimates.coefficients).sum(1)[:, None]
-    residual = np.abs(held_out.y[rows] - estimates.y_mean[:, None] - explained)
+    residual = held_out.y[rows] - estimates.y_mean[:, None] - explained
     is_foreseen = fits.noise.foreseeing(weight, fits.designs.start) > 0
-    spread = 1.4826 * masked_median(residual, is_foreseen)
-    far = residual / np.where(spread > 0, _FAR * spread, np.inf)[:, None]
-    return np.where(is_foreseen, weight / far.clip(min=1), weight)
+    return np.where(is_foreseen, weight / overshoot(residual, is_foreseen, _FAR), weight)
 
 
 def _products(features: Floats, coefficients: Floats) -> Floats:

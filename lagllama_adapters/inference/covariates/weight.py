@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from lagllama_adapters.inference.covariates.ridge import Moments
 
-__all__ = ["HeldOut", "Trust", "masked_median"]
+__all__ = ["HeldOut", "Trust", "overshoot"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -126,9 +126,7 @@ def _trust_of(before: Floats, effect: Floats, weight: Floats) -> Trust:
         total = power.sum(1).clip(min=1e-300)
         share = (weight * effect * before).sum(1) / total
         residual = before - share[:, None] * effect
-        spread = _NORMAL * masked_median(np.abs(residual), counts)
-        far = np.abs(residual) / np.where(spread > 0, _FAR * spread, np.inf)[:, None]
-        weight = weight / far.clip(min=1)
+        weight = weight / overshoot(residual, counts, _FAR)
     leverage = (power / total[:, None]).clip(max=0.99)
     error = weight * effect * residual / (1 - leverage)
     doubt = np.sqrt((error**2).sum(1)) / total
@@ -141,7 +139,24 @@ def _trust_of(before: Floats, effect: Floats, weight: Floats) -> Trust:
     return Trust(used, np.where(is_believed, left / without, 1.0))
 
 
-def masked_median(values: Floats, counts: npt.NDArray[np.bool_]) -> Floats:
+def overshoot(residual: Floats, counts: npt.NDArray[np.bool_], far: float) -> Floats:
+    """How many times further off residuals are than what is not far, at least 1.
+
+    Parameters
+    ----------
+    residual : ndarray
+        ``[fit, row]``.
+    counts : ndarray of bool
+        ``[fit, row]``: which of them say how wide residuals are.
+    far : float
+        Robust standard deviations from 0 beyond which a residual is far off.
+    """
+    distance = np.abs(residual)
+    spread = _NORMAL * _masked_median(distance, counts)
+    return (distance / np.where(spread > 0, far * spread, np.inf)[:, None]).clip(min=1)
+
+
+def _masked_median(values: Floats, counts: npt.NDArray[np.bool_]) -> Floats:
     """Median of each row of ``[fit, row]`` over what counts; 0 where nothing does."""
     many = counts.sum(1)
     low, high = ((many - 1) // 2).clip(min=0), many // 2
