@@ -25,6 +25,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import geometric_mean
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
 from lagllama_adapters.model.config import StudentTConfig, StudentTMixtureConfig
+from lagllama_adapters.model.devices import has_fast_bfloat16
 from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
@@ -124,7 +125,7 @@ def run(name: str, arguments: argparse.Namespace, corpus: Corpus) -> dict[str, A
     if result.exists():
         figures: dict[str, Any] = json.loads(result.read_text())
         return figures
-    stock = replace(RECIPES[arguments.recipe], precision="bfloat16", validate_every=10**9)
+    stock = replace(RECIPES[arguments.recipe], precision=arguments.precision, validate_every=10**9)
     stock = replace(stock, ema_decay=0.995, synthetic_series=arguments.synthetic_series)
     settings = VARIATIONS[name](stock)
     step = step_seconds(settings, corpus)
@@ -164,6 +165,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.5, help="processor time of a run")
     parser.add_argument("--recipe", default="base", choices=RECIPES, help="what is varied")
     parser.add_argument("--synthetic-series", type=int, default=40_000, help="drawn for a run")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="bfloat16" if has_fast_bfloat16(torch.device("cpu")) else "float32",
+        help="of matrix products; default: what this processor is faster with",
+    )
     parser.add_argument("--only", nargs="+", choices=VARIATIONS, help="variations; default: all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """Fine-tune Lag-Llama on many short series through Darts, and compare it with zero-shot.
 
-Run: python examples/darts_fine_tune.py [--countries 40] [--epochs 20]
+Run: python examples/darts_fine_tune.py [--countries 40] [--epochs 20] [--windows 8]
 
 Births per woman, yearly, by country. Of each series the last 8 years are held out here, and the 8
 years before them by `fit`, which keeps the weights that forecast those best, the ones from before
@@ -42,7 +42,9 @@ def load_series(countries: int) -> list[TimeSeries]:
     return [TimeSeries.from_series(frame[country]) for country in frame]
 
 
-def fine_tune(past: list[TimeSeries], epochs: int | None) -> tuple[LagLlamaModel, list[float]]:
+def fine_tune(
+    past: list[TimeSeries], epochs: int | None, windows: int | None
+) -> tuple[LagLlamaModel, list[float]]:
     """The model, and the validation losses."""
     losses = Losses()
     model = LagLlamaModel(
@@ -52,7 +54,7 @@ def fine_tune(past: list[TimeSeries], epochs: int | None) -> tuple[LagLlamaModel
         random_state=0,
         **({} if epochs is None else {"n_epochs": epochs}),
     )
-    model.fit(past)
+    model.fit(past, max_samples_per_ts=windows)
     return model, losses.values
 
 
@@ -61,11 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--countries", type=int, default=40)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--windows", type=int, help="of each series and epoch; default: all")
     arguments = parser.parse_args()
 
     series = load_series(arguments.countries)
     past, future = [s[:-HORIZON] for s in series], [s[-HORIZON:] for s in series]
-    tuned, losses = fine_tune(past, arguments.epochs)
+    tuned, losses = fine_tune(past, arguments.epochs, arguments.windows)
     models = {"zero-shot": LagLlamaModel(random_state=0).fit(past), "fine-tuned": tuned}
     table = Table("model", "CRPS", "MAE", "inside the band of 80 %")
     for name, model in models.items():

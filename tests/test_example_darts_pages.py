@@ -76,7 +76,7 @@ def test_backtest_has_all_metrics_and_a_growing_error(run):
 
 
 def test_fine_tuning_is_compared_with_zero_shot(run):
-    rows, printed = run("darts_fine_tune", "--countries", "30", "--epochs", "2")
+    rows, printed = run("darts_fine_tune", "--countries", "20", "--epochs", "2", "--windows", "4")
     zero_shot, tuned = (_figures(row) for row in rows)
     losses = [float(loss) for loss in re.search("losses: (.*)", printed)[1].split(", ")]
     kept = int(re.search(r"after epoch (\d)", printed)[1])

@@ -25,6 +25,7 @@ model:
   sampling: {path_stride: 3}
 windows: {long_lead: 0.0}
 batch_size: 8
+precision: float32
 synthetic_series: 10
 checkpoint_every: 2
 compiled: false

@@ -139,12 +139,13 @@ def pretrain(
         first_step=lambda: module.global_step,
         process=lambda: (module.global_rank, module.trainer.world_size),
     )
+    share = batches.batches_of_each(devices)  # refused here, before processes are started
     throughput = Throughput(settings.tokens_per_step)
     callbacks: list[L.Callback] = [*budget, throughput]
     if on_validation is not None:
         callbacks.append(_ValidationReport(on_validation))
     trainer = _trainer(
-        out, settings, bool(tasks), device, devices, tensorboard, progress_bar, callbacks
+        out, settings, bool(tasks), device, devices, share, tensorboard, progress_bar, callbacks
     )
     _warn_of_slow_products(settings, trainer)
     validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
@@ -230,6 +231,7 @@ def _trainer(
     validates: bool,
     device: str,
     devices: int,
+    batches_per_device: int,
     tensorboard: bool,
     progress_bar: bool,
     callbacks: Sequence[L.Callback],
@@ -243,7 +245,7 @@ def _trainer(
         settings.optimizer.steps,
         accelerator=device,
         devices=devices,
-        batches_per_device=max(1, settings.batches_per_step // devices),
+        batches_per_device=batches_per_device,
         average_warm_up=True,
         validates=validates,
         state=SaveState(out / "last.ckpt", settings.checkpoint_every),

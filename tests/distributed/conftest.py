@@ -10,15 +10,18 @@ QUIET = ("ignore::DeprecationWarning:ray", "ignore::ResourceWarning")
 
 # What Ray's daemons cost is most of the time of a test: those that nothing here needs stay away.
 NODE = {"num_cpus": 1, "include_log_monitor": False}
-HEAD = NODE | {
-    "include_dashboard": False,
-    "no_monitor": True,
-    "_system_config": {
-        "enable_worker_prestart": False,
-        "prestart_worker_first_driver": False,
-        "worker_niceness": 0,  # not after all that runs beside the tests
-    },
+LEAN = {
+    "enable_worker_prestart": False,
+    "prestart_worker_first_driver": False,
+    "worker_niceness": 0,  # not after all that runs beside the tests
 }
+HEAD = NODE | {"include_dashboard": False, "no_monitor": True, "_system_config": LEAN}
+
+
+@pytest.fixture(scope="session")
+def lean():
+    """Settings of a cluster that starts few processes."""
+    return dict(LEAN)
 
 
 @pytest.fixture(scope="module")

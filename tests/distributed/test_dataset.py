@@ -60,7 +60,7 @@ def test_parquet_in_and_parquet_out(cluster, tmp_path, block_checkpoint):
     )
 
 
-def test_a_cluster_of_one_processor_reads_and_forecasts(tmp_path, block_checkpoint):
+def test_a_cluster_of_one_processor_reads_and_forecasts(tmp_path, block_checkpoint, lean):
     names = [str(row) for row in range(4)]
     table = {
         "item_id": names,
@@ -69,7 +69,7 @@ def test_a_cluster_of_one_processor_reads_and_forecasts(tmp_path, block_checkpoi
         "target": pa.array([_values(name).tolist() for name in names], pa.list_(pa.float32())),
     }
     pq.write_table(pa.table(table), tmp_path / "series.parquet")
-    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, _system_config=lean)
     try:
         rows = ray.data.read_parquet(str(tmp_path / "series.parquet"))
         made = forecast_dataset(rows, HORIZON, OPTIONS, checkpoint=block_checkpoint).to_pandas()

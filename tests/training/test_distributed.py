@@ -6,8 +6,10 @@ import sys
 from dataclasses import replace
 
 import torch
+from typer.testing import CliRunner
 
 from lagllama_adapters.checkpoints.format import read_checkpoint
+from lagllama_adapters.cli import app
 from lagllama_adapters.training.recipes import settings_to_yaml
 
 
@@ -15,14 +17,17 @@ def _train(tmp_path, corpus_folder, settings, devices):
     out = tmp_path / f"run{devices}"
     config = tmp_path / f"{devices}.yaml"
     config.write_text(settings_to_yaml(settings))
-    script = "from lagllama_adapters.cli import app; app()"
     arguments = [
         *("pretrain", "--config", config, "--corpus", corpus_folder, "--out", out),
         *("--validation", corpus_folder, "--device", "cpu", "--devices", devices),
         "--no-progress-bar",
     ]
+    if devices == 1:
+        done = CliRunner().invoke(app, list(map(str, arguments)))
+        assert done.exit_code == 0, done.output
+        return out, done.output
     run = tmp_path / "train.py"  # Lightning starts the script again for the second process
-    run.write_text(script)
+    run.write_text("from lagllama_adapters.cli import app; app()")
     done = subprocess.run(
         [sys.executable, str(run), *map(str, arguments)],
         capture_output=True,
@@ -57,18 +62,8 @@ def test_two_processes_train_as_one_does(corpus_folder, tmp_path, settings):
 def test_processes_that_cannot_share_a_step_are_refused(corpus_folder, tmp_path, settings):
     config = tmp_path / "odd.yaml"
     config.write_text(settings_to_yaml(settings))
-    run = tmp_path / "train.py"
-    run.write_text("from lagllama_adapters.cli import app; app()")
     arguments = ("--config", config, "--corpus", corpus_folder, "--out", tmp_path / "odd")
-    done = subprocess.run(
-        [
-            *(sys.executable, str(run), "pretrain", *map(str, arguments)),
-            *("--device", "cpu", "--devices", "2", "--no-progress-bar"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 1
+    options = ("--device", "cpu", "--devices", "2", "--no-progress-bar")
+    done = CliRunner().invoke(app, ["pretrain", *map(str, (*arguments, *options))])
+    assert done.exit_code == 1
     assert "got 2 processes" in done.stderr

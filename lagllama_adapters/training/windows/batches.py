@@ -101,15 +101,30 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         worker = get_worker_info()
         first, every = (0, 1) if worker is None else (worker.id, worker.num_workers)
         number, n_processes = self.process()
+        own = self.batches_of_each(n_processes)
+        for index in count(self.first_step() * own + first, every):
+            step, part = divmod(index, own)
+            yield self.batch(step * self.batches_per_step + part * n_processes + number)
+
+    def batches_of_each(self, n_processes: int) -> int:
+        """Batches of a step that each process takes.
+
+        Parameters
+        ----------
+        n_processes : int
+            That train together.
+
+        Raises
+        ------
+        ValueError
+            If they cannot share out a step evenly.
+        """
         if self.batches_per_step % n_processes:
             raise ValueError(
                 f"got {n_processes} processes, expected a divisor of the {self.batches_per_step} "
                 "batches of a step; raise batches_per_step or use fewer devices"
             )
-        own = self.batches_per_step // n_processes
-        for index in count(self.first_step() * own + first, every):
-            step, part = divmod(index, own)
-            yield self.batch(step * self.batches_per_step + part * n_processes + number)
+        return self.batches_per_step // n_processes
 
     def batch(self, index: int) -> dict[str, torch.Tensor]:
         """Batch number ``index``.
