@@ -1,11 +1,14 @@
 """A series from a file, with the labels of its steps ahead."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from lagllama_adapters.data.date_grid import date_grid
 from lagllama_adapters.data.series import Series
 
 __all__ = ["FileSeries", "TimeKind"]
@@ -53,8 +56,15 @@ class FileSeries:
         """
         if self.kind == "integers":
             return self.last + self.unit * np.arange(1, horizon + 1, dtype=np.int64)
-        length = len(self.series)
-        stamps = self.series.time_stamps(length, length + horizon)
-        if stamps is None:
+        calendar = self.series.calendar
+        if calendar is None:
             return np.full(horizon, "NaT", dtype="datetime64[us]")
-        return np.asarray(stamps.to_numpy().astype("datetime64[us]"))
+        return _grid(calendar.stamp(len(self.series)), horizon, calendar.freq)
+
+
+@lru_cache(maxsize=256)  # most series of a file end together
+def _grid(begin: pd.Timestamp, horizon: int, freq: pd.DateOffset) -> npt.NDArray[Any]:
+    stamps = date_grid(begin, periods=horizon, freq=freq)
+    labels = np.asarray(stamps.to_numpy().astype("datetime64[us]"))
+    labels.flags.writeable = False  # it is shared
+    return labels
