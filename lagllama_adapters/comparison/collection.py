@@ -132,7 +132,8 @@ def _columns(frame: pd.DataFrame, settings: FileSettings) -> Iterator[tuple[str,
     """Series of a frame: long, wide, or with series in the levels of its row index."""
     if isinstance(frame.index, pd.MultiIndex):
         keys = list(range(frame.index.nlevels - 1))
-        for key, rows in frame.groupby(level=keys, sort=False):
+        by = keys if len(keys) > 1 else keys[0]  # pandas 2 warns of a list of one
+        for key, rows in frame.groupby(level=by, sort=False):
             name = "/".join(str(part) for part in (key if isinstance(key, tuple) else (key,)))
             yield from _components(name, rows.droplevel(keys))
         return

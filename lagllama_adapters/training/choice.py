@@ -13,6 +13,8 @@ from lagllama_adapters.training.judge import Judge
 __all__ = ["LEAST_WINDOWS", "Choice", "choose", "keep_choice", "mixture"]
 
 LEAST_WINDOWS = 8  # below which a standard error is a guess
+# Student's t at the level of one standard deviation over 1, by groups: few say little of a spread.
+_FEW = {3: 1.32, 4: 1.20, 5: 1.14, 6: 1.11, 7: 1.09}
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 Floats = npt.NDArray[np.float64]
@@ -31,8 +33,9 @@ class Choice(NamedTuple):
     losses : tuple of (float, float)
         Share and loss of all candidates.
     gain, standard_error : float
-        By how much the best candidate is better than the weights given, and how sure that is: the
-        largest of the standard errors by windows and by groups of them.
+        By how much the candidate chosen is better than the weights given (where none is sure, the
+        best one), and how sure that is: the largest of the standard errors by windows and by groups
+        of them.
     """
 
     share: float
@@ -43,12 +46,13 @@ class Choice(NamedTuple):
 
 
 def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = ()) -> Choice:
-    """Choose the best candidate, if it is better than the weights given by more than chance.
+    """Choose the best of the candidates that are better than the weights given by more than chance.
 
     The losses of two candidates are compared window by window, so that what makes a window hard
     for both does not count: the standard error is that of the sum of the differences. Windows of
     one series, or of one time, may share what makes them better: they are no more evidence than
-    one.
+    one. A candidate that gains most, but in one stretch of time alone, makes room for one that gains
+    a little in all of them.
 
     Parameters
     ----------
@@ -58,7 +62,8 @@ def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = (
         Standard errors; 0: any gain is enough.
     groups : sequence of ndarray
         Labels of the windows, int; each a way in which windows belong together. Ways with fewer
-        than `LEAST_WINDOWS` groups are left out.
+        than three groups are left out; with fewer than `LEAST_WINDOWS`, errors are raised as of
+        Student's t distribution.
 
     Returns
     -------
@@ -68,13 +73,22 @@ def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = (
     given = candidates[0.0]
     losses = {share: float(windows.sum()) for share, windows in candidates.items()}
     known = {share: loss for share, loss in losses.items() if np.isfinite(loss)}
-    best = min(known, key=lambda share: known[share], default=0.0)
-    differences, n = given - candidates[best], len(given)
-    gain = float(differences.sum())
-    spread = max(_standard_error(differences), *(_grouped(differences, x) for x in groups), 0.0)
-    is_sure = margin == 0 or (n >= LEAST_WINDOWS and gain > margin * spread)
-    share = best if gain > 0 and is_sure else 0.0
-    return Choice(share, losses[share], tuple(losses.items()), gain, spread)
+    by_loss = sorted(known, key=lambda share: known[share]) or [0.0]
+    figures = {share: _gain(given - candidates[share], groups) for share in by_loss}
+    enough = margin == 0 or len(given) >= LEAST_WINDOWS
+
+    def is_sure(share: float) -> bool:
+        gain, spread = figures[share]
+        return enough and gain > 0 and (margin == 0 or gain > margin * spread)
+
+    share = next(filter(is_sure, by_loss), 0.0)
+    return Choice(share, losses[share], tuple(losses.items()), *figures[share or by_loss[0]])
+
+
+def _gain(differences: Floats, groups: Labels) -> tuple[float, float]:
+    """Sum, and its standard error."""
+    spreads = [_standard_error(differences), *(_grouped(differences, x) for x in groups)]
+    return float(differences.sum()), max(spreads)
 
 
 def _standard_error(parts: Floats) -> float:
@@ -86,10 +100,11 @@ def _standard_error(parts: Floats) -> float:
 def _grouped(differences: Floats, labels: npt.NDArray[np.integer]) -> float:
     """Standard error of the sum, where groups are independent and windows of a group are not."""
     _, group = np.unique(labels, return_inverse=True)
-    if group.max() + 1 < LEAST_WINDOWS:
+    count = int(group.max()) + 1
+    if count < min(_FEW):
         return 0.0
     sums = np.bincount(group, weights=differences).astype(np.float64)
-    return _standard_error(sums)
+    return _FEW.get(count, 1.0) * _standard_error(sums)
 
 
 def mixture(

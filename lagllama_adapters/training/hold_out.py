@@ -13,6 +13,7 @@ from lagllama_adapters.evaluation import ForecastTask
 __all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "window_groups"]
 
 _BLOCKS = 10  # of time, into which windows are grouped where series have enough of them
+_LEAST_SERIES = 8  # whose spread says something
 _MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
 
 
@@ -160,8 +161,12 @@ def hold_out(
     return training, _task(panel, plan.windows, plan.horizon)
 
 
-def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Which windows of `hold_out` belong together: those of a series, and those of a stretch.
+def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], ...]:
+    """Which windows of `hold_out` belong together: those of a stretch, and those of a series.
+
+    The stretches of a panel stand for those to come, however few they are. Its series are the ones
+    that will be forecast: what holds for most of eight or more is no accident, of fewer each counts
+    for itself.
 
     Parameters
     ----------
@@ -170,11 +175,11 @@ def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], npt.NDArra
 
     Returns
     -------
-    series : ndarray
-        ``[window]``: number of the series of each.
     stretch : ndarray
         ``[window]``: of ten stretches, or of as many as a series has windows where that is fewer,
         counted back from the last window of each.
+    series : ndarray
+        ``[window]``: number of the series of each; left out where there are fewer than eight.
     """
     names = [str(name).split("/") for name in task.panel.item_id or ()]
     series, first = (np.array([int(name[k]) for name in names], np.int64) for k in (0, 1))
@@ -182,7 +187,8 @@ def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], npt.NDArra
     np.maximum.at(last, series, first)
     from_end = (last[series] - first) // task.horizon
     count = int(from_end.max()) + 1
-    return series, from_end * min(_BLOCKS, count) // count
+    stretch = from_end * min(_BLOCKS, count) // count
+    return (stretch, series) if len(np.unique(series)) >= _LEAST_SERIES else (stretch,)
 
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:

@@ -59,9 +59,33 @@ def test_windows_that_belong_together_are_no_more_evidence_than_one():
     assert apart.gain == together.gain == pytest.approx(20 * shared.sum())
     assert together.standard_error == pytest.approx(20 * shared.std(ddof=1) * 10**0.5)
     assert apart.standard_error == pytest.approx(together.standard_error / 20**0.5, rel=0.1)
-    few = np.arange(200) % (LEAST_WINDOWS - 1)
-    assert choose(candidates, 1.0, [few]) == apart
-    assert choose(candidates, 1.0, [few, labels]) == together
+    halves = np.arange(200) % 2  # two groups say nothing of a spread
+    assert choose(candidates, 1.0, [halves]) == apart
+    assert choose(candidates, 1.0, [halves, labels]) == together
+
+
+@pytest.mark.parametrize("count", [3, 5, 7])
+def test_few_groups_raise_the_error_as_student_t_does(count):
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(count)
+    labels = np.arange(count).repeat(10)
+    differences = (1 + 0.3 * rng.normal(size=count))[labels]
+    given = np.full(len(labels), 9.0)
+    found = choose({0.0: given, 1.0: given - differences}, 1.0, [labels])
+    by_hand = 10 * differences[::10].std(ddof=1) * count**0.5
+    factor = stats.t.ppf(stats.norm.cdf(1), count - 1)
+    assert found.standard_error == pytest.approx(factor * by_hand, rel=5e-3)
+
+
+def test_a_gain_of_one_stretch_makes_room_for_a_gain_of_all():
+    """Three stretches of ten windows; the tuned weights gain in the middle one alone."""
+    labels, given = np.arange(3).repeat(10), np.full(30, 9.0)
+    tuned = given - np.array([-0.05, 0.6, -0.1])[labels]
+    mixed = given - np.array([0.05, 0.08, 0.06])[labels]
+    choice = choose({0.0: given, 0.25: mixed, 1.0: tuned}, 1.0, [labels])
+    assert (choice.share, choice.gain) == (0.25, pytest.approx(1.9))
+    assert choose({0.0: given, 1.0: tuned}, 1.0, [labels]).share == 0.0
+    assert choose({0.0: given, 0.25: mixed, 1.0: tuned}, 1.0).share == 1.0
 
 
 def test_noise_that_windows_share_is_rarely_taken_for_a_gain():
