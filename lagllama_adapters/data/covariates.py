@@ -12,7 +12,9 @@ from lagllama_adapters.data.series import SeriesError
 __all__ = ["with_covariates"]
 
 
-def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel:
+def with_covariates(
+    panel: Panel, past: Any = None, future: Any = None, static: Any = None
+) -> Panel:
     """Give covariates to the series of a panel.
 
     Parameters
@@ -23,6 +25,8 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         One for each series, or one alone for a panel of one: an array ``[time, column]`` or
         ``[time]``, whose columns are named by their positions, a data frame, or a mapping of names
         to arrays ``[time]``. Past ones are as long as the target, future ones longer.
+    static : optional
+        A mapping of names to one value for each series, or a data frame with a row for each.
 
     Returns
     -------
@@ -41,6 +45,8 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         for kind, given in (("past_covariates", past), ("future_covariates", future))
         if given is not None
     }
+    if static is not None:
+        named["static_covariates"] = _static_per_series(static, len(panel))
     if not named:
         return panel
     members = []
@@ -49,6 +55,9 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         for kind, given in named.items():
             if getattr(series, kind):
                 raise ValueError(f"{kind}: got some beside a panel, whose series have their own")
+            if kind == "static_covariates":
+                own[kind] = given[position]
+                continue
             own[kind] = _by_name(kind, given[position], position)
             if not own[kind]:
                 raise SeriesError(
@@ -78,6 +87,27 @@ def _per_series(kind: str, given: Any, count: int) -> list[Any]:
             f"{kind}: got a list of {len(given)} for {count} series, expected one for each"
         )
     return list(given)
+
+
+def _static_per_series(given: Any, count: int) -> list[dict[str, Any]]:
+    columns: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        columns = {str(name): values for name, values in given.items()}
+    elif hasattr(given, "columns"):
+        columns = {str(name): given[name].tolist() for name in given.columns}
+    if not columns:
+        raise ValueError(
+            f"static_covariates: got {type(given).__name__}, expected a mapping of names to one "
+            "value for each series, or a data frame with a row for each"
+        )
+    for name, values in columns.items():
+        if isinstance(values, str) or np.ndim(values) != 1 or len(values) != count:
+            got = "one value" if np.ndim(values) == 0 else f"shape {np.shape(values)}"
+            raise ValueError(
+                f"static_covariates: got {got} for {name!r}, expected a value for each of the "
+                f"{count} series"
+            )
+    return [{name: values[row] for name, values in columns.items()} for row in range(count)]
 
 
 def _is_one(given: Any) -> bool:

@@ -134,6 +134,14 @@ class Series:
         object.__setattr__(changed, "target", target)
         return changed
 
+    def without_static_covariates(self) -> "Series":
+        """The same series; itself if it has none."""
+        if not self.static_covariates:
+            return self
+        changed = copy.copy(self)
+        object.__setattr__(changed, "static_covariates", None)
+        return changed
+
     def tail(self, length: int) -> "Series":
         """The last ``length`` steps, or all if there are fewer.
 

@@ -25,6 +25,7 @@ from lagllama_adapters.inference.batching import (
     paths_at_once,
 )
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.histories import calendar_of, history_of
 from lagllama_adapters.inference.insight.methods import InsightMethods
@@ -153,6 +154,7 @@ class LagLlamaPredictor(InsightMethods):
         panel: Panel,
         prediction_length: int | Sequence[int],
         options: ForecastOptions | None = None,
+        pool: CovariatePool | None = None,
     ) -> SampleForecast:
         """Draw sample paths.
 
@@ -164,6 +166,9 @@ class LagLlamaPredictor(InsightMethods):
             Steps ahead, of all series or of each.
         options : ForecastOptions, optional
             How; None: the defaults.
+        pool : CovariatePool, optional
+            What the effects of covariates have in common, as estimated before; None: as the option
+            ``pool_covariates`` says.
 
         Returns
         -------
@@ -186,7 +191,9 @@ class LagLlamaPredictor(InsightMethods):
         at_once = max(map(len, groups), default=1)
         size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         check_memory(*size, at_once)
-        effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
+        effects = CovariateEffects.of(
+            panel, horizons, options.covariate_lags, pool or options.pool_covariates
+        )
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
         keys = noise_keys(given, self.config.past_length(options.context_tokens(self.config)))
@@ -216,7 +223,11 @@ class LagLlamaPredictor(InsightMethods):
         return SampleForecast(undo_all(last, samples, limits), given.item_id, given)
 
     def one_step(
-        self, panel: Panel, steps: int | Sequence[int], options: ForecastOptions | None = None
+        self,
+        panel: Panel,
+        steps: int | Sequence[int],
+        options: ForecastOptions | None = None,
+        pool: CovariatePool | None = None,
     ) -> SampleForecast:
         """Forecast the last steps of each series, each from the values before it alone.
 
@@ -233,6 +244,8 @@ class LagLlamaPredictor(InsightMethods):
             How many of the last steps to forecast, of all series or of each.
         options : ForecastOptions, optional
             How; None: the defaults. ``max_paths`` and ``rescale_each_step`` do not matter.
+        pool : CovariatePool, optional
+            As in `forecast`.
 
         Returns
         -------
@@ -255,7 +268,9 @@ class LagLlamaPredictor(InsightMethods):
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
-        effects = CovariateEffects.of_known_steps(observed, known, options.covariate_lags)
+        effects = CovariateEffects.of_known_steps(
+            observed, known, options.covariate_lags, pool or options.pool_covariates
+        )
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
         read = effects.without(observed)
@@ -284,7 +299,9 @@ class LagLlamaPredictor(InsightMethods):
         item_id: Sequence[Hashable] | None = None,
         past_covariates: Any = None,
         future_covariates: Any = None,
+        static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
+        pool_covariates: bool = False,
         sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
@@ -304,7 +321,7 @@ class LagLlamaPredictor(InsightMethods):
         prediction_length : int
             Steps ahead.
         num_samples, context_length, sampling, sign_flip, max_paths, season_length, support
-        covariate_lags, joint, rescale_each_step
+        covariate_lags, pool_covariates, joint, rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
@@ -322,6 +339,9 @@ class LagLlamaPredictor(InsightMethods):
             or a mapping of names to arrays ``[time]``. Numbers, booleans or words; NaN = missing.
             Their effect is estimated from each series' history, and taken into account as far as it
             would have improved the later part of the history: see the page on covariates.
+        static_covariates : optional
+            With ``pool_covariates``, a mapping of names to one number or word for each series, or a
+            data frame with a row for each, in their order.
         groups : sequence of hashable, optional
             With ``joint``, the group of each series; None: all are one. Series of a group end
             together.
@@ -349,11 +369,12 @@ class LagLlamaPredictor(InsightMethods):
             season_length=season_length,
             support=support,
             covariate_lags=covariate_lags,
+            pool_covariates=pool_covariates,
             joint=joint,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
-        panel = with_covariates(panel, past_covariates, future_covariates)
+        panel = with_covariates(panel, past_covariates, future_covariates, static_covariates)
         panel = with_groups(panel, groups, joint=options.joint)
         return self.forecast(panel, prediction_length, options)
 
@@ -368,9 +389,12 @@ class LagLlamaPredictor(InsightMethods):
         item_id: Sequence[Hashable] | None = None,
         past_covariates: Any = None,
         future_covariates: Any = None,
+        static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
+        pool_covariates: bool = False,
         season_length: int | None = None,
         support: Any = None,
+        pool: CovariatePool | None = None,
     ) -> dict[str, Floats]:
         """Parameters of the forecast distributions, without sampling.
 
@@ -380,10 +404,12 @@ class LagLlamaPredictor(InsightMethods):
             At most ``config.block_length``: what one token emits.
         past_target, start, freq, context_length, item_id, season_length
             As in `predict`.
-        past_covariates, future_covariates, covariate_lags
+        past_covariates, future_covariates, static_covariates, covariate_lags, pool_covariates
             As in `predict`; what the estimated effects may be wrong by is left out.
         support : optional
             As in `ForecastOptions`; quantiles keep to it, other parameters are what they are.
+        pool : CovariatePool, optional
+            As in `forecast`.
 
         Returns
         -------
@@ -412,9 +438,13 @@ class LagLlamaPredictor(InsightMethods):
             season_length=season_length,
             support=support,
             covariate_lags=covariate_lags,
+            pool_covariates=pool_covariates,
         )
-        given = with_covariates(panel, past_covariates, future_covariates)
-        effects = CovariateEffects.of(given, [horizon] * len(given), options.covariate_lags)
+        given = with_covariates(panel, past_covariates, future_covariates, static_covariates)
+        horizons = [horizon] * len(given)
+        effects = CovariateEffects.of(
+            given, horizons, options.covariate_lags, pool or options.pool_covariates
+        )
         panel = effects.without(given)
         options, last = effects.split(options)
         context = options.context_tokens(self.config)
