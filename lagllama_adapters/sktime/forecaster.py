@@ -140,6 +140,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     covariate_lags : sequence of int, optional
         Lags at which exogenous data is read, in steps; negative ones are leads, of columns that are
         known ahead. None: 0 for these, and for others up to three that the history speaks for.
+    pool_covariates : bool, default=False
+        Estimate the effect of exogenous data from all instances of ``fit`` together as well, for
+        histories that are too short for an effect of their own. Columns that do not change within
+        any instance then say how strong it is. The forecast of an instance depends on the others.
 
     Attributes
     ----------
@@ -226,6 +230,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         joint: bool = False,
         head: str | None = None,
         covariate_lags: Sequence[int] | None = None,
+        pool_covariates: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -244,6 +249,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.joint = joint
         self.head = head
         self.covariate_lags = covariate_lags
+        self.pool_covariates = pool_covariates
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -528,6 +534,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             support=self.support,
             joint=self.joint,
             covariate_lags=self.covariate_lags,  # type: ignore[arg-type]  # checked there
+            pool_covariates=self.pool_covariates,
             batch_size=self.batch_size,
             seed=seed,
         )
@@ -587,6 +594,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "support": "auto",
                 "joint": True,
                 "covariate_lags": (0, 1),
+                "pool_covariates": True,
             },
         ]
 
