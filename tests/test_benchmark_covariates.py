@@ -59,6 +59,17 @@ def test_known_effects_are_found(benchmark, predictor):
         assert line.ratio < line.limit
 
 
+def test_short_histories_are_pooled(benchmark, predictor):
+    lines = list(benchmark.pooled(predictor, n_series=40, seeds=(0,), lengths=((8, 20),)))
+    assert len(lines) == 2 * len(benchmark.STORES)
+    for alone, together in zip(lines[:4:2], lines[1:4:2], strict=True):
+        assert alone.name.replace("each by itself", "pooled") == together.name
+        assert together.ratio < together.limit + 0.05
+        assert together.ratio < alone.ratio - 0.05
+    for line in lines[4:]:
+        assert line.ratio == pytest.approx(1, abs=0.02)
+
+
 def test_useless_columns_leave_forecasts_as_they_are(benchmark, predictor, folder):
     lines = list(benchmark.noise(predictor, folder, 3, lengths=(60,), counts=(1, 5)))
     assert len(lines) == 2

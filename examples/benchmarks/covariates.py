@@ -9,6 +9,8 @@ it should keep, and whether it does.
 
 - effects: made panels in which a promotion, a temperature curve, a change of policy or holidays
   explain most of the variance, with the future covariates known;
+- pooled: made panels of short histories with promotions in all stores or in one type of them, and
+  with noise alone, each series by itself and pooled (``pool_covariates``);
 - noise: columns that have nothing to do with the series, on the data sets of FOLDER (as for
   ``lagllama evaluate``), geometric means over the sets by columns and length of the history;
 - load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
@@ -47,16 +49,22 @@ class Line(NamedTuple):
     limit: float
 
 
-def loss(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+def loss(
+    predictor: LagLlamaPredictor, panel: Panel, future: Floats, *, pool: bool = False
+) -> float:
     """Weighted quantile loss of forecasts of as many steps as ``future`` ``[series, step]``."""
-    forecast = predictor.forecast(panel, future.shape[1], OPTIONS)
+    options = replace(OPTIONS, pool_covariates=pool)
+    forecast = predictor.forecast(panel, future.shape[1], options)
     return weighted_quantile_loss(forecast.quantile(QUANTILE_LEVELS), future)
 
 
-def gain(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+def gain(
+    predictor: LagLlamaPredictor, panel: Panel, future: Floats, *, pool: bool = False
+) -> float:
     """Loss with covariates over loss without."""
-    plain = Panel(tuple(replace(s, past_covariates=None, future_covariates=None) for s in panel))
-    return loss(predictor, panel, future) / loss(predictor, plain, future)
+    none = {"past_covariates": None, "future_covariates": None, "static_covariates": None}
+    plain = Panel(tuple(replace(series, **none) for series in panel))
+    return loss(predictor, panel, future, pool=pool) / loss(predictor, plain, future)
 
 
 # Each gives values ``[time]`` and a covariate ``[time]``.
@@ -119,6 +127,53 @@ def effects(predictor: LagLlamaPredictor, n_series: int, history: int = 200) -> 
     for name, make in PANELS.items():
         panel, future = made_panel(make, n_series, history, 14, seed=1)
         yield Line(f"effect: {name}", gain(predictor, panel, future), 0.6)
+
+
+# Promoted stores, as a number of every ten.
+STORES = {"promotion, +30 %": 10, "promotion, +30 % in one type of store": 5, "noise": 0}
+
+
+def short_panel(
+    promoted: int, n_series: int, lengths: tuple[int, int], horizon: int, seed: int
+) -> tuple[Panel, Floats]:
+    """Stores with promotions and weather known ahead and a type each, and what came."""
+    rng = np.random.default_rng(seed)
+    members, future = [], []
+    for i in range(n_series):
+        history = int(rng.integers(lengths[0], lengths[1] + 1))
+        on = (rng.random(history + horizon) < 0.3).astype(float)
+        week = 1 + 0.1 * np.sin(2 * np.pi * (np.arange(len(on)) + rng.integers(7)) / 7)
+        is_raised = i % 10 < promoted
+        y = np.exp(rng.normal(4, 1)) * week * 1.3 ** (on * is_raised)
+        y *= 1 + 0.08 * rng.normal(size=len(y))
+        known = {"promotion": on, "weather": rng.normal(size=len(y))}
+        kind = {"type": "market" if is_raised else "outlet"} if 0 < promoted < 10 else None
+        one = Series(y[:history], "2024-01-01", "D", str(i), None, None, known, kind)
+        members.append(one)
+        future.append(y[history:])
+    return Panel(tuple(members)), np.stack(future)
+
+
+def pooled(
+    predictor: LagLlamaPredictor,
+    n_series: int = 100,
+    seeds: Sequence[int] = range(5),
+    lengths: Sequence[tuple[int, int]] = ((8, 20), (20, 40)),
+) -> Iterator[Line]:
+    limits = {10: 0.7, 5: 0.85, 0: 1.01}
+    for name, promoted in STORES.items():
+        for low, high in lengths:
+            ratios: dict[bool, list[float]] = {False: [], True: []}
+            for seed in seeds:
+                panel, future = short_panel(promoted, n_series, (low, high), 7, seed)
+                bare = Panel(tuple(replace(s, static_covariates=None) for s in panel))
+                for pool, given in ((False, bare), (True, panel)):
+                    ratios[pool].append(gain(predictor, given, future, pool=pool))
+            for pool, found in ratios.items():
+                how = "pooled" if pool else "each by itself"
+                ratio = float(np.exp(np.mean(np.log(found))))
+                limit = limits[promoted] if pool else 1.01
+                yield Line(f"short: {name}, {low} to {high} points, {how}", ratio, limit)
 
 
 def noise(
@@ -213,8 +268,8 @@ def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[L
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("effects", "noise", "load", "cost")
-    parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "cost"))
+    parts = ("effects", "pooled", "noise", "load", "cost")
+    parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "pooled", "cost"))
     parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
     parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
     parser.add_argument("--windows", type=int, default=12, help="of each set, for noise")
@@ -227,6 +282,7 @@ def main() -> None:
     predictor = LagLlamaPredictor(options.checkpoint)
     run = {
         "effects": lambda: effects(predictor, options.series),
+        "pooled": lambda: pooled(predictor),
         "noise": lambda: noise(predictor, options.data, options.windows),
         "load": lambda: load(predictor, options.data, options.load),
         "cost": lambda: cost(predictor, 256, options.rounds),
