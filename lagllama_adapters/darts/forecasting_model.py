@@ -45,9 +45,13 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.one_step import one_step_forecasts
+from lagllama_adapters.darts.pool import fit_pool
 from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
 from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.covariates.pool import CovariatePool
+from lagllama_adapters.inference.covariates.pooled_design import PooledDesign
+from lagllama_adapters.inference.covariates.static import StaticNumbers
 from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
@@ -70,7 +74,7 @@ class LagLlamaModel(TunableModel):
     ``enable_finetuning`` says so; one or many series of any lengths, missing values, DatetimeIndex
     from its own past. Past and future covariates are taken into account as far as the history of a
     series shows an effect of them (see the page on covariates); static ones are carried over to
-    forecasts, and not read.
+    forecasts, and read with ``pool_covariates`` alone.
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
@@ -163,6 +167,10 @@ class LagLlamaModel(TunableModel):
     covariate_lags : sequence of int, optional
         Lags at which covariates are read, in steps; negative ones are leads, of future covariates.
         None: 0 for future covariates, and for past ones up to three that the history speaks for.
+    pool_covariates : bool, default False
+        Estimate the effect of covariates from all series of ``fit`` together as well, for histories
+        that are too short for an effect of their own; static covariates, numbers or words, then say
+        how strong it is. It is kept with the model, and forecasts of any series use it.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -209,9 +217,11 @@ class LagLlamaModel(TunableModel):
     joint: bool = False
     head: str | None = None
     covariate_lags: tuple[int, ...] | None = None
+    pool_covariates: bool = False
     dtype: str | None = None
     # What the model was fit with.
     _covariates = NO_COVARIATES
+    _pool: CovariatePool | None = None
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
 
@@ -236,6 +246,7 @@ class LagLlamaModel(TunableModel):
         joint: bool = False,
         head: str | None = None,
         covariate_lags: Sequence[int] | None = None,
+        pool_covariates: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -255,6 +266,7 @@ class LagLlamaModel(TunableModel):
             support=support,
             joint=joint,
             covariate_lags=covariate_lags,  # type: ignore[arg-type]  # checked there
+            pool_covariates=pool_covariates,
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint, head)
@@ -305,6 +317,7 @@ class LagLlamaModel(TunableModel):
         self.joint = joint
         self.head = head
         self.covariate_lags = options.covariate_lags
+        self.pool_covariates = pool_covariates
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -321,6 +334,11 @@ class LagLlamaModel(TunableModel):
         return True
 
     @property
+    def supports_static_covariates(self) -> bool:
+        """Whether static covariates are read: with ``pool_covariates``."""
+        return self.pool_covariates
+
+    @property
     def supports_probabilistic_prediction(self) -> bool:
         """Whether forecasts are sample paths: unless ``point_forecast`` is set."""
         return not self.point_forecast
@@ -330,7 +348,7 @@ class LagLlamaModel(TunableModel):
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
         choices += ["sign_flip", "max_paths", "season_length", "support", "joint"]
-        choices += ["covariate_lags", "dtype", "finetune_settings"]
+        choices += ["covariate_lags", "pool_covariates", "dtype", "finetune_settings"]
         return [*super()._ckpt_skipped_params, *choices]
 
     # Darts reads the names of the parameters from the signature.
@@ -504,8 +522,19 @@ class LagLlamaModel(TunableModel):
             if dataset is not None and not isinstance(dataset, HeldOutWindows):
                 check_training_dataset(dataset, name)
         self._covariates = getattr(train_dataset, "covariates", NO_COVARIATES)
+        self._pool = getattr(train_dataset, "pool", None)
         super().fit_from_dataset(train_dataset, val_dataset, *args, **kwargs)
         return self
+
+    def _setup_for_fit_from_dataset(
+        self, series: Any, *args: Any, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        given, params = super()._setup_for_fit_from_dataset(series, *args, **kwargs)
+        if self.pool_covariates:
+            targets, past, future = given
+            pool = fit_pool(targets, past, future, self.covariate_lags)
+            params["train_dataset"].pool = pool
+        return given, params
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
         return LagLlamaModule.around_copy(
@@ -545,6 +574,12 @@ class LagLlamaModel(TunableModel):
     ) -> dict[str, Any]:
         if self.model is not None:
             self.model.context_length = self._context()  # a loaded one has not been told
+            if self.pool_covariates and self._pool is None and any(self._covariates):
+                raise ValueError(
+                    "pool_covariates: got a model that was not fit with it, and so has no pool; "
+                    "call fit() with the series and covariates to pool"
+                )
+            self.model.pool = self._pool if self.pool_covariates else None
             merge_low_rank(self.model.network)  # of a fit that was interrupted
             trainer = trainer or self._forecasting_trainer(self.model, verbose)
         prepared: dict[str, Any] = super()._setup_for_predict(
@@ -606,10 +641,13 @@ class LagLlamaModel(TunableModel):
 add_safe_globals(
     [
         Choice,
+        CovariatePool,
         CovariateWidths,
         FinetuneReport,
         LagLlamaModel,
         LagLlamaModule,
+        PooledDesign,
+        StaticNumbers,
         StudentTLikelihood,
         StudentTMixtureLikelihood,
     ]

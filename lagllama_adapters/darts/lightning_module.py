@@ -25,6 +25,7 @@ from lagllama_adapters.darts.plain_state import (
 )
 from lagllama_adapters.darts.timeseries import batch_panel, missing_components, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.inference.support import SupportLike
@@ -111,6 +112,8 @@ class LagLlamaModule(TunedModule):
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
+        # Of the series of a fit; the model that holds this module keeps and hands it on.
+        self.pool: CovariatePool | None = None
 
     @classmethod
     def around_copy(cls, network: LagLlama, **kwargs: Any) -> "LagLlamaModule":
@@ -255,7 +258,8 @@ class LagLlamaModule(TunedModule):
             Those of the batch.
         """
         shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
-        panel, horizon = batch_panel(batch, shift), self.pred_n + shift
+        panel = batch_panel(batch, shift, has_static=self.pool is not None)
+        horizon = self.pred_n + shift
         is_missing = missing_components(batch)
         predictor = self._predictor or self.predictor()
         if self.predict_likelihood_parameters:
@@ -266,6 +270,7 @@ class LagLlamaModule(TunedModule):
                 season_length=self.season_length,
                 support=self.support,
                 covariate_lags=self.covariate_lags,
+                pool=self.pool,
             )
             named = in_host_words(parameters).values()
             folded = np.stack([p[:, shift:] for p in named], axis=1)
@@ -275,7 +280,7 @@ class LagLlamaModule(TunedModule):
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
             options = self.forecast_options(self.pred_num_samples, self.pred_seed)
-            forecast = predictor.forecast(panel, horizon, options)
+            forecast = predictor.forecast(panel, horizon, options, self.pool)
             samples = forecast.median[:, None] if self.point_forecast else forecast.samples
             folded = _without(samples[:, :, shift:], is_missing)
             predictions = unfold_components(folded, n_components)

@@ -19,6 +19,7 @@ from lagllama_adapters.darts.host import (
     TorchTrainingDataset,
     TorchTrainingSample,
 )
+from lagllama_adapters.darts.pool import static_covariates
 from lagllama_adapters.data.calendar import FEATURE_NAMES, Calendar
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 
@@ -52,7 +53,7 @@ def missing_components(batch: TorchInferenceBatch) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(_as_numpy(batch.past_target)).all(axis=1).ravel())
 
 
-def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
+def batch_panel(batch: TorchInferenceBatch, shift: int, *, has_static: bool = False) -> Panel:
     """Fold a batch of series into one univariate series per component.
 
     Parameters
@@ -61,6 +62,8 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
         Darts' batch, not tiled; ``past_target`` is [batch, time, component], left-padded with NaN.
     shift : int
         Steps between the end of the history and the first forecast step.
+    has_static : bool, default False
+        Whether the series bring their static covariates.
 
     Returns
     -------
@@ -92,7 +95,10 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
                     )
                 first, values = len(values) - 1, np.zeros_like(values)
             start, freq = _span(batch, i, past.shape[1] - first + shift)
-            own = covariates.of_series(i, first)
+            own: dict[str, Any] = {**covariates.of_series(i, first)}
+            if has_static and batch.series_schema is not None:
+                frame = batch.series_schema[i]["static_covariates"]
+                own["static_covariates"] = static_covariates(frame, k)
             where = partial(_describe, batch, i, k)
             members.append(_member(values[first:], start, freq, where, group=i, **own))
     return Panel(tuple(members))

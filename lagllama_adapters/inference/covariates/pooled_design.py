@@ -66,21 +66,22 @@ class PooledDesign:
         levels = word_levels(panel)
         past: dict[str, None] = {}
         values: dict[str, list[Floats]] = {}
+        kinds: dict[str, tuple[bool, bool]] = {}
         for position, series in enumerate(panel):
             try:
                 own_past, own_known = named_columns(series, None, levels)
-                for name in own_past:
-                    past[name] = None
-                for name, column in own_known.items():
-                    values.setdefault(name, []).append(column.values[: len(series)])
-                both = [name for name in (*own_past, *own_known) if name in past and name in values]
-                if both:
-                    raise SeriesError(
-                        f"covariates: got {both[0]!r} as a past and as a future covariate, "
-                        "expected one of these in all series of a pool"
-                    )
+                for name in {**own_past, **own_known}:
+                    kind = name in own_past, name in own_known
+                    if kinds.setdefault(name, kind) != kind:
+                        raise SeriesError(
+                            f"covariates: got {name!r} as a past covariate in some series and as a "
+                            "future one in others, expected the same in all series of a pool"
+                        )
             except SeriesError as error:
                 raise SeriesError(error.reason, position, series.item_id) from error
+            past.update(dict.fromkeys(own_past))
+            for name, column in own_known.items():
+                values.setdefault(name, []).append(column.values[: len(series)])
         if not values and names_of(panel):
             raise ValueError(
                 f"static_covariates: got {names_of(panel)} without a covariate that is known "

@@ -312,7 +312,7 @@ def _static(values, known=True):
                     Series(np.ones(3), future_covariates={"x": np.ones(10)}),
                 )
             ),
-            "series 1: covariates: got 'x' as a past and as a future covariate",
+            "series 1: covariates: got 'x' as a past covariate in some series and as a",
         ),
         (
             Panel(
