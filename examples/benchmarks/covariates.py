@@ -129,26 +129,37 @@ def effects(predictor: LagLlamaPredictor, n_series: int, history: int = 200) -> 
         yield Line(f"effect: {name}", gain(predictor, panel, future), 0.6)
 
 
-# Promoted stores, as a number of every ten.
-STORES = {"promotion, +30 %": 10, "promotion, +30 % in one type of store": 5, "noise": 0}
+# Kinds of short panels, and what the ratio should be pooled.
+SHORT = {
+    "promotion, +30 %": 0.7,
+    "promotion, +30 % in one type of store": 0.85,
+    "price, elasticity -2": 0.7,
+    "noise": 1.01,
+}
 
 
 def short_panel(
-    promoted: int, n_series: int, lengths: tuple[int, int], horizon: int, seed: int
+    kind: str, n_series: int, lengths: tuple[int, int], horizon: int, seed: int
 ) -> tuple[Panel, Floats]:
-    """Stores with promotions and weather known ahead and a type each, and what came."""
+    """Stores with something and weather known ahead, and what came."""
     rng = np.random.default_rng(seed)
     members, future = [], []
     for i in range(n_series):
         history = int(rng.integers(lengths[0], lengths[1] + 1))
         on = (rng.random(history + horizon) < 0.3).astype(float)
+        known, factor, static = {"promotion": on}, 1.3**on, None
+        if "type" in kind:
+            static = {"type": "outlet" if i % 2 else "market"}
+            factor = factor ** (1 - i % 2)
+        elif "price" in kind:
+            cut = np.where(on > 0, rng.uniform(0.7, 0.9, len(on)), 1.0)
+            known, factor = {"price": np.exp(rng.normal(2, 1.2)) * cut}, cut**-2.0
+        elif kind == "noise":
+            factor = np.ones_like(on)
         week = 1 + 0.1 * np.sin(2 * np.pi * (np.arange(len(on)) + rng.integers(7)) / 7)
-        is_raised = i % 10 < promoted
-        y = np.exp(rng.normal(4, 1)) * week * 1.3 ** (on * is_raised)
-        y *= 1 + 0.08 * rng.normal(size=len(y))
-        known = {"promotion": on, "weather": rng.normal(size=len(y))}
-        kind = {"type": "market" if is_raised else "outlet"} if 0 < promoted < 10 else None
-        one = Series(y[:history], "2024-01-01", "D", str(i), None, None, known, kind)
+        y = np.exp(rng.normal(4, 1)) * week * factor * (1 + 0.08 * rng.normal(size=len(on)))
+        known["weather"] = rng.normal(size=len(y))
+        one = Series(y[:history], "2024-01-01", "D", str(i), None, None, known, static)
         members.append(one)
         future.append(y[history:])
     return Panel(tuple(members)), np.stack(future)
@@ -160,20 +171,19 @@ def pooled(
     seeds: Sequence[int] = range(5),
     lengths: Sequence[tuple[int, int]] = ((8, 20), (20, 40)),
 ) -> Iterator[Line]:
-    limits = {10: 0.7, 5: 0.85, 0: 1.01}
-    for name, promoted in STORES.items():
+    for kind, limit in SHORT.items():
         for low, high in lengths:
             ratios: dict[bool, list[float]] = {False: [], True: []}
             for seed in seeds:
-                panel, future = short_panel(promoted, n_series, (low, high), 7, seed)
+                panel, future = short_panel(kind, n_series, (low, high), 7, seed)
                 bare = Panel(tuple(replace(s, static_covariates=None) for s in panel))
                 for pool, given in ((False, bare), (True, panel)):
                     ratios[pool].append(gain(predictor, given, future, pool=pool))
             for pool, found in ratios.items():
                 how = "pooled" if pool else "each by itself"
                 ratio = float(np.exp(np.mean(np.log(found))))
-                limit = limits[promoted] if pool else 1.01
-                yield Line(f"short: {name}, {low} to {high} points, {how}", ratio, limit)
+                most = limit if pool else 1.01
+                yield Line(f"short: {kind}, {low} to {high} points, {how}", ratio, most)
 
 
 def noise(

@@ -254,7 +254,9 @@ class LagLlamaModel(TunableModel):
         check_finetuning(enable_finetuning)
         check_shift(output_chunk_shift)
         check_seed(random_state)
-        check_switches(point_forecast=point_forecast, keep_best=keep_best)
+        check_switches(
+            point_forecast=point_forecast, keep_best=keep_best, pool_covariates=pool_covariates
+        )
         finetune_settings = checked_engine_settings(finetune_settings, enable_finetuning, kwargs)
         is_chosen_later = isinstance(context_length, str) and context_length == "auto"
         options = ForecastOptions(
@@ -266,7 +268,6 @@ class LagLlamaModel(TunableModel):
             support=support,
             joint=joint,
             covariate_lags=covariate_lags,  # type: ignore[arg-type]  # checked there
-            pool_covariates=pool_covariates,
         )
         dtype = checked_dtype(dtype)
         config = pretrained_config(checkpoint, head)
@@ -485,6 +486,7 @@ class LagLlamaModel(TunableModel):
         check_series("series", series)
         check_seed(random_state)
         self.model.context_length = self._context()
+        self.model.pool = None  # covariates are not read here
         trainer = self._forecasting_trainer(self.model, verbose=False)
         seed = self.model_params["random_state"] if random_state is None else random_state
         many = [series] if isinstance(series, TimeSeries) else list(series)

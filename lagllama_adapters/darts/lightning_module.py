@@ -210,8 +210,14 @@ class LagLlamaModule(TunedModule):
             support=self.support,
             joint=self.joint,
             covariate_lags=self.covariate_lags,
+            pool_covariates=self._pooling,
             seed=0 if point else seed,
         )
+
+    @property
+    def _pooling(self) -> CovariatePool | bool:
+        """The pool of the fit, or none: never one of a batch, which holds many origins."""
+        return False if self.pool is None else self.pool
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -270,7 +276,7 @@ class LagLlamaModule(TunedModule):
                 season_length=self.season_length,
                 support=self.support,
                 covariate_lags=self.covariate_lags,
-                pool=self.pool,
+                pool_covariates=self._pooling,
             )
             named = in_host_words(parameters).values()
             folded = np.stack([p[:, shift:] for p in named], axis=1)
@@ -280,7 +286,7 @@ class LagLlamaModule(TunedModule):
             predictions = np.moveaxis(unfolded, 0, -1).reshape(1, *unfolded.shape[1:3], -1)
         else:
             options = self.forecast_options(self.pred_num_samples, self.pred_seed)
-            forecast = predictor.forecast(panel, horizon, options, self.pool)
+            forecast = predictor.forecast(panel, horizon, options)
             samples = forecast.median[:, None] if self.point_forecast else forecast.samples
             folded = _without(samples[:, :, shift:], is_missing)
             predictions = unfold_components(folded, n_components)

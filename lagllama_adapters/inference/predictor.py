@@ -154,7 +154,6 @@ class LagLlamaPredictor(InsightMethods):
         panel: Panel,
         prediction_length: int | Sequence[int],
         options: ForecastOptions | None = None,
-        pool: CovariatePool | None = None,
     ) -> SampleForecast:
         """Draw sample paths.
 
@@ -166,9 +165,6 @@ class LagLlamaPredictor(InsightMethods):
             Steps ahead, of all series or of each.
         options : ForecastOptions, optional
             How; None: the defaults.
-        pool : CovariatePool, optional
-            What the effects of covariates have in common, as estimated before; None: as the option
-            ``pool_covariates`` says.
 
         Returns
         -------
@@ -192,7 +188,7 @@ class LagLlamaPredictor(InsightMethods):
         size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         check_memory(*size, at_once)
         effects = CovariateEffects.of(
-            panel, horizons, options.covariate_lags, pool or options.pool_covariates
+            panel, horizons, options.covariate_lags, options.pool_covariates
         )
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
@@ -223,11 +219,7 @@ class LagLlamaPredictor(InsightMethods):
         return SampleForecast(undo_all(last, samples, limits), given.item_id, given)
 
     def one_step(
-        self,
-        panel: Panel,
-        steps: int | Sequence[int],
-        options: ForecastOptions | None = None,
-        pool: CovariatePool | None = None,
+        self, panel: Panel, steps: int | Sequence[int], options: ForecastOptions | None = None
     ) -> SampleForecast:
         """Forecast the last steps of each series, each from the values before it alone.
 
@@ -244,8 +236,6 @@ class LagLlamaPredictor(InsightMethods):
             How many of the last steps to forecast, of all series or of each.
         options : ForecastOptions, optional
             How; None: the defaults. ``max_paths`` and ``rescale_each_step`` do not matter.
-        pool : CovariatePool, optional
-            As in `forecast`.
 
         Returns
         -------
@@ -269,7 +259,7 @@ class LagLlamaPredictor(InsightMethods):
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
         effects = CovariateEffects.of_known_steps(
-            observed, known, options.covariate_lags, pool or options.pool_covariates
+            observed, known, options.covariate_lags, options.pool_covariates
         )
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
@@ -301,7 +291,7 @@ class LagLlamaPredictor(InsightMethods):
         future_covariates: Any = None,
         static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
-        pool_covariates: bool = False,
+        pool_covariates: bool | CovariatePool = False,
         sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
@@ -391,10 +381,9 @@ class LagLlamaPredictor(InsightMethods):
         future_covariates: Any = None,
         static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
-        pool_covariates: bool = False,
+        pool_covariates: bool | CovariatePool = False,
         season_length: int | None = None,
         support: Any = None,
-        pool: CovariatePool | None = None,
     ) -> dict[str, Floats]:
         """Parameters of the forecast distributions, without sampling.
 
@@ -408,8 +397,6 @@ class LagLlamaPredictor(InsightMethods):
             As in `predict`; what the estimated effects may be wrong by is left out.
         support : optional
             As in `ForecastOptions`; quantiles keep to it, other parameters are what they are.
-        pool : CovariatePool, optional
-            As in `forecast`.
 
         Returns
         -------
@@ -443,7 +430,7 @@ class LagLlamaPredictor(InsightMethods):
         given = with_covariates(panel, past_covariates, future_covariates, static_covariates)
         horizons = [horizon] * len(given)
         effects = CovariateEffects.of(
-            given, horizons, options.covariate_lags, pool or options.pool_covariates
+            given, horizons, options.covariate_lags, options.pool_covariates
         )
         panel = effects.without(given)
         options, last = effects.split(options)

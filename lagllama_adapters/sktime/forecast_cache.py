@@ -115,7 +115,7 @@ class ForecastCache:
             covariates = None
             if exogenous is not None:
                 steps_ahead = [horizon.steps for horizon in horizons]
-                has_static = options.pool_covariates
+                has_static = bool(options.pool_covariates)
                 covariates = exogenous.covariates(past, steps_ahead, has_static=has_static)
             lengths = lengths.clip(min=1)
             parts.append(self._ahead(past, lengths, predictor, options, covariates, ahead))
@@ -140,7 +140,7 @@ class ForecastCache:
             covariates = None
             if exogenous is not None:
                 now = np.zeros(1, np.int64)
-                steps, has_static = [now] * len(past.instances), options.pool_covariates
+                steps, has_static = [now] * len(past.instances), bool(options.pool_covariates)
                 covariates = exogenous.covariates(past, steps, has_static=has_static)
             panel = past.panel(covariates=covariates)
             forecast = predictor.one_step(panel, count, options)

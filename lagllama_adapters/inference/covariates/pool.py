@@ -33,6 +33,7 @@ _MOST_NUMBERS = 20_000_000  # of features; of larger panels, series spread evenl
 _LEAST_SPREAD = 1e-9
 _FAR = 3.0  # robust standard deviations
 _ROUNDS = 3  # of coefficients, autoregression and variances in turn
+_MOST_SEASONS = 256  # series whose seasons are measured
 _OWN_SEASON = 0.25  # of the series, for a season to count in all
 _PRIOR_ROWS = 3  # of the common variance, beside those of a series
 _CONTRARY = 2.5  # standard errors by which a series has to speak against half of the effect
@@ -95,23 +96,23 @@ class CovariatePool:
         Raises
         ------
         ValueError
-            See `PooledDesign.of`.
+            See `PooledDesign.candidates`.
         """
-        design = PooledDesign.of(panel, lags)
-        kept = _recent(panel, max((1, *design.sizes)))
-        if not kept or not design.sizes:
-            return _not_believed(design)
+        designs = PooledDesign.candidates(panel, lags)
+        best, least = _not_believed(designs[0]), np.inf
+        kept = _recent(panel, max((1, *designs[0].sizes)))
+        if not kept or not designs[0].sizes:
+            return best
         recent = Panel(kept)
-        features = [
-            _in_panel(position, series, lambda one: design.features(one, None))
-            for position, series in enumerate(recent)
-        ]
-        sample = _Sample.of([series.target.astype(np.float64) for series in recent], features)
-        best, least = _not_believed(design), np.inf
-        for form in _forms(sample):
-            found, deviance = _estimated(design, sample, form)
-            if found.weight > 0 and deviance < least:
-                best, least = found, deviance
+        targets = [series.target.astype(np.float64) for series in recent]
+        noise_lags = _shared_lags(targets)
+        for design in designs:
+            features = [design.features(series, None) for series in recent]
+            sample = _Sample.of(targets, features)
+            for form in _forms(sample):
+                found, deviance = _estimated(design, sample, form, noise_lags)
+                if found.weight > 0 and deviance < least:
+                    best, least = found, deviance
         return best
 
     def effects(self, panel: Panel, horizons: Sequence[int]) -> list[Effect | None]:
@@ -280,7 +281,9 @@ class _Sample:
         return np.asarray(np.log(np.where(units > 0, units, 1.0)))
 
 
-def _estimated(design: PooledDesign, sample: _Sample, form: Form) -> tuple[CovariatePool, float]:
+def _estimated(
+    design: PooledDesign, sample: _Sample, form: Form, lags: Sequence[int]
+) -> tuple[CovariatePool, float]:
     """The effect in one form: coefficients, autoregression and variances in turn.
 
     The first round chooses among the designs; far residuals count less in the later ones.
@@ -296,7 +299,6 @@ def _estimated(design: PooledDesign, sample: _Sample, form: Form) -> tuple[Covar
     values, unit = sample.values(form)
     has_unit = unit > 0
     weight = sample.weight * has_unit[:, None]
-    lags = _shared_lags(sample.targets)
     sizes: Sequence[int] = design.sizes
     explained = np.zeros_like(values)
     found, deviance = _not_believed(design), np.inf
@@ -459,6 +461,7 @@ def _in_units(target: Floats, observed: npt.NDArray[np.bool_], form: Form) -> tu
 def _shared_lags(targets: Sequence[Floats]) -> list[int]:
     """Lags of the autoregression: those of a history of the median length, with common seasons."""
     usual = int(np.median([len(target) for target in targets]))
+    targets = targets[:: -(-len(targets) // _MOST_SEASONS)]
     seasons: dict[int, int] = {}
     for own in season_lengths([_standardised(target) for target in targets]):
         for season in own:

@@ -1,7 +1,7 @@
 """Features that the series of a pool share: columns at lags, by static covariates, and curves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ class PooledDesign:
         themselves.
     knots : tuple of (str, float)
         Columns that are known ahead, where lines through them break.
+    logs : tuple of (str, float)
+        Columns of which the logarithm is read, from some least value on: prices of goods that cost
+        more or less have effects in common by their relative changes.
     """
 
     levels: tuple[tuple[str, tuple[str, ...]], ...]
@@ -43,10 +46,11 @@ class PooledDesign:
     known: tuple[tuple[str, int], ...]
     static: StaticNumbers
     knots: tuple[tuple[str, float], ...]
+    logs: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, panel: Panel, lags: Sequence[int] | None) -> "PooledDesign":
-        """Features of the covariates of a panel.
+    def candidates(cls, panel: Panel, lags: Sequence[int] | None) -> list["PooledDesign"]:
+        """Designs of the covariates of a panel: as they are, and logarithms where there are some.
 
         Parameters
         ----------
@@ -64,14 +68,14 @@ class PooledDesign:
             If there are more than 200 features.
         """
         levels = word_levels(panel)
-        past: dict[str, None] = {}
-        values: dict[str, list[Floats]] = {}
+        past: dict[str, list[Floats]] = {}
+        known: dict[str, list[Floats]] = {}
         kinds: dict[str, tuple[bool, bool]] = {}
         for position, series in enumerate(panel):
             try:
-                own_past, own_known = named_columns(series, None, levels)
-                for name in {**own_past, **own_known}:
-                    kind = name in own_past, name in own_known
+                both = named_columns(series, None, levels)
+                for name in {**both[0], **both[1]}:
+                    kind = name in both[0], name in both[1]
                     if kinds.setdefault(name, kind) != kind:
                         raise SeriesError(
                             f"covariates: got {name!r} as a past covariate in some series and as a "
@@ -79,10 +83,10 @@ class PooledDesign:
                         )
             except SeriesError as error:
                 raise SeriesError(error.reason, position, series.item_id) from error
-            past.update(dict.fromkeys(own_past))
-            for name, column in own_known.items():
-                values.setdefault(name, []).append(column.values[: len(series)])
-        if not values and names_of(panel):
+            for values, columns in zip((past, known), both, strict=True):
+                for name, column in columns.items():
+                    values.setdefault(name, []).append(column.values[: len(series)])
+        if not known and names_of(panel):
             raise ValueError(
                 f"static_covariates: got {names_of(panel)} without a covariate that is known "
                 "ahead, expected some future_covariates: what does not change within a series is "
@@ -91,8 +95,13 @@ class PooledDesign:
             )
         ahead = _LAGS if lags is None else tuple(lags)
         before = _PAST_LAGS if lags is None else tuple(lag for lag in lags if lag > 0)
-        knots = []
-        for name, parts in values.items():
+        knots, logs = [], []
+        for values in (past, known):
+            for name, parts in values.items():
+                together = np.unique(np.concatenate(parts))
+                if len(together) > 2 and together[0] > 0:
+                    logs.append((name, float(together[0])))
+        for name, parts in known.items():
             together = np.concatenate(parts)
             if len(np.unique(together)) > 2:
                 points = np.unique(np.quantile(together, _KNOTS))
@@ -100,7 +109,7 @@ class PooledDesign:
         design = cls(
             tuple((name, tuple(words)) for name, words in levels.items()),
             tuple((name, lag) for name in past for lag in before),
-            tuple((name, lag) for name in values for lag in ahead),
+            tuple((name, lag) for name in known for lag in ahead),
             StaticNumbers.of(panel),
             tuple(knots),
         )
@@ -111,7 +120,12 @@ class PooledDesign:
                 f"{design.sizes[-1]} features, expected at most {_MOST_FEATURES} in a pool; leave "
                 "some out, or group words"
             )
-        return design
+        return [design, design._with_logs(tuple(logs))] if logs else [design]
+
+    def _with_logs(self, logs: tuple[tuple[str, float], ...]) -> "PooledDesign":
+        names = {name for name, _ in logs}
+        knots = ((name, float(np.log(x)) if name in names else x) for name, x in self.knots)
+        return replace(self, logs=logs, knots=tuple(knots))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -140,7 +154,8 @@ class PooledDesign:
         SeriesError
             See `panel_columns` and `StaticNumbers.of_series`.
         """
-        past, known = named_columns(series, horizon, dict(self.levels))
+        both = named_columns(series, horizon, dict(self.levels))
+        past, known = (self._logarithms(columns) for columns in both)
         steps = len(series) + (horizon or 0)
         history = len(series)
         first = [_at_lag(past, name, lag, steps) for name, lag in self.past]
@@ -155,6 +170,14 @@ class PooledDesign:
         ]
         columns = [*first, *linear, *crossed, *curves]
         return np.stack(columns, axis=1) if columns else np.zeros((steps, 0))
+
+    def _logarithms(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        changed = dict(columns)
+        for name, least in self.logs:
+            if name in columns:
+                values = np.log(columns[name].values.clip(min=least))
+                changed[name] = replace(columns[name], values=values)
+        return changed
 
 
 def _at_lag(columns: Mapping[str, Column], name: str, lag: int, steps: int) -> Floats:

@@ -198,6 +198,27 @@ def test_a_long_series_keeps_an_effect_of_its_own():
     np.testing.assert_allclose(_of(both, pool=True)[-1].future, own.future, rtol=1e-6)
 
 
+def test_prices_of_cheap_and_dear_goods_have_an_effect_in_common():
+    generator = np.random.default_rng(18)
+    members, changes = [], []
+    for _ in range(60):
+        change = np.where(generator.random(17) < 0.3, generator.uniform(0.6, 0.9, 17), 1.0)
+        price = np.exp(generator.normal(2, 1)) * change
+        y = np.exp(generator.normal(3, 1)) * change[:10] ** -2.0
+        y *= 1 + 0.05 * generator.normal(size=10)
+        members.append(Series(y, future_covariates={"price": price}))
+        changes.append(np.log(change[10:]))
+    pool = CovariatePool.of(Panel(tuple(members)))
+    assert [name for name, _ in pool.design.logs] == ["price"]
+    assert pool.form == "log"
+    ahead = np.array([e.future for e in pool.effects(Panel(tuple(members)), [HORIZON] * 60)])
+    around = [part - part.mean(axis=1, keepdims=True) for part in (ahead, np.array(changes))]
+    assert np.polyfit(around[1].ravel(), around[0].ravel(), 1)[0] == pytest.approx(-2, abs=0.1)
+    # A price of nothing is as low as the lowest of the pool.
+    free = Series(np.arange(1.0, 11), future_covariates={"price": np.r_[np.ones(16), 0.0]})
+    assert np.isfinite(pool.effects(Panel((free,)), [HORIZON])[0].future).all()
+
+
 def test_what_one_series_has_not_seen_others_tell():
     panel = _promoted(9)
     y = 50 + np.random.default_rng(9).normal(size=30)

@@ -117,17 +117,20 @@ def test_a_pool_of_before_serves_series_one_by_one(predictor):
     panel, _ = _stores(5, count=30)
     pool = CovariatePool.of(panel)
     together = predictor.forecast(panel, HORIZON, POOLED).samples
-    options = replace(POOLED, pool_covariates=False)
+    options = replace(POOLED, pool_covariates=pool)
     for k in (0, 7):
-        alone = predictor.forecast(panel[k : k + 1], HORIZON, options, pool=pool).samples
+        alone = predictor.forecast(panel[k : k + 1], HORIZON, options).samples
         np.testing.assert_allclose(alone[0], together[k], rtol=1e-5)
-    known = predictor.one_step(panel[:3], 5, options, pool=pool).samples
+    plain = replace(POOLED, pool_covariates=False)
+    known = predictor.one_step(panel[:3], 5, options).samples
     assert known.shape == (3, 20, 5)
-    assert not np.array_equal(known, predictor.one_step(panel[:3], 5, options).samples)
+    assert not np.array_equal(known, predictor.one_step(panel[:3], 5, plain).samples)
     horizon = min(5, predictor.config.block_length)
-    parameters = predictor.predict_parameters(panel[:3], horizon, pool=pool)
-    plain = predictor.predict_parameters(panel[:3], horizon)
-    assert any(not np.array_equal(parameters[name], plain[name]) for name in plain)
+    pooled, own = (
+        predictor.predict_parameters(panel[:3], horizon, pool_covariates=given)
+        for given in (pool, False)
+    )
+    assert any(not np.array_equal(pooled[name], own[name]) for name in own)
 
 
 @with_any_network
@@ -169,5 +172,5 @@ def test_static_covariates_are_refused_where_they_cannot_matter(predictor):
         predictor.predict(bare, 3, static_covariates={"a": "x"}, pool_covariates=True)
     with pytest.raises(ValueError, match="static_covariates: got list, expected a mapping"):
         predictor.predict(bare, 3, static_covariates=[1, 2], pool_covariates=True)
-    with pytest.raises(ValueError, match="pool_covariates: got 1, expected True or False"):
+    with pytest.raises(ValueError, match="pool_covariates: got 1, expected True, False or a Cov"):
         predictor.predict(bare, 3, pool_covariates=1)
