@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from lagllama_adapters.data.calendar import frequency_seconds
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError
 from lagllama_adapters.inference.covariates.noise_model import (
@@ -105,10 +106,10 @@ class CovariatePool:
             return best
         recent = Panel(kept)
         targets = [series.target.astype(np.float64) for series in recent]
-        noise_lags = _shared_lags(targets)
+        noise_lags, late = _shared_lags(targets), _late(recent)
         for design in designs:
             features = [design.features(series, None) for series in recent]
-            sample = _Sample.of(targets, features)
+            sample = _Sample.of(targets, features, late)
             for form in _forms(sample):
                 found, deviance = _estimated(design, sample, form, noise_lags)
                 if found.weight > 0 and deviance < least:
@@ -225,7 +226,7 @@ class CovariatePool:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Series of a pool side by side, their ends at the end.
+    """Series of a pool side by side, the end of each at the end.
 
     Attributes
     ----------
@@ -240,6 +241,8 @@ class _Sample:
         ``[series, time]``: 1 where value and features are known, else 0.
     start : ndarray
         ``[series]``: first step of each.
+    late : ndarray
+        ``[series]``: by how many steps each ends earlier than the last one.
     """
 
     targets: Sequence[Floats]
@@ -247,9 +250,10 @@ class _Sample:
     scale: Floats
     weight: Floats
     start: Integers
+    late: Integers
 
     @classmethod
-    def of(cls, targets: Sequence[Floats], features: Sequence[Floats]) -> "_Sample":
+    def of(cls, targets: Sequence[Floats], features: Sequence[Floats], late: Integers) -> "_Sample":
         longest = max(map(len, targets))
         start = np.array([longest - len(target) for target in targets], np.int64)
         side = np.zeros((len(targets), longest, features[0].shape[1]))
@@ -264,7 +268,7 @@ class _Sample:
         largest = np.abs(side).max((0, 1))
         scale = np.where(spread > _LEAST_SPREAD * largest, spread, np.inf)
         side /= scale
-        return cls(targets, side, scale, weight, start)
+        return cls(targets, side, scale, weight, start, late)
 
     def values(self, form: Form) -> tuple[Floats, Floats]:
         """Values in units of the effect, ``[series, time]``, and the units, 0 for none."""
@@ -312,7 +316,7 @@ def _estimated(
         if not (relative > 0).any():
             return _not_believed(design), np.inf
         relative *= (counts > 0).sum() / relative.sum()
-        parts = PooledParts.of(white, y, relative)
+        parts = PooledParts.of(white, y, relative, sample.late)
         size, estimates, trust = parts.best(sizes)
         if trust.weight[0] == 0:
             return _not_believed(design), np.inf
@@ -402,6 +406,18 @@ def _recent(panel: Panel, n_features: int) -> tuple[Series, ...]:
         if not np.isnan(end).all():
             kept.append(series.tail(_RECENT))
     return tuple(kept)
+
+
+def _late(panel: Panel) -> Integers:
+    """By how many steps each series ends earlier than the last one; 0 for all without calendars."""
+    calendars = [series.calendar for series in panel if series.calendar is not None]
+    if len(calendars) < len(panel) or len({calendar.freq for calendar in calendars}) > 1:
+        return np.zeros(len(panel), np.int64)
+    ends = [c.stamp(len(series) - 1) for c, series in zip(calendars, panel, strict=True)]
+    last, step = max(ends), frequency_seconds(calendars[0].freq)
+    # Months and business days are counted by their mean length: series that are years apart may be
+    # off by a step.
+    return np.array([round((last - end).total_seconds() / step) for end in ends], np.int64)
 
 
 def _in_panel(position: int, series: Series, of: Callable[[Series], Floats]) -> Floats:

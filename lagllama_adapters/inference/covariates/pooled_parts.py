@@ -18,6 +18,7 @@ from lagllama_adapters.inference.covariates.weight import (
 __all__ = ["PooledParts"]
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 _SERIES_AT_ONCE = 64
 _LEAST_ROWS = 4  # of a series that shows whether an effect is foreseen
 _PREFERENCE = 0.97  # what a design of more features has to come to
@@ -33,22 +34,26 @@ class PooledParts:
         ``[edge, ...]``: of all rows before each, around the means of each series.
     held_out : sequence of HeldOut
         Of some series at a time.
+    late : ndarray
+        ``[series]``, see `pooled_trust`.
     """
 
     moments: Moments
     held_out: Sequence[HeldOut]
+    late: Integers
 
     @classmethod
-    def of(cls, features: Floats, y: Floats, weight: Floats) -> "PooledParts":
+    def of(cls, features: Floats, y: Floats, weight: Floats, late: Integers) -> "PooledParts":
         """Sum up.
 
         Parameters
         ----------
         features : ndarray
-            ``[series, step, feature]`` in order of time, whitened; steps are counted from the
-            common end.
+            ``[series, step, feature]`` in order of time, whitened.
         y, weight : ndarray
             ``[series, step]``: values, whitened, and how much each counts.
+        late : ndarray
+            ``[series]``: by how many steps a series ends earlier than the last one.
         """
         held_out = [
             HeldOut(features[rows], y[rows], weight[rows], _LEAST_ROWS)
@@ -64,7 +69,7 @@ class PooledParts:
             sums[:, count, count] += squares.sum(0)
             # A mean of its own costs each series a row.
             sums[:, -1, -1] += (part.moments.n - 1).clip(min=0).sum(0)
-        return cls(Moments(sums), held_out)
+        return cls(Moments(sums), held_out, late)
 
     def best(self, sizes: Sequence[int]) -> tuple[int, RidgeFits, Trust]:
         """Fit the designs, and take the one that helps most, if any does.
@@ -102,6 +107,5 @@ class PooledParts:
             own = np.broadcast_to(slopes, (len(part.y), *slopes.shape))
             errors.append(foreseen_errors(part, seen, own))
         before, effect = (np.concatenate(kind) for kind in zip(*errors, strict=True))
-        return pooled_trust(
-            before, effect, np.concatenate([part.later_weight for part in self.held_out])
-        )
+        weight = np.concatenate([part.later_weight for part in self.held_out])
+        return pooled_trust(before, effect, weight, self.late)

@@ -129,7 +129,7 @@ def _trust_of(before: Floats, effect: Floats, weight: Floats) -> Trust:
     return _believed(before, effect, weight, share, share / doubt.clip(min=1e-12))
 
 
-def pooled_trust(before: Floats, effect: Floats, weight: Floats) -> Trust:
+def pooled_trust(before: Floats, effect: Floats, weight: Floats, late: Integers) -> Trust:
     """How much of an effect that series share is believed; `_trust_of` of all of them together.
 
     Errors of a step may be alike in all series, and those of a series at all steps: the standard
@@ -140,7 +140,9 @@ def pooled_trust(before: Floats, effect: Floats, weight: Floats) -> Trust:
     Parameters
     ----------
     before, effect, weight : ndarray
-        ``[series, step]`` as in `_trust_of`, steps counted from the common end.
+        ``[series, step]`` as in `_trust_of`.
+    late : ndarray
+        ``[series]``: by how many steps a series ends earlier than the last one.
 
     Returns
     -------
@@ -151,8 +153,9 @@ def pooled_trust(before: Floats, effect: Floats, weight: Floats) -> Trust:
     flat = [part.reshape(1, -1) for part in (before, effect, weight)]
     share, counted, total, score = _best_share(*flat)
     score = score.reshape(shape)
-    by_step, by_series = score.sum(0), score.sum(1)
-    power = (counted * flat[1] ** 2).reshape(shape).sum(0)
+    time = (np.arange(shape[1]) + late.max() - late[:, None]).ravel()
+    by_step, by_series = np.bincount(time, score.ravel()), score.sum(1)
+    power = np.bincount(time, (counted * flat[1] ** 2).ravel())
     n_steps = float(power.sum() ** 2 / (power**2).sum().clip(min=1e-300))  # that tell something
     doubts = [np.sqrt((score**2).sum())]
     if n_steps > 1:

@@ -6,11 +6,12 @@ import pytest
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.covariates.noise_model import NoiseModels
-from lagllama_adapters.inference.covariates.pool import CovariatePool
+from lagllama_adapters.inference.covariates.pool import CovariatePool, _late
 from lagllama_adapters.inference.covariates.pooled_parts import PooledParts
 from lagllama_adapters.inference.covariates.weight import pooled_trust
 
 HORIZON = 7
+TOGETHER = np.zeros(100, np.int64)
 
 
 def _promoted(seed, count=100, lengths=(20, 41), size=0.3, types=False):
@@ -84,7 +85,7 @@ def test_sums_over_series_are_stacked_least_squares():
         + generator.normal(3, 1, (70, 1))
         + generator.normal(size=(70, 16))
     )
-    parts = PooledParts.of(features, y, weight)
+    parts = PooledParts.of(features, y, weight, TOGETHER[:70])
     size, fits, trust = parts.best((3,))
     assert size == 3
     rows = float(parts.moments.n[-1])
@@ -105,7 +106,7 @@ def test_sums_over_series_are_stacked_least_squares():
                 effect[k, step] = (features[k, step] - x) @ slow
                 later[k, step] = weight[k, step]
     assert (later > 0).sum() > 0.5 * (weight > 0).sum()
-    expected = pooled_trust(before, effect, later)
+    expected = pooled_trust(before, effect, later, TOGETHER[:70])
     np.testing.assert_allclose(trust.weight, expected.weight, rtol=1e-9)
     np.testing.assert_allclose(trust.remaining, expected.remaining, rtol=1e-9)
     assert 0.5 < trust.weight[0] < 1
@@ -117,10 +118,10 @@ def test_standard_errors_heed_what_rows_of_a_step_have_in_common():
     effect = np.repeat(generator.normal(size=(1, 25)), 40, axis=0)
     before = 0.2 * effect + generator.normal(size=(1, 25)) + 0.1 * generator.normal(size=(40, 25))
     ones = np.ones_like(effect)
-    assert pooled_trust(before, effect, ones).weight[0] == 0
+    assert pooled_trust(before, effect, ones, TOGETHER[:40]).weight[0] == 0
     # As many rows with errors of their own would do.
     apart = 0.2 * effect + generator.normal(size=(40, 25))
-    assert pooled_trust(apart, effect, ones).weight[0] > 0.1
+    assert pooled_trust(apart, effect, ones, TOGETHER[:40]).weight[0] > 0.1
 
 
 def test_one_autoregression_is_fit_to_all_series():
@@ -160,6 +161,32 @@ def test_noise_is_rarely_believed(count, is_common):
             members.append(Series(y, future_covariates=known))
         believed += CovariatePool.of(Panel(tuple(members))).weight > 0
     assert believed <= 2
+
+
+def test_steps_are_those_of_the_calendar():
+    """Series that end at different times have the errors of a day in common all the same."""
+    believed = []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        effect, shocks = generator.normal(size=(2, 25))
+        late = generator.integers(0, 8, 40)
+        before, moved = np.zeros((2, 40, 25))
+        for k, steps in enumerate(late):
+            before[k, steps:] = (0.5 * effect + shocks)[: 25 - steps]
+            moved[k, steps:] = effect[: 25 - steps]
+        weight = (moved != 0).astype(float)
+        both = (pooled_trust(before, moved, weight, ends) for ends in (late, TOGETHER[:40]))
+        believed.append([trust.weight[0] > 0 for trust in both])
+    aligned, mixed = np.mean(believed, axis=0)
+    assert aligned < 0.3  # 25 days of the same error are not enough
+    assert mixed > 0.8  # and would seem so
+    # What is known of days comes from the calendars.
+    members = [
+        Series(np.arange(9.0), start, "D", future_covariates={"x": np.arange(9.0)})
+        for start in ("2024-01-05", "2024-01-01", "2024-01-05")
+    ]
+    assert _late(Panel(tuple(members))).tolist() == [0, 4, 0]
+    assert _late(Panel((*members, Series(np.ones(3))))).tolist() == [0] * 4
 
 
 def test_static_covariates_say_in_which_series_there_is_an_effect():
