@@ -72,7 +72,11 @@ def test_short_histories_are_pooled(benchmark, predictor):
 
 def test_useless_columns_leave_forecasts_as_they_are(benchmark, predictor, folder):
     lines = list(benchmark.noise(predictor, folder, 3, lengths=(60,), counts=(1, 5)))
-    assert len(lines) == 2
+    pooled = benchmark.noise(
+        predictor, folder, 3, lengths=(60,), counts=(1,), kinds=("own ", "common "), pool=True
+    )
+    lines += pooled
+    assert len(lines) == 4
     for line in lines:
         assert line.ratio == pytest.approx(1, abs=0.02)
 

@@ -13,6 +13,8 @@ it should keep, and whether it does.
   with noise alone, each series by itself and pooled (``pool_covariates``);
 - noise: columns that have nothing to do with the series, on the data sets of FOLDER (as for
   ``lagllama evaluate``), geometric means over the sets by columns and length of the history;
+- pooled-noise: likewise pooled, on short histories, with columns of each series and with columns
+  that all series have in common;
 - load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
   origins spread over the last year;
 - cost: processor time of 256 series with ten columns, medians of rounds in turns.
@@ -192,10 +194,13 @@ def noise(
     windows: int,
     lengths: Sequence[int] = (40, 150, 500),
     counts: Sequence[int] = (1, 5, 20),
+    kinds: Sequence[str] = ("",),
+    *,
+    pool: bool = False,
 ) -> Iterator[Line]:
     tasks = build_tasks(folder)
     for length in lengths:
-        ratios: dict[int, list[float]] = {count: [] for count in counts}
+        ratios: dict[tuple[str, int], list[float]] = {(k, n): [] for k in kinds for n in counts}
         for task in tasks:
             rows = np.unique(np.linspace(0, len(task) - 1, windows).round().astype(int))
             enough = [
@@ -205,19 +210,26 @@ def noise(
                 continue
             panel, future = task.panel.take(enough).tail(length), task.future[enough]
             without = loss(predictor, panel, future)
-            for count in counts:
-                useless = _with_noise(panel, task.horizon, count, seed=count)
-                ratios[count].append(loss(predictor, useless, future) / without)
-        for count, found in ratios.items():
-            name = f"noise: {count} columns, {length} points, {len(found)} sets"
+            for kind, count in ratios:
+                is_common = kind == "common "
+                useless = _with_noise(panel, task.horizon, count, seed=count, is_common=is_common)
+                ratio = loss(predictor, useless, future, pool=pool) / without
+                ratios[kind, count].append(ratio)
+        for (kind, count), found in ratios.items():
+            how = ", pooled" if pool else ""
+            name = f"noise: {count} {kind}columns, {length} points, {len(found)} sets{how}"
             yield Line(name, float(np.exp(np.mean(np.log(found)))), 1.01)
 
 
-def _with_noise(panel: Panel, horizon: int, count: int, seed: int) -> Panel:
+def _with_noise(
+    panel: Panel, horizon: int, count: int, seed: int, *, is_common: bool = False
+) -> Panel:
     """Columns of white noise, of slow noise and of rare events, in turn."""
     rng = np.random.default_rng(seed)
     members = []
     for series in panel:
+        if is_common:
+            rng = np.random.default_rng(seed)
         columns = rng.normal(size=(count, len(series) + horizon))
         columns[2::3] = columns[2::3] > 1.3
         for i in range(1, columns.shape[1]):
@@ -278,7 +290,7 @@ def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[L
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("effects", "pooled", "noise", "load", "cost")
+    parts = ("effects", "pooled", "noise", "pooled-noise", "load", "cost")
     parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "pooled", "cost"))
     parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
     parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
@@ -287,13 +299,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--checkpoint", default="base")
     options = parser.parse_args()
-    if options.data is None and {"noise", "load"} & set(options.only):
+    if options.data is None and {"noise", "pooled-noise", "load"} & set(options.only):
         parser.error("--data: got none, expected a folder of data sets for noise and load")
     predictor = LagLlamaPredictor(options.checkpoint)
     run = {
         "effects": lambda: effects(predictor, options.series),
         "pooled": lambda: pooled(predictor),
         "noise": lambda: noise(predictor, options.data, options.windows),
+        "pooled-noise": lambda: noise(
+            predictor,
+            options.data,
+            max(options.windows, 60),
+            lengths=(12, 30, 100),
+            counts=(1, 5),
+            kinds=("own ", "common "),
+            pool=True,
+        ),
         "load": lambda: load(predictor, options.data, options.load),
         "cost": lambda: cost(predictor, 256, options.rounds),
     }

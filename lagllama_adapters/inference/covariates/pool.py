@@ -392,7 +392,8 @@ class _Shares:
             return 0.0
         mean = (w * share).sum() / w.sum()
         spare = (w * (share - mean) ** 2).sum() - (len(w) - 1)
-        return float(max(0.0, spare / (w.sum() - (w**2).sum() / w.sum())))
+        others = 1 - ((w / w.sum()) ** 2).sum()  # share of what does not hang on one series
+        return float(max(0.0, spare / (w.sum() * others))) if others > _LEAST_SPREAD else 0.0
 
 
 def _recent(panel: Panel, n_features: int) -> tuple[Series, ...]:

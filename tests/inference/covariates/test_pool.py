@@ -6,7 +6,7 @@ import pytest
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.covariates.noise_model import NoiseModels
-from lagllama_adapters.inference.covariates.pool import CovariatePool, _late
+from lagllama_adapters.inference.covariates.pool import CovariatePool, _late, _Shares
 from lagllama_adapters.inference.covariates.pooled_parts import PooledParts
 from lagllama_adapters.inference.covariates.weight import pooled_trust
 
@@ -322,6 +322,66 @@ def test_odd_series_have_no_effect_or_a_finite_one():
             assert all(np.isfinite(part).all() for part in (effect.past, effect.future))
             assert np.isfinite(effect.doubt).all()
     assert effects[-1] is None
+
+
+def _odd_values(generator, length):
+    kinds = (
+        np.zeros(length),
+        np.full(length, 1e12),
+        1e-12 * generator.normal(size=length),
+        np.exp(generator.normal(size=length)),
+        5.0 * (generator.random(length) < 0.1),
+        1e12 + generator.normal(size=length),
+        -np.exp(5 * generator.normal(size=length)),
+        np.arange(float(length)),
+    )
+    values = kinds[generator.integers(len(kinds))]
+    if generator.random() < 0.3:
+        values[generator.random(length) < 0.6] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("lags", [None, (0, 1), (-2, 0, 3)])
+def test_any_series_and_columns_have_finite_effects(lags):
+    generator = np.random.default_rng(20)
+    believed = 0
+    for _ in range(60):
+        members = []
+        for _ in range(int(generator.integers(2, 12))):
+            length = int(generator.integers(1, 40))
+            ahead = length + HORIZON
+            strong, odd = generator.normal(size=ahead), _odd_values(generator, ahead)
+            y = _odd_values(generator, length)
+            y[0] = 1.0 if np.isnan(y).all() else y[0]
+            y *= 1.3 ** strong[:length]
+            words = generator.choice(["a", "b", "c"], ahead)
+            static = {"kind": "xy"[generator.integers(2)], "size": generator.normal()}
+            members.append(
+                Series(
+                    y,
+                    past_covariates={"past": _odd_values(generator, length)},
+                    future_covariates={"strong": strong, "odd": odd, "words": words},
+                    static_covariates=static,
+                )
+            )
+        panel = Panel(tuple(members))
+        pool = CovariatePool.of(panel, lags)
+        believed += pool.weight > 0
+        for series, effect in zip(panel, pool.effects(panel, [HORIZON] * len(panel)), strict=True):
+            if effect is not None:
+                assert effect.past.shape == series.target.shape
+                assert effect.future.shape == (HORIZON,)
+                for part in (effect.past, effect.future, effect.doubt):
+                    assert np.isfinite(part).all()
+    assert believed > 5
+
+
+def test_strengths_do_not_differ_where_one_series_alone_tells_them():
+    shares = _Shares(np.array([1.0, 0.0]), np.array([1e30, 1.0]), np.ones(2))
+    assert shares.between() == 0
+    # With equal errors of variance 0.01: what is more than that between them.
+    shares = _Shares(np.array([0.5, 1.0, 1.5]), np.full(3, 100.0), np.ones(3))
+    assert shares.between() == pytest.approx(0.25 - 0.01)
 
 
 def test_doubt_grows_where_series_differ():
