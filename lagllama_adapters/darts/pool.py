@@ -38,6 +38,7 @@ def fit_pool(
     members = []
     for position, target in enumerate(series):
         times = target.time_index
+        start, freq = (times[0], target.freq) if target.has_datetime_index else (None, None)
         known: dict[str, Any] = {}
         if past_covariates is not None:
             known["past_covariates"] = _columns(past_covariates[position], times)
@@ -50,7 +51,7 @@ def fit_pool(
                 continue
             static = static_covariates(target.static_covariates, k)
             try:
-                members.append(Series(values, static_covariates=static, **known))
+                members.append(Series(values, start, freq, static_covariates=static, **known))
             except SeriesError as error:
                 name = target.components[k]
                 raise ValueError(
