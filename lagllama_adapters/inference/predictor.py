@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained
+from lagllama_adapters.data.covariate_columns import check_covariates
 from lagllama_adapters.data.covariates import with_covariates
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.arguments import positive_integer
@@ -186,7 +187,8 @@ class LagLlamaPredictor(InsightMethods):
         at_once = max(map(len, groups), default=1)
         size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         check_memory(*size, at_once)
-        effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
+        unlearned = self._unlearned(panel, horizons)
+        effects = CovariateEffects.of(unlearned, horizons, options.covariate_lags)
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
         keys = noise_keys(given, self.config.past_length(options.context_tokens(self.config)))
@@ -255,7 +257,8 @@ class LagLlamaPredictor(InsightMethods):
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
-        effects = CovariateEffects.of_known_steps(observed, known, options.covariate_lags)
+        unlearned = self._unlearned(observed, [0] * len(observed))
+        effects = CovariateEffects.of_known_steps(unlearned, known, options.covariate_lags)
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
         read = effects.without(observed)
@@ -414,7 +417,9 @@ class LagLlamaPredictor(InsightMethods):
             covariate_lags=covariate_lags,
         )
         given = with_covariates(panel, past_covariates, future_covariates)
-        effects = CovariateEffects.of(given, [horizon] * len(given), options.covariate_lags)
+        horizons = [horizon] * len(given)
+        unlearned = self._unlearned(given, horizons)
+        effects = CovariateEffects.of(unlearned, horizons, options.covariate_lags)
         panel = effects.without(given)
         options, last = effects.split(options)
         context = options.context_tokens(self.config)
@@ -426,7 +431,7 @@ class LagLlamaPredictor(InsightMethods):
             read, states = apply_all(steps, panel[rows])
             calendar = calendar_of(self.config, read, context, horizon)
             season = options.known_season(self.config)
-            history = history_of(self.config, read, context, calendar, season)
+            history = history_of(self.config, read, context, calendar, season, horizon)
             with torch.inference_mode():
                 encoded = EncodedHistory(self.model, history, horizon)
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
@@ -446,6 +451,14 @@ class LagLlamaPredictor(InsightMethods):
                 params[name] = undo_all(last, values[:, None], limits)[:, 0]
         return params
 
+    def _unlearned(self, panel: Panel, horizons: Sequence[int]) -> Panel:
+        """The series with the covariates that the network does not read."""
+        learned = self.config.covariates
+        if learned is None:
+            return panel
+        check_covariates(learned, panel, horizons)
+        return Panel(tuple(series.without_covariates(learned.names) for series in panel))
+
     def _paths(
         self, options: ForecastOptions, panel: Panel, horizon: int, branch: Branch, scores: Tensor
     ) -> Floats:
@@ -460,7 +473,9 @@ class LagLlamaPredictor(InsightMethods):
         calendar = calendar_of(config, panel, context, horizon)
         read, states = apply_all(branch.steps, panel)
         season = options.known_season(config)
-        history = history_of(config, read, context, calendar, season)
+        history = history_of(
+            config, read, context, calendar, season, horizon, mirrored=branch.is_mirrored
+        )
         with torch.inference_mode():
             drawn = draw(self.model, history, scores, max_paths=max_paths)
         return undo_all(branch.steps, drawn.numpy(), states)
