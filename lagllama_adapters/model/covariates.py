@@ -2,10 +2,10 @@
 
 Columns known ahead have an effect on the series, in units of its scale: a curve of the columns of
 the same step, alike for all series of a panel but for its strength, which the history of each
-tells. The network reads the history without its effect, and the head adds that of each step of a
-block to its distribution, by as much as the state of the token says. Columns known up to now move
-the steps of a block by their last values, with weights of each step. With weights of zero all of
-this is exact identity.
+tells. Columns known up to now have one by their last values. The network reads the history without
+the effect, and the head adds that of each step of a block to its distribution, as far as it is
+known at the token and by as much as the state of the token says. With weights of zero all of this
+is exact identity.
 """
 
 from dataclasses import dataclass, replace
@@ -65,6 +65,68 @@ class TokenCovariates(NamedTuple):
 
 
 @dataclass(frozen=True)
+class PastLags:
+    """Columns known up to now, and how much their last values move a series.
+
+    Attributes
+    ----------
+    known : Tensor
+        ``[batch, time, columns]``, 0 after the history.
+    weight : Tensor
+        ``[lags, columns]``: effect of the last values on a step.
+    step_weight : Tensor
+        ``[block, lags, columns]``: what the last values tell of steps whose own are not known yet.
+    factor : Tensor
+        ``[batch, 1]``: strength of the effect in each series.
+    """
+
+    known: Tensor
+    weight: Tensor
+    step_weight: Tensor
+    factor: Tensor
+
+    def to(self, device: torch.device) -> "PastLags":
+        """The same ones on a device."""
+        parts = (self.known, self.weight, self.step_weight, self.factor)
+        return PastLags(*(part.to(device) for part in parts))
+
+    def effect(self) -> Tensor:
+        """Of all steps, ``[batch, time]``, before the strength."""
+        total = self.known.new_zeros(self.known.shape[:2])
+        for lag, weight in enumerate(self.weight):
+            total = total + F.pad(self.known @ weight, (lag, 0))[:, : total.shape[1]]
+        return total
+
+    def correction(self, positions: Tensor, last: int, columns: Tensor) -> Tensor:
+        """What tokens know of the effect of the steps ahead, less all of it.
+
+        Parameters
+        ----------
+        positions : Tensor
+            ``[token]``, int64.
+        last : int
+            Last position that is given.
+        columns : Tensor
+            ``[batch, time, columns]``: what tokens may know at each step.
+
+        Returns
+        -------
+        Tensor
+            ``[batch, token, block]``.
+        """
+        block, lags, _ = self.step_weight.shape
+        back = positions[:, None] - torch.arange(lags, device=positions.device)
+        values = columns[:, back.clamp(0, last)] * (back >= 0)[..., None]
+        total = values.flatten(2) @ self.step_weight.flatten(1).T
+        ahead = torch.arange(1, block + 1, device=positions.device)
+        for lag, weight in enumerate(self.weight):
+            source = (positions[:, None] + ahead - lag).clamp(0, last)
+            unknown = (self.known @ weight)[:, source] * (ahead > lag)
+            total = total - self.factor[..., None] * unknown
+        return total
+
+
+@dataclass(frozen=True)
 class SeriesEffect:
     """Covariates of series over a window and the steps ahead.
 
@@ -80,9 +142,8 @@ class SeriesEffect:
         change of a series that is as large as its noise.
     block : int
         Steps ahead of a token.
-    lag_weight : Tensor or None
-        ``[block, lags, columns]``: how much the last values of columns known up to now, which are
-        the last ones, move each step; None: there are no such columns.
+    lags : PastLags or None
+        Of columns known up to now, the last ones; None: there are none.
     """
 
     columns: Tensor
@@ -90,14 +151,14 @@ class SeriesEffect:
     log_gain: Tensor
     log_precision: Tensor
     block: int
-    lag_weight: Tensor | None = None
+    lags: PastLags | None = None
 
     def to(self, device: torch.device) -> "SeriesEffect":
         """The same one on a device."""
         columns, shift = self.columns.to(device), self.shift.to(device)
         gain, precision = self.log_gain.to(device), self.log_precision.to(device)
-        weight = None if self.lag_weight is None else self.lag_weight.to(device)
-        return SeriesEffect(columns, shift, gain, precision, self.block, weight)
+        lags = None if self.lags is None else self.lags.to(device)
+        return SeriesEffect(columns, shift, gain, precision, self.block, lags)
 
     def mirrored(self, rows: bool | Tensor) -> "SeriesEffect":
         """With the effects of negated series turned around.
@@ -111,7 +172,10 @@ class SeriesEffect:
             return self
         sign = 1 - 2 * torch.as_tensor(rows, device=self.shift.device).to(self.shift)
         sign = sign.view(-1, 1)
-        return replace(self, columns=self.columns * sign[..., None], shift=self.shift * sign)
+        columns, lags = self.columns * sign[..., None], self.lags
+        if lags is not None:
+            lags = replace(lags, known=lags.known * sign[..., None])
+        return replace(self, columns=columns, shift=self.shift * sign, lags=lags)
 
     def of_strength(self, scaled: Tensor, observed: Tensor, lead: int) -> "SeriesEffect":
         """With the strength that it has in the history of each series.
@@ -148,11 +212,17 @@ class SeriesEffect:
         prior = sigma.square() * self.log_precision.exp()
         joint = (weight * value * effect).sum(1, keepdim=True) + prior
         strength = joint / ((weight * effect.square()).sum(1, keepdim=True) + prior)
-        return replace(self, shift=self.shift * strength.clamp(*_STRENGTHS))
+        return self._times(strength.clamp(*_STRENGTHS))
 
     def in_units(self, ratio: Tensor) -> "SeriesEffect":
         """In another scale, ``ratio`` ``[batch, 1]`` times as fine."""
-        return replace(self, shift=self.shift * ratio.to(self.shift))
+        return self._times(ratio.to(self.shift))
+
+    def _times(self, factor: Tensor) -> "SeriesEffect":
+        lags = self.lags
+        if lags is not None:
+            lags = replace(lags, factor=lags.factor * factor)
+        return replace(self, shift=self.shift * factor, lags=lags)
 
     def of_tokens(self, positions: Tensor) -> TokenCovariates:
         """Of tokens.
@@ -171,13 +241,9 @@ class SeriesEffect:
         ahead = torch.arange(1, self.block + 1, device=positions.device) + positions[:, None]
         ahead = ahead.clamp(max=last)
         columns, shift = self.columns[:, positions.clamp(max=last)], self.shift[:, ahead]
-        if self.lag_weight is not None:
-            _, lags, n_past = self.lag_weight.shape
-            back = positions[:, None] - torch.arange(lags, device=positions.device)
-            known = self.columns[:, back.clamp(0, last), -n_past:]
-            # Before the window a column is at its mean.
-            known = known * (back >= 0)[..., None]
-            shift = shift + known.flatten(2) @ self.lag_weight.flatten(1).T
+        if self.lags is not None:
+            own = self.columns[..., -self.lags.known.shape[-1] :]
+            shift = shift + self.lags.correction(positions, last, own)
         return TokenCovariates(columns, shift, self.log_gain[:, ahead])
 
     def taken_off(self, scaled: Tensor, first: int, *, asinh: bool) -> Tensor:
@@ -237,8 +303,9 @@ class CovariateParts(nn.Module):
         self.effect = _zero(nn.Linear(width, 2, bias=False)) if self.n_future else None
         self.log_precision = nn.Parameter(torch.tensor(_LOG_PRECISION))
         has_past = config.n_past > 0
-        size = (block, _PAST_LAGS, config.n_past)
+        size = (_PAST_LAGS, config.n_past)
         self.lag_weight = nn.Parameter(torch.zeros(size)) if has_past else None
+        self.step_weight = nn.Parameter(torch.zeros(block, *size)) if has_past else None
         # What the state makes of it: logarithms of two factors, and a gain of its own.
         self.gate = _zero(nn.Linear(d_model, 3))
         self.step_gain = nn.Parameter(torch.zeros(block)) if has_past else None
@@ -261,22 +328,23 @@ class CovariateParts(nn.Module):
             Steps at the beginning that do not count for the mean.
         """
         columns = columns.to(self.token.weight).clamp(-_MOST_SCALES, _MOST_SCALES)
+        # Steps after the last one given are like that one.
+        columns = torch.cat((columns, columns[:, -1:].expand(-1, self.block, -1)), dim=1)
         future, past = columns[..., : self.n_future], columns[..., self.n_future :]
-        if past.shape[-1]:
+        shift = log_gain = columns.new_zeros(columns.shape[:2])
+        lags = None
+        if self.curve is not None and self.effect is not None:
+            features = torch.cat((future, F.silu(self.curve(future)) / _SLOPE), dim=-1)
+            shift, log_gain = self.effect(features).unbind(-1)
+        if self.lag_weight is not None and self.step_weight is not None:
             columns = torch.cat((future, _held(past, start)), dim=-1)
-        if self.curve is None or self.effect is None:
-            shift = log_gain = columns.new_zeros(columns.shape[:2])
-            return self._effect(columns, shift, log_gain)
-        features = torch.cat((future, F.silu(self.curve(future)) / _SLOPE), dim=-1)
-        shift, log_gain = self.effect(features).unbind(-1)
+            factor = columns.new_ones(len(columns), 1)
+            lags = PastLags(_until(past, start), self.lag_weight, self.step_weight, factor)
+            shift = shift + lags.effect()
         known = observed[:, lead:].to(shift)
         total = (shift[:, lead : observed.shape[1]] * known).sum(1, keepdim=True)
         shift = shift - total / known.sum(1, keepdim=True).clamp_min(1)
-        return self._effect(columns, shift, log_gain)
-
-    def _effect(self, columns: Tensor, shift: Tensor, log_gain: Tensor) -> SeriesEffect:
-        known = self.log_precision, self.block, self.lag_weight
-        return SeriesEffect(columns, shift, log_gain, *known)
+        return SeriesEffect(columns, shift, log_gain, self.log_precision, self.block, lags)
 
     def changed(
         self,
@@ -326,6 +394,13 @@ def _median(values: Tensor, known: Tensor) -> Tensor:
     ordered = values.masked_fill(~known, torch.inf).sort(1).values
     place = ((known.sum(1, keepdim=True) - 1) // 2).clamp_min(0)
     return ordered.gather(1, place).nan_to_num(posinf=0.0)
+
+
+def _until(columns: Tensor, start: int | Tensor) -> Tensor:
+    """Columns that are 0 from ``start`` on."""
+    step = torch.arange(columns.shape[1], device=columns.device)
+    end = start if isinstance(start, int) else start.to(step.device)[:, None]
+    return columns * (step < end)[..., None]
 
 
 def _held(columns: Tensor, start: int | Tensor) -> Tensor:

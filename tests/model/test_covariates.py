@@ -183,11 +183,12 @@ def test_the_history_tells_the_strength_of_an_effect():
     effect = network.requires_grad_(False).series_effect(x, known, time)
     noise = 0.1 * torch.randn(rows, time, generator=generator).double()
     truth = torch.tensor([0.5, 1.0, 2.0, -1.0]).double()[:, None]
-    found = effect.of_strength(truth * effect.shift + noise, known, 0).shift / effect.shift
+    values = truth * effect.shift[:, :time] + noise
+    found = effect.of_strength(values, known, 0).shift / effect.shift
     torch.testing.assert_close(found[:3, :1], truth[:3], rtol=0.05, atol=0.05)
     assert (found[3] == 0).all()  # a strength is not negative
     # By the same numbers step by step, for one series.
-    y, g, seen = (truth * effect.shift + noise)[2], effect.shift[2].detach(), known[2]
+    y, g, seen = values[2], effect.shift[2, :time], known[2]
     rest = torch.where(seen, y - g, 0.0)
     rest = torch.where(seen, rest - rest.sum() / seen.sum(), 0.0)
     mean = (y - g)[seen].mean()
@@ -232,7 +233,8 @@ def test_columns_known_up_to_now_stay_what_they_were_after_the_history():
         effect = network.series_effect(given.covariates, given.observed, start)
         starts = [start] * 3 if isinstance(start, int) else start.tolist()
         for row, first in enumerate(starts):
-            own, columns = effect.columns[row], given.covariates[row].double()
+            columns = given.covariates[row].double()
+            own = effect.columns[row, : len(columns)]
             torch.testing.assert_close(own[:, :3], columns[:, :3])
             torch.testing.assert_close(own[:first, 3], columns[:first, 3])
             assert (own[first:, 3] == columns[first - 1, 3]).all()
@@ -264,12 +266,12 @@ def test_parts_are_kept_by_another_head():
         assert torch.equal(swapped.covariates.state_dict()[name], tensor)
 
 
-def test_only_columns_of_the_past_have_no_effect_on_places():
+def test_columns_of_the_past_alone_have_parts_of_their_own():
     past = CovariateConfig(past=("visits",), means=(0.0,), scales=(1.0,))
     network = make(covariates=past)
     names = {name for name, _ in network.covariates.named_parameters()}
-    parts = {"token.weight", "log_precision", "lag_weight", "gate.weight", "gate.bias", "step_gain"}
-    assert names == parts
+    parts = {"token.weight", "log_precision", "gate.weight", "gate.bias", "step_gain"}
+    assert names == parts | {"lag_weight", "step_weight"}
     given = window(columns=1)
     assert (network.read(given)[0].effect.shift == 0).all()
     with torch.no_grad():
@@ -288,18 +290,39 @@ def test_the_teacher_forced_pass_takes_covariates():
     assert out.raw.isfinite().all()
 
 
-def test_last_values_of_columns_known_up_to_now_move_each_step():
+def test_last_values_of_columns_known_up_to_now_move_series_as_far_as_they_are_known():
     past = CovariateConfig(past=("visits", "ads"), means=(0.0, 0.0), scales=(1.0, 1.0))
-    network = learned(covariates=past)
+    network = learned(covariates=past).requires_grad_(False)
     given = window(columns=2)
-    facts, tokens = network.read(given)
-    effect, weight = facts.effect, network.covariates.lag_weight
-    time, lags = given.values.shape[1], weight.shape[1]
-    for row, token, step in ((0, 0, 0), (1, 5, 3), (2, 11, 2)):
-        position = time - CONTEXT + token
-        want = sum(
-            weight[step, lag] @ effect.columns[row, position - lag]
+    start = given.values.shape[1] - 5
+    effect = network.series_effect(given.covariates, given.observed[:, :start], start)
+    columns, parts = given.covariates.double(), network.covariates
+    lags = len(parts.lag_weight)
+    positions = torch.arange(6, given.values.shape[1])
+    tokens = effect.of_tokens(positions)
+
+    def own(row, step, known):
+        """Effect at a step of the values up to another one, slowly."""
+        return sum(
+            parts.lag_weight[lag] @ columns[row, step - lag]
             for lag in range(lags)
-            if position >= lag
+            if 0 <= step - lag <= known
         )
-        torch.testing.assert_close(tokens.covariates.shift[row, token, step], want)
+
+    for row in range(3):
+        observed = [i for i in range(start) if given.observed[row, i]]
+        mean = sum(own(row, i, start - 1) for i in observed) / len(observed)
+        for step in range(start):
+            want = own(row, step, start - 1) - mean
+            torch.testing.assert_close(effect.shift[row, step], want)
+        for place, position in enumerate(positions.tolist()):
+            known = min(position, start - 1)
+            for ahead in range(1, 5):
+                told = sum(
+                    parts.step_weight[ahead - 1, lag] @ columns[row, min(position - lag, start - 1)]
+                    for lag in range(lags)
+                    if position >= lag
+                )
+                want = own(row, position + ahead, known) - mean + told
+                have = tokens.shift[row, place, ahead - 1]
+                torch.testing.assert_close(have, torch.as_tensor(want))
