@@ -25,7 +25,7 @@ from lagllama_adapters.darts.arguments import (
     refuse_unsupported,
 )
 from lagllama_adapters.darts.checked_model import check_seed, check_series
-from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths
+from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths, many_covariates
 from lagllama_adapters.darts.engine import checked_engine_settings, choose_context
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
@@ -51,6 +51,7 @@ from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
+from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.adaptation import adaptation
 from lagllama_adapters.training.choice import Choice
@@ -360,9 +361,19 @@ class LagLlamaModel(TunableModel):
             network, many = self.model.network, [series]
             many = many if isinstance(series, TimeSeries) else list(series)
             horizon = self.output_chunk_length + self.output_chunk_shift
-            self.context_length_ = choose_context(network, many, horizon)
+            known = None
+            if network.config.covariates is not None:
+                names = ("past_covariates", "future_covariates")
+                given = {**dict(zip(names, args, strict=False)), **kwargs}
+                known = many_covariates(many, *(_listed(given.get(name)) for name in names))
+            self.context_length_ = choose_context(network, many, horizon, known)
             self.model.context_length = self.context_length_
         return self
+
+    def _network_config(self) -> LagLlamaConfig:
+        if self.model is not None:
+            return self.model.network.config  # type: ignore[no-any-return]
+        return pretrained_config(self.checkpoint, self.head)
 
     def _context(self) -> int | None:
         if self.context_length == "auto":  # what the weights recommend, before fit has chosen
@@ -600,6 +611,10 @@ class LagLlamaModel(TunableModel):
         # At prediction the calendar comes from timestamps instead.
         as_given = self._covariates.in_sample(train_sample)
         super()._validate_predict_ds_output(as_given, inference_sample)
+
+
+def _listed(series: Any) -> Any:
+    return [series] if isinstance(series, TimeSeries) else series
 
 
 # What Darts' restricted unpickler may restore from a saved model.

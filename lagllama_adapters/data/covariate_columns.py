@@ -11,6 +11,7 @@ from lagllama_adapters.data.series import Series, SeriesError
 from lagllama_adapters.model.config import CovariateConfig
 
 __all__ = [
+    "Arrays",
     "SeriesCovariates",
     "check_covariates",
     "covariate_columns",
@@ -163,7 +164,9 @@ def check_covariates(
 
 def _check(config: CovariateConfig, series: Series, horizon: int) -> None:
     for kind, names in zip(_KINDS, (config.past, config.future), strict=True):
-        given = getattr(series, kind) or {}
+        given = dict(getattr(series, kind) or {})
+        if kind == _KINDS[0]:  # what is known ahead is known up to now
+            given = {**(series.future_covariates or {}), **given}
         missing = [name for name in names if name not in given]
         if missing:
             raise SeriesError(
@@ -195,7 +198,7 @@ def covariate_columns(
     config : CovariateConfig
         Of the network.
     covariates : SeriesCovariates
-        With the names of the configuration.
+        With the names of the configuration; what is known ahead is known up to now as well.
     length : int
         Steps of the series.
 
@@ -210,7 +213,8 @@ def covariate_columns(
         columns += map(_interpolated, _split(_KINDS[1], name, values, config))
     steps = min((len(x) for x in columns), default=length)
     for name in config.past:
-        values = covariate_array(_KINDS[0], name, covariates.past[name])[:length]
+        given = covariates.past if name in covariates.past else covariates.future
+        values = covariate_array(_KINDS[0], name, given[name])[:length]
         for column in _split(_KINDS[0], name, values, config):
             columns.append(np.pad(_carried(column), (0, max(0, steps - length)), "edge"))
     joined = np.stack([column[:steps] for column in columns], axis=1)
