@@ -62,7 +62,7 @@ def test_it_is_copied_pickled_exported_and_updated(fitted, frames, tmp_path):
 
 
 def test_steps_that_are_known_are_forecast_with_their_covariates(fitted, frames):
-    y, past, _ = frames
+    past = frames[1]
     known = copy.deepcopy(fitted).predict(fh=np.arange(-9, 1))
     on = past.loc[known.index, "promotion"].to_numpy() > 0
     values = known["y"].to_numpy()
@@ -81,7 +81,7 @@ def test_a_panel_can_be_learned_before_the_fit(frames):
 
 
 def test_exogenous_data_that_the_network_reads_must_be_given(fitted, frames):
-    y, past, _ = frames
+    y = frames[0]
     with pytest.raises(ValueError, match=r"future_covariates: got \[\], expected \['promotion'\]"):
         copy.deepcopy(fitted).predict()
     with pytest.raises(ValueError, match="covariates: got series without any, expected some"):
