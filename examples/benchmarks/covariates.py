@@ -212,7 +212,7 @@ def learned(
                 f"{by_regression / without:.3f}; kept {report.kept}; {seconds:.0f} s"
             )
             about = f"learned: {name}, {n_series} series of {length} points ({figures})"
-            yield Line(about, by_weights / by_regression, 1.0)
+            yield Line(about, by_weights / by_regression, 1.01)
 
 
 def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[Line]:

@@ -70,8 +70,8 @@ class LagLlamaModel(TunableModel):
     Works like Darts' other foundation models: ``fit`` is required but trains only if
     ``enable_finetuning`` says so; one or many series of any lengths, missing values, DatetimeIndex
     from its own past. Past and future covariates are taken into account as far as the history of a
-    series shows an effect of them (see the page on covariates); static ones are carried over to
-    forecasts, and not read.
+    series shows an effect of them, or as a fit that trains has learned to read them (see the page
+    on covariates); static ones are carried over to forecasts, and not read.
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
@@ -108,8 +108,9 @@ class LagLlamaModel(TunableModel):
     enable_finetuning : bool, str or dict, optional
         Whether ``fit`` trains: all weights (True or ``"full"``), none (False or None), the head
         (``"head"``), the last layers (``"last_layers"``), low-rank updates (``"lora"``), biases and
-        gains of norms (``"bias"``); one of these with options, such as ``{"lora": {"rank": 8}}``;
-        or the weights chosen by ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for
+        gains of norms (``"bias"``), parts that read covariates (``"covariates"``), which all others
+        train as well where there are some; one of these with options, such as
+        ``{"lora": {"rank": 8}}``; or the weights chosen by ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for
         instance ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.

@@ -1,6 +1,7 @@
 """Covariates of series as the standardised columns that a network reads."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,13 +128,15 @@ def measure_covariates(
             means.append(float(known.mean()) if len(known) else 0.0)
             spread = float(known.std()) if len(known) else 0.0
             scales.append(spread if spread > _LEAST_SPREAD * abs(means[-1]) else 1.0)
-    return CovariateConfig(
+    config = CovariateConfig(
         future=tuple(future),
         past=tuple(past),
         levels=levels,
         means=tuple(means),
         scales=tuple(scales),
     )
+    # A curve of several bends for each column.
+    return replace(config, hidden_size=max(config.hidden_size, _BENDS * config.n_future))
 
 
 def check_covariates(
@@ -255,6 +258,7 @@ def covariate_windows(
 
 _KINDS = ("past_covariates", "future_covariates")
 _LEAST_SPREAD = 1e-9
+_BENDS = 4
 
 
 def _words(name: str, values: npt.NDArray[Any]) -> tuple[str, ...]:
