@@ -110,8 +110,9 @@ class LagLlamaModel(TunableModel):
         (``"head"``), the last layers (``"last_layers"``), low-rank updates (``"lora"``), biases and
         gains of norms (``"bias"``), parts that read covariates (``"covariates"``), which all others
         train as well where there are some; one of these with options, such as
-        ``{"lora": {"rank": 8}}``; or the weights chosen by ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for
-        instance ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
+        ``{"lora": {"rank": 8}}``; or the weights chosen by ``{"freeze": [patterns]}`` or
+        ``{"unfreeze": [patterns]}``, for instance ``{"unfreeze": ["network.head*"]}``. The weights
+        trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.
     sampling : {"auto", "plain", "stratified"}, default "auto"

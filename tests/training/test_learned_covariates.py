@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lagllama_adapters.checkpoints import load_pretrained, save_adapter, save_checkpoint
+from lagllama_adapters.checkpoints.description import describe_checkpoint
 from lagllama_adapters.data.covariate_columns import SeriesCovariates, measure_covariates
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.evaluation import QUANTILE_LEVELS, weighted_quantile_loss
@@ -89,6 +90,8 @@ def test_a_network_with_learned_covariates_survives_its_files(tuned, tmp_path):
         assert loaded.config == network.config
         have = LagLlamaPredictor(loaded).forecast(panel, HORIZON, ForecastOptions(seed=0)).samples
         np.testing.assert_array_equal(have, want)
+    assert describe_checkpoint(tmp_path / "whole").covariates == ("promotion",)
+    assert describe_checkpoint("tiny").covariates == ()
     size = (tmp_path / "adapter" / "adapter.safetensors").stat().st_size
     assert size < 20_000
     with pytest.raises(SeriesError, match="expected \\['promotion'\\] too, which the weights have"):
