@@ -167,13 +167,14 @@ def check_covariates(
 
 def _check(config: CovariateConfig, series: Series, horizon: int) -> None:
     for kind, names in zip(_KINDS, (config.past, config.future), strict=True):
-        given = dict(getattr(series, kind) or {})
+        own = getattr(series, kind) or {}
+        given = dict(own)
         if kind == _KINDS[0]:  # what is known ahead is known up to now
             given = {**(series.future_covariates or {}), **given}
         missing = [name for name in names if name not in given]
         if missing:
             raise SeriesError(
-                f"{kind}: got {list(given)}, expected {missing} too, which the weights have "
+                f"{kind}: got {list(own)}, expected {missing} too, which the weights have "
                 "learned to read; give them, or use the weights that were tuned"
             )
         for name in names:

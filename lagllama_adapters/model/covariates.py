@@ -258,7 +258,7 @@ class SeriesEffect:
         asinh : bool
             Whether that space is the asinh of units of the scale.
         """
-        own = self.shift[:, first : first + scaled.shape[-1]]
+        own = self.shift[:, first : first + scaled.shape[-1]].to(scaled)
         return moved(scaled, -own.view(len(own), *([1] * (scaled.ndim - 2)), -1), asinh=asinh)
 
 
@@ -327,24 +327,29 @@ class CovariateParts(nn.Module):
         lead : int
             Steps at the beginning that do not count for the mean.
         """
-        columns = columns.to(self.token.weight).clamp(-_MOST_SCALES, _MOST_SCALES)
+        # Sums over a history need more digits than half precision has.
+        wide = torch.promote_types(self.token.weight.dtype, torch.float32)
+        columns = columns.to(wide).clamp(-_MOST_SCALES, _MOST_SCALES)
         # Steps after the last one given are like that one.
         columns = torch.cat((columns, columns[:, -1:].expand(-1, self.block, -1)), dim=1)
         future, past = columns[..., : self.n_future], columns[..., self.n_future :]
         shift = log_gain = columns.new_zeros(columns.shape[:2])
         lags = None
         if self.curve is not None and self.effect is not None:
-            features = torch.cat((future, F.silu(self.curve(future)) / _SLOPE), dim=-1)
-            shift, log_gain = self.effect(features).unbind(-1)
+            bent = F.linear(future, self.curve.weight.to(wide), self.curve.bias.to(wide))
+            features = torch.cat((future, F.silu(bent) / _SLOPE), dim=-1)
+            shift, log_gain = F.linear(features, self.effect.weight.to(wide)).unbind(-1)
         if self.lag_weight is not None and self.step_weight is not None:
             columns = torch.cat((future, _held(past, start)), dim=-1)
             factor = columns.new_ones(len(columns), 1)
-            lags = PastLags(_until(past, start), self.lag_weight, self.step_weight, factor)
+            weights = self.lag_weight.to(wide), self.step_weight.to(wide)
+            lags = PastLags(_until(past, start), *weights, factor)
             shift = shift + lags.effect()
         known = observed[:, lead:].to(shift)
         total = (shift[:, lead : observed.shape[1]] * known).sum(1, keepdim=True)
         shift = shift - total / known.sum(1, keepdim=True).clamp_min(1)
-        return SeriesEffect(columns, shift, log_gain, self.log_precision, self.block, lags)
+        precision = self.log_precision.to(wide)
+        return SeriesEffect(columns, shift, log_gain, precision, self.block, lags)
 
     def changed(
         self,

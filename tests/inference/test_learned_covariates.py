@@ -234,3 +234,36 @@ def test_components_can_be_joint(block_predictor, panel):
     joint = network.forecast(Panel(members), HORIZON, replace(OPTIONS, joint=True))
     apart = network.forecast(Panel(members), HORIZON, OPTIONS)
     np.testing.assert_array_equal(np.sort(joint.samples, axis=1), np.sort(apart.samples, axis=1))
+
+
+@pytest.mark.parametrize("kind", ["one", "constant", "zeros", "far", "tiny", "gaps", "spikes"])
+def test_any_finite_series_and_covariates_give_finite_forecasts(predictor, kind):
+    network, rng = reading(predictor, trained=True), np.random.default_rng(0)
+    y = rng.normal(size=50)
+    y = {
+        "one": y[:1],
+        "constant": np.full(50, 3.0),
+        "zeros": np.where(rng.random(50) < 0.9, 0.0, 5.0),
+        "far": 1e12 + y,
+        "tiny": 1e-12 * y,
+        "gaps": np.where(rng.random(50) < 0.9, np.nan, y),
+        "spikes": np.where(np.arange(50) == 7, 1e9, y),
+    }[kind]
+    n = len(y)
+    for size in (1.0, 1e12):
+        future = {"price": size * rng.normal(size=n + HORIZON), "day": ["mon"] * (n + HORIZON)}
+        past = {"visits": size * rng.normal(size=n)}
+        own = Series(y, past_covariates=past, future_covariates=future)
+        samples = network.forecast(Panel((own,)), HORIZON, OPTIONS).samples
+        assert np.isfinite(samples).all()
+        if kind == "constant" and network.config.sampling.exact_constants:
+            assert (samples == 3.0).all()
+
+
+def test_half_precision_forecasts_nearly_as_well(block_predictor, panel):
+    network = reading(block_predictor, trained=True)
+    half = LagLlamaPredictor(network.model, dtype="bfloat16")
+    have, want = (
+        np.arcsinh(one.forecast(panel, HORIZON, OPTIONS).quantile([0.5])) for one in (half, network)
+    )
+    assert np.abs(have - want).mean() < 0.1
