@@ -440,6 +440,8 @@ class LagLlamaModel(TunableModel):
         start: pd.Timestamp | float | int | None = None,
         num_samples: int = 100,
         random_state: int | None = None,
+        past_covariates: TimeSeries | Sequence[TimeSeries] | None = None,
+        future_covariates: TimeSeries | Sequence[TimeSeries] | None = None,
     ) -> TimeSeries | list[TimeSeries]:
         """Forecast known steps, each from the values before it alone, many in one pass.
 
@@ -462,6 +464,8 @@ class LagLlamaModel(TunableModel):
             ``point_forecast`` returns medians instead.
         random_state : int, optional
             Seed of the samples; the model's own ``random_state`` if None.
+        past_covariates, future_covariates : TimeSeries or sequence of TimeSeries, optional
+            One for each series.
 
         Returns
         -------
@@ -473,7 +477,7 @@ class LagLlamaModel(TunableModel):
         ------
         ValueError
             Before ``fit``, if ``start`` leaves no step before it, and for series that are all
-            missing or have infinite values.
+            missing, have infinite values or lack covariates that the weights read.
         """
         if self.model is None:
             raise ValueError("got a model without weights, expected one that is fit; call fit()")
@@ -484,7 +488,8 @@ class LagLlamaModel(TunableModel):
         seed = self.model_params["random_state"] if random_state is None else random_state
         many = [series] if isinstance(series, TimeSeries) else list(series)
         device = trainer.strategy.root_device
-        forecasts = one_step_forecasts(self.model, device, many, start, num_samples, seed)
+        known = many_covariates(many, _listed(past_covariates), _listed(future_covariates))
+        forecasts = one_step_forecasts(self.model, device, many, start, num_samples, seed, known)
         return forecasts[0] if isinstance(series, TimeSeries) else forecasts
 
     def fit_from_dataset(

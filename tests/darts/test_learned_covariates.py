@@ -115,6 +115,18 @@ def test_backtests_read_the_covariates(fitted, series):
     np.testing.assert_allclose(backtest[1].all_values(), alone.all_values(), rtol=1e-4, atol=1e-4)
 
 
+def test_known_steps_are_forecast_with_their_covariates(fitted, series):
+    targets, promotion, _ = series
+    found = fitted.historical_one_step_forecasts(
+        targets, 30, num_samples=50, random_state=1, future_covariates=promotion
+    )
+    medians = np.concatenate([np.median(one.all_values()[:, 0], axis=1) for one in found])
+    on = np.concatenate([one.values()[30:45, 0] for one in promotion]) > 0
+    assert 1.5 < medians[on].mean() - medians[~on].mean() < 2.5
+    with pytest.raises(ValueError, match="expected \\['promotion'\\] too"):
+        fitted.historical_one_step_forecasts(targets, 30)
+
+
 @pytest.mark.parametrize("way", ["covariates", "head", {"lora": {"rank": 2}}])
 def test_both_hosts_tune_to_the_same_weights(frames, series, way):
     sktime = pytest.importorskip("lagllama_adapters.sktime")
