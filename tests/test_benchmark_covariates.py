@@ -90,3 +90,12 @@ def test_cost_is_a_ratio_of_times(benchmark, predictor):
     (line,) = benchmark.cost(predictor, n_series=4, rounds=1)
     assert line.ratio > 0
     assert "4 series, 10 columns" in line.name
+
+
+def test_learned_covariates_are_at_least_as_good_as_the_regression(benchmark, predictor):
+    lines = list(benchmark.learned(predictor, 16, lengths=(40,), steps=40))
+    assert len(lines) == len(benchmark.PANELS)
+    for line in lines:
+        assert line.ratio <= 1.02
+        assert "kept" in line.name
+    assert min(line.ratio for line in lines) < 0.9

@@ -3,6 +3,7 @@
     python examples/benchmarks/covariates.py
     python examples/benchmarks/covariates.py --only noise --data FOLDER --windows 12
     python examples/benchmarks/covariates.py --only load --data FOLDER --load load temp
+    python examples/benchmarks/covariates.py --only learned --series 100
 
 Each line gives a weighted quantile loss (or time) with covariates over that without, the limit that
 it should keep, and whether it does.
@@ -17,6 +18,8 @@ it should keep, and whether it does.
   that all series have in common;
 - load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
   origins spread over the last year;
+- learned: the made panels with short and long histories; weights that have learned to read the
+  covariate, of which the pretrained ones stay as they are, over the regression on each history;
 - cost: processor time of 256 series with ten columns, medians of rounds in turns.
 """
 
@@ -38,6 +41,8 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import QUANTILE_LEVELS, build_tasks, weighted_quantile_loss
 from lagllama_adapters.inference import ForecastOptions
+from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
+from lagllama_adapters.training.hold_out import series_corpus
 
 Floats = npt.NDArray[np.float64]
 OPTIONS = ForecastOptions(seed=0)
@@ -263,6 +268,30 @@ def load(
     yield Line(f"load: {names[0]} with {names[1]}, a day ahead", ratio, 0.85)
 
 
+def learned(
+    predictor: LagLlamaPredictor,
+    n_series: int,
+    lengths: Sequence[int] = (40, 200),
+    steps: int = 100,
+) -> Iterator[Line]:
+    settings = FinetuneSettings(mode="covariates", steps=steps, batch_size=8, horizon=14)
+    for name, make in PANELS.items():
+        for length in lengths:
+            panel, future = made_panel(make, n_series, length, 14, seed=1)
+            before = time.perf_counter()
+            tuned, report = finetune(predictor.model, series_corpus(panel), settings)
+            seconds = time.perf_counter() - before
+            without = loss(predictor, panel, future) / gain(predictor, panel, future)
+            by_regression = loss(predictor, panel, future)
+            by_weights = loss(LagLlamaPredictor(tuned), panel, future)
+            figures = (
+                f"{by_weights / without:.3f} of the loss without, regression "
+                f"{by_regression / without:.3f}; kept {report.kept}; {seconds:.0f} s"
+            )
+            about = f"learned: {name}, {n_series} series of {length} points ({figures})"
+            yield Line(about, by_weights / by_regression, 1.01)
+
+
 def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[Line]:
     rng = np.random.default_rng(0)
     length, horizon = 500, 24
@@ -290,7 +319,7 @@ def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[L
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("effects", "pooled", "noise", "pooled-noise", "load", "cost")
+    parts = ("effects", "pooled", "noise", "pooled-noise", "load", "learned", "cost")
     parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "pooled", "cost"))
     parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
     parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
@@ -316,6 +345,7 @@ def main() -> None:
             pool=True,
         ),
         "load": lambda: load(predictor, options.data, options.load),
+        "learned": lambda: learned(predictor, options.series),
         "cost": lambda: cost(predictor, 256, options.rounds),
     }
     rows = [("", "with / without", "limit", "kept")]

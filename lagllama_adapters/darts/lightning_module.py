@@ -137,6 +137,22 @@ class LagLlamaModule(TunedModule):
         finally:
             _source.reset(token)
 
+    def adopt(self, network: LagLlama) -> None:
+        """Take the weights of a network, and its configuration where that is another one.
+
+        Parameters
+        ----------
+        network : LagLlama
+            Becomes this module's own if it is of another architecture, such as one with parts for
+            covariates or without.
+        """
+        if network.config == self.network.config:
+            self.network.load_state_dict(network.state_dict())
+            return
+        self.network = network.train(self.network.training)
+        # From which a module is made that such weights are loaded into.
+        self.hparams["network_config"] = with_version(network.config.to_dict())
+
     @property
     def supports_probabilistic_prediction(self) -> bool:
         """Whether forecasts are sample paths."""
@@ -264,7 +280,8 @@ class LagLlamaModule(TunedModule):
             Those of the batch.
         """
         shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
-        panel = batch_panel(batch, shift, has_static=self.pool is not None)
+        learned, has_static = self.network.config.covariates, self.pool is not None
+        panel = batch_panel(batch, shift, learned, has_static=has_static)
         horizon = self.pred_n + shift
         is_missing = missing_components(batch)
         predictor = self._predictor or self.predictor()

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lagllama_adapters.darts.host import TimeSeries
+from lagllama_adapters.data.covariate_columns import SeriesCovariates
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.inference.covariates.pool import CovariatePool
 
-__all__ = ["fit_pool", "static_covariates"]
+__all__ = ["by_position", "fit_pool", "static_covariates"]
 
 
 def fit_pool(
@@ -58,6 +59,12 @@ def fit_pool(
                     f"component {name!r} of series {position}: {error.reason}"
                 ) from error
     return CovariatePool.of(Panel(tuple(members)), lags)
+
+
+def by_position(covariates: SeriesCovariates) -> SeriesCovariates:
+    """The same covariates, named as in batches and in a pool: by the positions of components."""
+    past, future = ({str(k): x for k, x in enumerate(kind.values())} for kind in covariates)
+    return SeriesCovariates(past, future)
 
 
 def static_covariates(frame: pd.DataFrame | None, component: int) -> Mapping[str, Any] | None:

@@ -5,11 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import SeriesError
 
-__all__ = ["with_covariates"]
+__all__ = ["MOST_LEVELS", "covariate_array", "with_covariates"]
+
+MOST_LEVELS = 32
+"""Different words of a covariate, at most."""
 
 
 def with_covariates(
@@ -71,6 +75,50 @@ def with_covariates(
         except SeriesError as error:
             raise SeriesError(error.reason, position, series.item_id) from error
     return Panel(tuple(members))
+
+
+def covariate_array(kind: str, name: str, values: Any) -> npt.NDArray[Any]:
+    """Values of a covariate as float64 with NaN for missing ones, or as words and None.
+
+    Parameters
+    ----------
+    kind, name : str
+        Argument and name, for the error.
+    values : array-like
+        ``[time]``: numbers, booleans or words; masked = missing.
+
+    Raises
+    ------
+    SeriesError
+        If they are infinite, or neither numbers nor words.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    array = np.asarray(values)
+    if array.dtype.kind in "US" or (
+        array.dtype == object and any(isinstance(value, str) for value in array)
+    ):
+        words = [None if _is_missing(value) else str(value) for value in array]
+        return np.array(words, dtype=object)
+    try:
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise SeriesError(
+            f"{kind}: got values of dtype {array.dtype} for {name!r}, expected numbers, booleans "
+            "or words (NaN or None = missing)"
+        ) from error
+    if np.isinf(numbers).any():
+        raise SeriesError(
+            f"{kind}: got infinite values for {name!r}, the first at step "
+            f"{int(np.isinf(numbers).argmax())}, expected finite or missing (NaN) ones"
+        )
+    return numbers
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _per_series(kind: str, given: Any, count: int) -> list[Any]:

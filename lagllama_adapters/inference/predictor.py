@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained
+from lagllama_adapters.data.covariate_columns import check_covariates
 from lagllama_adapters.data.covariates import with_covariates
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.arguments import positive_integer
@@ -187,8 +188,9 @@ class LagLlamaPredictor(InsightMethods):
         at_once = max(map(len, groups), default=1)
         size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         check_memory(*size, at_once)
+        unlearned = self._unlearned(panel, horizons)
         effects = CovariateEffects.of(
-            panel, horizons, options.covariate_lags, options.pool_covariates
+            unlearned, horizons, options.covariate_lags, options.pool_covariates
         )
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
@@ -258,8 +260,9 @@ class LagLlamaPredictor(InsightMethods):
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
+        unlearned = self._unlearned(observed, [0] * len(observed))
         effects = CovariateEffects.of_known_steps(
-            observed, known, options.covariate_lags, options.pool_covariates
+            unlearned, known, options.covariate_lags, options.pool_covariates
         )
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
@@ -429,8 +432,9 @@ class LagLlamaPredictor(InsightMethods):
         )
         given = with_covariates(panel, past_covariates, future_covariates, static_covariates)
         horizons = [horizon] * len(given)
+        unlearned = self._unlearned(given, horizons)
         effects = CovariateEffects.of(
-            given, horizons, options.covariate_lags, options.pool_covariates
+            unlearned, horizons, options.covariate_lags, options.pool_covariates
         )
         panel = effects.without(given)
         options, last = effects.split(options)
@@ -443,7 +447,7 @@ class LagLlamaPredictor(InsightMethods):
             read, states = apply_all(steps, panel[rows])
             calendar = calendar_of(self.config, read, context, horizon)
             season = options.known_season(self.config)
-            history = history_of(self.config, read, context, calendar, season)
+            history = history_of(self.config, read, context, calendar, season, horizon)
             with torch.inference_mode():
                 encoded = EncodedHistory(self.model, history, horizon)
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
@@ -463,6 +467,23 @@ class LagLlamaPredictor(InsightMethods):
                 params[name] = undo_all(last, values[:, None], limits)[:, 0]
         return params
 
+    def _unlearned(self, panel: Panel, horizons: Sequence[int]) -> Panel:
+        """The series with the covariates that the network does not read."""
+        learned = self.config.covariates
+        if learned is None:
+            return panel
+        check_covariates(learned, panel, horizons)
+        rest = (series.without_covariates(learned.names) for series in panel)
+        # Static covariates say how strong the effects of others are: without any they say nothing.
+        return Panel(
+            tuple(
+                series
+                if series.past_covariates or series.future_covariates
+                else series.without_static_covariates()
+                for series in rest
+            )
+        )
+
     def _paths(
         self, options: ForecastOptions, panel: Panel, horizon: int, branch: Branch, scores: Tensor
     ) -> Floats:
@@ -477,7 +498,9 @@ class LagLlamaPredictor(InsightMethods):
         calendar = calendar_of(config, panel, context, horizon)
         read, states = apply_all(branch.steps, panel)
         season = options.known_season(config)
-        history = history_of(config, read, context, calendar, season)
+        history = history_of(
+            config, read, context, calendar, season, horizon, mirrored=branch.is_mirrored
+        )
         with torch.inference_mode():
             drawn = draw(self.model, history, scores, max_paths=max_paths)
         return undo_all(branch.steps, drawn.numpy(), states)

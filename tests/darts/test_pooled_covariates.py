@@ -137,6 +137,21 @@ def test_parameters_and_other_spans_and_components(make):
     assert median[0] > 1.1 * median[1]
 
 
+def test_one_step_forecasts_use_the_pool(make):
+    sales, plans = _shops(words=True)
+    options = {"start": 6, "num_samples": 30, "future_covariates": plans}
+    errors = []
+    for pool in (True, False):
+        model = make(pool_covariates=pool).fit(sales, future_covariates=plans)
+        known = model.historical_one_step_forecasts(sales, **options)
+        relative = [
+            np.abs(one.mean(axis=1).values() / series[6:].values() - 1).mean()
+            for one, series in zip(known, sales, strict=True)
+        ]
+        errors.append(np.mean(relative[::2]))  # of markets
+    assert errors[0] < 0.7 * errors[1]
+
+
 def test_static_covariates_without_known_ones_are_refused(make):
     sales, _ = _shops()
     with pytest.raises(ValueError, match=r"\['kind'\] without a covariate that is known ahead"):

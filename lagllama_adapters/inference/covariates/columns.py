@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lagllama_adapters.data.covariates import MOST_LEVELS, covariate_array
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError
 
 __all__ = ["Column", "check_levels", "named_columns", "panel_columns", "word_levels"]
 
 Floats = npt.NDArray[np.float64]
-_MOST_LEVELS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +157,9 @@ def _arrays(series: Series, horizon: int | None) -> list[tuple[str, Any, int]]:
     length = len(series)
     arrays = []
     for name, values in (series.past_covariates or {}).items():
-        arrays.append((name, _as_array("past_covariates", name, values), 0))
+        arrays.append((name, covariate_array("past_covariates", name, values), 0))
     for name, values in (series.future_covariates or {}).items():
-        array = _as_array("future_covariates", name, values)
+        array = covariate_array("future_covariates", name, values)
         known = len(array) - length
         if horizon is None:
             arrays.append((name, array, known))
@@ -172,36 +172,6 @@ def _arrays(series: Series, horizon: int | None) -> list[tuple[str, Any, int]]:
             )
         arrays.append((name, array[: length + horizon], horizon))
     return arrays
-
-
-def _as_array(kind: str, name: str, values: Any) -> Any:
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
-    if array.dtype.kind in "US" or (
-        array.dtype == object and any(isinstance(value, str) for value in array)
-    ):
-        words = [None if _is_missing(value) else str(value) for value in array]
-        return np.array(words, dtype=object)
-    try:
-        if array.dtype.kind not in "biufO":
-            raise TypeError
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise SeriesError(
-            f"{kind}: got values of dtype {array.dtype} for {name!r}, expected numbers, booleans "
-            "or words (NaN or None = missing)"
-        ) from error
-    if np.isinf(numbers).any():
-        raise SeriesError(
-            f"{kind}: got infinite values for {name!r}, the first at step "
-            f"{int(np.isinf(numbers).argmax())}, expected finite or missing (NaN) ones"
-        )
-    return numbers
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def check_levels(name: str, words: Collection[str]) -> None:
@@ -219,10 +189,10 @@ def check_levels(name: str, words: Collection[str]) -> None:
     SeriesError
         If there are more than 32.
     """
-    if len(words) > _MOST_LEVELS:
+    if len(words) > MOST_LEVELS:
         raise SeriesError(
             f"covariates: got {len(words)} different words for {name!r}, expected at most "
-            f"{_MOST_LEVELS}; group them, or encode them as numbers"
+            f"{MOST_LEVELS}; group them, or encode them as numbers"
         )
 
 
