@@ -6,7 +6,6 @@ all. How strongly the effect shows in a series is its own again, as far as serie
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +20,21 @@ from lagllama_adapters.inference.covariates.noise_model import (
 )
 from lagllama_adapters.inference.covariates.pooled_design import PooledDesign
 from lagllama_adapters.inference.covariates.pooled_parts import PooledParts
+from lagllama_adapters.inference.covariates.pooled_sample import Form, Sample, centred, in_units
 from lagllama_adapters.inference.covariates.regression import Effect
+from lagllama_adapters.inference.covariates.strength import Shares, around_mean, variances
 from lagllama_adapters.inference.covariates.weight import overshoot
 
 __all__ = ["CovariatePool"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Form = Literal["spread", "level", "log"]
 _RECENT = 500  # steps of a series that count
 _MOST_NUMBERS = 20_000_000  # of features; of larger panels, series spread evenly over them count
-_LEAST_SPREAD = 1e-9
 _FAR = 3.0  # robust standard deviations
 _ROUNDS = 3  # of coefficients, autoregression and variances in turn
 _MOST_SEASONS = 256  # series whose seasons are measured
 _OWN_SEASON = 0.25  # of the series, for a season to count in all
-_PRIOR_ROWS = 3  # of the common variance, beside those of a series
 _CONTRARY = 2.5  # standard errors by which a series has to speak against half of the effect
 
 
@@ -109,8 +107,8 @@ class CovariatePool:
         noise_lags, late = _shared_lags(targets), _late(recent)
         for design in designs:
             features = [design.features(series, None) for series in recent]
-            sample = _Sample.of(targets, features, late)
-            for form in _forms(sample):
+            sample = Sample.of(targets, features, late)
+            for form in sample.forms:
                 found, deviance = _estimated(design, sample, form, noise_lags)
                 if found.weight > 0 and deviance < least:
                     best, least = found, deviance
@@ -150,18 +148,18 @@ class CovariatePool:
         if self.weight == 0:
             return None
         length, count = len(target), len(self.coefficients)
-        centred = _centred(features[:, :count], length) / self.scale
-        past, ahead = centred[:length], centred[length:]
+        around = centred(features[:, :count], length) / self.scale
+        past, ahead = around[:length], around[length:]
         if np.isnan(ahead).any():
             ahead = self._continued(past, ahead)
         observed = ~np.isnan(target)
-        values, unit = _in_units(target, observed, self.form)
+        values, unit = in_units(target, observed, self.form)
         if unit == 0:
             return None
         if self.form == "log" and target[observed].min() <= 0:  # which tells nothing of a factor
             observed = np.zeros_like(observed)
         strength, doubt, remaining = self._strength(values, observed, past)
-        effect = centred[:length] @ self.coefficients, ahead @ self.coefficients
+        effect = past @ self.coefficients, ahead @ self.coefficients
         if strength is None or not (effect[0].any() or effect[1].any()):
             return None
         size = unit * self.weight
@@ -213,7 +211,7 @@ class CovariatePool:
         is_known = observed & ~np.isnan(past).any(1)
         weight = noise.foreseeing(is_known[None].astype(np.float64), start)
         white = noise.whiten((np.nan_to_num(past) @ self.coefficients * self.weight)[None])
-        shares = _Shares.of(noise.whiten(values[None]), white, weight, self.variance)
+        shares = Shares.of(noise.whiten(values[None]), white, weight, self.variance)
         half = np.sqrt(self.between)
         if shares.information[0] <= 0:
             return 1.0, half, 1.0
@@ -224,69 +222,8 @@ class CovariatePool:
         return 1 + trusted * (own - 1), half * np.sqrt(1 - trusted), float(shares.remaining[0])
 
 
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """Series of a pool side by side, the end of each at the end.
-
-    Attributes
-    ----------
-    targets : sequence of ndarray
-        ``[time]`` each.
-    features : ndarray
-        ``[series, time, feature]``, of mean 0 over each series and variance 1 over all, 0 before
-        the start of a series and where they are not known.
-    scale : ndarray
-        ``[feature]``.
-    weight : ndarray
-        ``[series, time]``: 1 where value and features are known, else 0.
-    start : ndarray
-        ``[series]``: first step of each.
-    late : ndarray
-        ``[series]``: by how many steps each ends earlier than the last one.
-    """
-
-    targets: Sequence[Floats]
-    features: Floats
-    scale: Floats
-    weight: Floats
-    start: Integers
-    late: Integers
-
-    @classmethod
-    def of(cls, targets: Sequence[Floats], features: Sequence[Floats], late: Integers) -> "_Sample":
-        longest = max(map(len, targets))
-        start = np.array([longest - len(target) for target in targets], np.int64)
-        side = np.zeros((len(targets), longest, features[0].shape[1]))
-        weight = np.zeros((len(targets), longest))
-        for k, (target, own, first) in enumerate(
-            zip(targets, features, start.tolist(), strict=True)
-        ):
-            side[k, first:] = np.nan_to_num(_centred(own, len(target)))
-            weight[k, first:] = ~np.isnan(target) & ~np.isnan(own).any(1)
-        count = np.array([len(target) for target in targets]).sum()
-        spread = np.sqrt((side**2).sum((0, 1)) / count)
-        largest = np.abs(side).max((0, 1))
-        scale = np.where(spread > _LEAST_SPREAD * largest, spread, np.inf)
-        side /= scale
-        return cls(targets, side, scale, weight, start, late)
-
-    def values(self, form: Form) -> tuple[Floats, Floats]:
-        """Values in units of the effect, ``[series, time]``, and the units, 0 for none."""
-        values, units = np.zeros_like(self.weight), np.zeros(len(self.targets))
-        for k, target in enumerate(self.targets):
-            own, units[k] = _in_units(target, ~np.isnan(target), form)
-            values[k, self.start[k] :] = own
-        return values, units
-
-    def log_units(self, form: Form, units: Floats) -> Floats:
-        """Logarithm ``[series]`` of how much a series changes for a change of its values by 1."""
-        if form == "log":
-            return np.array([float(np.nanmean(np.log(target))) for target in self.targets])
-        return np.asarray(np.log(np.where(units > 0, units, 1.0)))
-
-
 def _estimated(
-    design: PooledDesign, sample: _Sample, form: Form, lags: Sequence[int]
+    design: PooledDesign, sample: Sample, form: Form, lags: Sequence[int]
 ) -> tuple[CovariatePool, float]:
     """The effect in one form: coefficients, autoregression and variances in turn.
 
@@ -311,7 +248,7 @@ def _estimated(
         noise = NoiseModels.shared(_of_variance_1(rest, weight), weight, sample.start, lags)
         counts = noise.foreseeing(weight, sample.start)
         white, y = noise.whiten(sample.features), noise.whiten(values)
-        variance, typical = _variances(y - noise.whiten(explained), counts)
+        variance, typical = variances(y - noise.whiten(explained), counts)
         relative = counts * (typical / variance)[:, None]
         if not (relative > 0).any():
             return _not_believed(design), np.inf
@@ -323,12 +260,12 @@ def _estimated(
         coefficients = estimates.coefficients[0]
         effect = white[:, :, :size] @ coefficients
         # Of the whole effect, not of the share that is used: residuals of what is there.
-        residual = _around_mean(y - effect, counts) / np.sqrt(variance)[:, None]
+        residual = around_mean(y - effect, counts) / np.sqrt(variance)[:, None]
         far = overshoot(residual.reshape(1, -1), (counts > 0).reshape(1, -1), _FAR)
         weight = np.where(counts > 0, sample.weight / far.reshape(counts.shape), weight)
         explained = sample.features[:, :, :size] @ coefficients
         sizes = (size,)
-        shares = _Shares.of(y, effect * trust.weight[0], counts, typical)
+        shares = Shares.of(y, effect * trust.weight[0], counts, typical)
         found = CovariatePool(
             design,
             form,
@@ -342,58 +279,13 @@ def _estimated(
             float(typical),
             shares.between(),
         )
-        left, _ = _variances(y - effect, counts)
+        left, _ = variances(y - effect, counts)
         rows = counts.sum(1)
         units = sample.log_units(form, unit)
         # Standard deviations come from what they help to explain: a parameter of each series.
         n_own = 2 * (rows > 0).sum() if form == "spread" else 0  # Akaike 1974
         deviance = float(((rows * (np.log(left) + 2 * units)).sum() + n_own) / rows.sum())
     return found, deviance
-
-
-@dataclass(frozen=True, eq=False)
-class _Shares:
-    """Of series, each by itself, how much of an effect shows.
-
-    Attributes
-    ----------
-    share, information : ndarray
-        ``[series]``: least squares, and one over its variance; 0 where nothing tells it.
-    remaining : ndarray
-        ``[series]``: squared error with the effect, over that without.
-    """
-
-    share: Floats
-    information: Floats
-    remaining: Floats
-
-    @classmethod
-    def of(cls, y: Floats, effect: Floats, weight: Floats, typical: float) -> "_Shares":
-        """Of whitened values and effects ``[series, time]``, which count by ``weight``.
-
-        ``typical`` is the variance of a typical series.
-        """
-        values, effect = _around_mean(y, weight), _around_mean(effect, weight)
-        power = (weight * effect**2).sum(1)
-        product = (weight * effect * values).sum(1)
-        share = product / np.where(power > 0, power, np.inf)
-        without = (weight * values**2).sum(1)
-        squares = (weight * (values - share[:, None] * effect) ** 2).sum(1)
-        variance = (squares + _PRIOR_ROWS * typical) / (weight.sum(1) + _PRIOR_ROWS)
-        left = (weight * (values - effect) ** 2).sum(1)
-        remaining = np.where(without > 0, left / without.clip(min=1e-300), 1.0)
-        return cls(share, power / variance.clip(min=1e-300), remaining)
-
-    def between(self) -> float:
-        """Variance of the shares that is not that of their errors (DerSimonian & Laird 1986)."""
-        own = self.information > 0
-        w, share = self.information[own], self.share[own]
-        if len(w) < 2:
-            return 0.0
-        mean = (w * share).sum() / w.sum()
-        spare = (w * (share - mean) ** 2).sum() - (len(w) - 1)
-        others = 1 - ((w / w.sum()) ** 2).sum()  # share of what does not hang on one series
-        return float(max(0.0, spare / (w.sum() * others))) if others > _LEAST_SPREAD else 0.0
 
 
 def _recent(panel: Panel, n_features: int) -> tuple[Series, ...]:
@@ -437,44 +329,6 @@ def _not_believed(design: PooledDesign) -> CovariatePool:
     )  # fmt: skip
 
 
-def _centred(features: Floats, history: int) -> Floats:
-    """Features ``[time, feature]`` around their means over the history."""
-    past = features[:history]
-    known = ~np.isnan(past)
-    mean = np.where(known, past, 0.0).sum(0) / known.sum(0).clip(min=1)
-    return np.asarray(features - mean)
-
-
-def _forms(sample: _Sample) -> Sequence[Form]:
-    """As a share of the level or a factor where series have those, and in standard deviations."""
-    least = min(float(np.nanmin(target)) for target in sample.targets)
-    if least > 0:
-        return "level", "log", "spread"
-    return ("level", "spread") if least == 0 else ("spread",)
-
-
-def _in_units(target: Floats, observed: npt.NDArray[np.bool_], form: Form) -> tuple[Floats, float]:
-    """Values of a series in units of the effect around their mean, and the unit; 0: it has none.
-
-    Logarithms of a series that is not positive all 0: it says nothing of the effect.
-    """
-    known = target[observed]
-    if form == "log":
-        if known.min() <= 0:
-            return np.zeros_like(target), 1.0
-        known, unit = np.log(known), 1.0
-    elif form == "level":
-        unit = float(np.abs(known).mean())
-    else:
-        unit = float(known.std())
-        unit = unit if unit > _LEAST_SPREAD * float(np.abs(known).max()) else 0.0
-    if unit == 0:
-        return np.zeros_like(target), 0.0
-    steps = np.arange(len(target))
-    values = np.interp(steps, steps[observed], known)
-    return (values - known.mean()) / unit, unit
-
-
 def _shared_lags(targets: Sequence[Floats]) -> list[int]:
     """Lags of the autoregression: those of a history of the median length, with common seasons."""
     usual = int(np.median([len(target) for target in targets]))
@@ -498,18 +352,3 @@ def _of_variance_1(values: Floats, weight: Floats) -> Floats:
     mean = (weight * values).sum(1) / total
     spread = np.sqrt((weight * (values - mean[:, None]) ** 2).sum(1) / total)
     return values / np.where(spread > 0, spread, np.inf)[:, None]
-
-
-def _around_mean(values: Floats, weight: Floats) -> Floats:
-    total = weight.sum(1).clip(min=1e-9)
-    return np.asarray(values - ((weight * values).sum(1) / total)[:, None])
-
-
-def _variances(residual: Floats, weight: Floats) -> tuple[Floats, float]:
-    """Variance of each series, drawn to the typical one where few rows tell it, and that one."""
-    squares = (weight * _around_mean(residual, weight) ** 2).sum(1)
-    rows = weight.sum(1)
-    own = squares / (rows - 1).clip(min=1)
-    typical = float(np.median(own[rows >= 2])) if (rows >= 2).any() else 1.0
-    typical = max(typical, 1e-12)
-    return (squares + _PRIOR_ROWS * typical) / (rows + _PRIOR_ROWS), typical

@@ -6,8 +6,9 @@ import pytest
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
 from lagllama_adapters.inference.covariates.noise_model import NoiseModels
-from lagllama_adapters.inference.covariates.pool import CovariatePool, _late, _Shares
+from lagllama_adapters.inference.covariates.pool import CovariatePool, _late
 from lagllama_adapters.inference.covariates.pooled_parts import PooledParts
+from lagllama_adapters.inference.covariates.strength import Shares
 from lagllama_adapters.inference.covariates.weight import pooled_trust
 
 HORIZON = 7
@@ -377,10 +378,10 @@ def test_any_series_and_columns_have_finite_effects(lags):
 
 
 def test_strengths_do_not_differ_where_one_series_alone_tells_them():
-    shares = _Shares(np.array([1.0, 0.0]), np.array([1e30, 1.0]), np.ones(2))
+    shares = Shares(np.array([1.0, 0.0]), np.array([1e30, 1.0]), np.ones(2))
     assert shares.between() == 0
     # With equal errors of variance 0.01: what is more than that between them.
-    shares = _Shares(np.array([0.5, 1.0, 1.5]), np.full(3, 100.0), np.ones(3))
+    shares = Shares(np.array([0.5, 1.0, 1.5]), np.full(3, 100.0), np.ones(3))
     assert shares.between() == pytest.approx(0.25 - 0.01)
 
 
