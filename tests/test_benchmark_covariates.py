@@ -59,9 +59,24 @@ def test_known_effects_are_found(benchmark, predictor):
         assert line.ratio < line.limit
 
 
+def test_short_histories_are_pooled(benchmark, predictor):
+    lines = list(benchmark.pooled(predictor, n_series=40, seeds=(0,), lengths=((8, 20),)))
+    assert len(lines) == 2 * len(benchmark.SHORT)
+    for alone, together in zip(lines[:6:2], lines[1:6:2], strict=True):
+        assert alone.name.replace("each by itself", "pooled") == together.name
+        assert together.ratio < together.limit + 0.05
+        assert together.ratio < alone.ratio - 0.05
+    for line in lines[6:]:
+        assert line.ratio == pytest.approx(1, abs=0.02)
+
+
 def test_useless_columns_leave_forecasts_as_they_are(benchmark, predictor, folder):
     lines = list(benchmark.noise(predictor, folder, 3, lengths=(60,), counts=(1, 5)))
-    assert len(lines) == 2
+    pooled = benchmark.noise(
+        predictor, folder, 3, lengths=(60,), counts=(1,), kinds=("own ", "common "), pool=True
+    )
+    lines += pooled
+    assert len(lines) == 4
     for line in lines:
         assert line.ratio == pytest.approx(1, abs=0.02)
 
@@ -75,3 +90,12 @@ def test_cost_is_a_ratio_of_times(benchmark, predictor):
     (line,) = benchmark.cost(predictor, n_series=4, rounds=1)
     assert line.ratio > 0
     assert "4 series, 10 columns" in line.name
+
+
+def test_learned_covariates_are_at_least_as_good_as_the_regression(benchmark, predictor):
+    lines = list(benchmark.learned(predictor, 16, lengths=(40,), steps=40))
+    assert len(lines) == len(benchmark.PANELS)
+    for line in lines:
+        assert line.ratio <= 1.02
+        assert "kept" in line.name
+    assert min(line.ratio for line in lines) < 0.9

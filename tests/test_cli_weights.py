@@ -76,3 +76,38 @@ def test_tuned_weights_forecast_and_embed(data, tmp_path, block_checkpoint):
     result = _run("finetune", data, "--out", out, "--no-progress-bar")
     assert result.exit_code == 1
     assert "got a folder with a checkpoint" in " ".join(result.output.split())
+
+
+def test_covariates_of_files_are_learned_and_named(tmp_path):
+    rng, days, tables = np.random.default_rng(0), pd.date_range("2024-01-01", periods=45), []
+    for i in range(16):
+        on = (rng.random(45) < 0.4).astype(int)
+        sold = 20 + 2 * on + 0.7 * rng.normal(size=45)
+        own = {"item_id": f"s{i}", "date": days, "value": sold, "promotion": on, "visits": 1 - on}
+        tables.append(pd.DataFrame(own))
+    data, out = tmp_path / "sales.csv", tmp_path / "tuned"
+    pd.concat(tables).to_csv(data, index=False)
+    options = ("--horizon", 5, "--steps", 20, "--batch-size", 8, "--validate-every", 10)
+    result = _run(
+        *("finetune", data, "--out", out, "--checkpoint", "tiny", "--mode", "covariates"),
+        *("--covariates", "promotion,visits", "--past-covariates", "visits"),
+        *(*options, "--margin", 0, "--no-progress-bar"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "kept: given" not in result.output
+    assert describe_checkpoint(out).covariates == ("promotion", "visits")
+    shown = _run("info", out)
+    assert "promotion, visits" in shown.output
+    ahead = pd.DataFrame({"date": pd.date_range("2024-02-15", periods=5), "promotion": 1})
+    known = pd.concat([ahead.assign(item_id=f"s{i}") for i in range(16)])
+    known.to_csv(tmp_path / "ahead.csv", index=False)
+    forecast = ("forecast", data, "--out", tmp_path / "f.csv", "--horizon", 5, "--checkpoint", out)
+    columns = ("--covariates", "promotion,visits", "--ahead", tmp_path / "ahead.csv")
+    result = _run(*forecast, *columns)
+    assert result.exit_code == 0, result.output
+    assert 21 < pd.read_csv(tmp_path / "f.csv")["q0.5"].mean() < 23
+    other = ("forecast", data, "--out", tmp_path / "g.csv", "--horizon", 5, "--checkpoint", out)
+    with pytest.warns(UserWarning, match="are not read"):
+        result = _run(*other)
+    assert result.exit_code == 1
+    assert "expected ['visits'] too" in " ".join(result.output.split())

@@ -3,16 +3,23 @@
     python examples/benchmarks/covariates.py
     python examples/benchmarks/covariates.py --only noise --data FOLDER --windows 12
     python examples/benchmarks/covariates.py --only load --data FOLDER --load load temp
+    python examples/benchmarks/covariates.py --only learned --series 100
 
 Each line gives a weighted quantile loss (or time) with covariates over that without, the limit that
 it should keep, and whether it does.
 
 - effects: made panels in which a promotion, a temperature curve, a change of policy or holidays
   explain most of the variance, with the future covariates known;
+- pooled: made panels of short histories with promotions in all stores or in one type of them, and
+  with noise alone, each series by itself and pooled (``pool_covariates``);
 - noise: columns that have nothing to do with the series, on the data sets of FOLDER (as for
   ``lagllama evaluate``), geometric means over the sets by columns and length of the history;
+- pooled-noise: likewise pooled, on short histories, with columns of each series and with columns
+  that all series have in common;
 - load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
   origins spread over the last year;
+- learned: the made panels with short and long histories; weights that have learned to read the
+  covariate, of which the pretrained ones stay as they are, over the regression on each history;
 - cost: processor time of 256 series with ten columns, medians of rounds in turns.
 """
 
@@ -34,6 +41,8 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import QUANTILE_LEVELS, build_tasks, weighted_quantile_loss
 from lagllama_adapters.inference import ForecastOptions
+from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
+from lagllama_adapters.training.hold_out import series_corpus
 
 Floats = npt.NDArray[np.float64]
 OPTIONS = ForecastOptions(seed=0)
@@ -47,16 +56,22 @@ class Line(NamedTuple):
     limit: float
 
 
-def loss(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+def loss(
+    predictor: LagLlamaPredictor, panel: Panel, future: Floats, *, pool: bool = False
+) -> float:
     """Weighted quantile loss of forecasts of as many steps as ``future`` ``[series, step]``."""
-    forecast = predictor.forecast(panel, future.shape[1], OPTIONS)
+    options = replace(OPTIONS, pool_covariates=pool)
+    forecast = predictor.forecast(panel, future.shape[1], options)
     return weighted_quantile_loss(forecast.quantile(QUANTILE_LEVELS), future)
 
 
-def gain(predictor: LagLlamaPredictor, panel: Panel, future: Floats) -> float:
+def gain(
+    predictor: LagLlamaPredictor, panel: Panel, future: Floats, *, pool: bool = False
+) -> float:
     """Loss with covariates over loss without."""
-    plain = Panel(tuple(replace(s, past_covariates=None, future_covariates=None) for s in panel))
-    return loss(predictor, panel, future) / loss(predictor, plain, future)
+    none = {"past_covariates": None, "future_covariates": None, "static_covariates": None}
+    plain = Panel(tuple(replace(series, **none) for series in panel))
+    return loss(predictor, panel, future, pool=pool) / loss(predictor, plain, future)
 
 
 # Each gives values ``[time]`` and a covariate ``[time]``.
@@ -121,16 +136,76 @@ def effects(predictor: LagLlamaPredictor, n_series: int, history: int = 200) -> 
         yield Line(f"effect: {name}", gain(predictor, panel, future), 0.6)
 
 
+# Kinds of short panels, and what the ratio should be pooled.
+SHORT = {
+    "promotion, +30 %": 0.7,
+    "promotion, +30 % in one type of store": 0.85,
+    "price, elasticity -2": 0.7,
+    "noise": 1.01,
+}
+
+
+def short_panel(
+    kind: str, n_series: int, lengths: tuple[int, int], horizon: int, seed: int
+) -> tuple[Panel, Floats]:
+    """Stores with something and weather known ahead, and what came."""
+    rng = np.random.default_rng(seed)
+    members, future = [], []
+    for i in range(n_series):
+        history = int(rng.integers(lengths[0], lengths[1] + 1))
+        on = (rng.random(history + horizon) < 0.3).astype(float)
+        known, factor, static = {"promotion": on}, 1.3**on, None
+        if "type" in kind:
+            static = {"type": "outlet" if i % 2 else "market"}
+            factor = factor ** (1 - i % 2)
+        elif "price" in kind:
+            cut = np.where(on > 0, rng.uniform(0.7, 0.9, len(on)), 1.0)
+            known, factor = {"price": np.exp(rng.normal(2, 1.2)) * cut}, cut**-2.0
+        elif kind == "noise":
+            factor = np.ones_like(on)
+        week = 1 + 0.1 * np.sin(2 * np.pi * (np.arange(len(on)) + rng.integers(7)) / 7)
+        y = np.exp(rng.normal(4, 1)) * week * factor * (1 + 0.08 * rng.normal(size=len(on)))
+        known["weather"] = rng.normal(size=len(y))
+        one = Series(y[:history], "2024-01-01", "D", str(i), None, None, known, static)
+        members.append(one)
+        future.append(y[history:])
+    return Panel(tuple(members)), np.stack(future)
+
+
+def pooled(
+    predictor: LagLlamaPredictor,
+    n_series: int = 100,
+    seeds: Sequence[int] = range(5),
+    lengths: Sequence[tuple[int, int]] = ((8, 20), (20, 40)),
+) -> Iterator[Line]:
+    for kind, limit in SHORT.items():
+        for low, high in lengths:
+            ratios: dict[bool, list[float]] = {False: [], True: []}
+            for seed in seeds:
+                panel, future = short_panel(kind, n_series, (low, high), 7, seed)
+                bare = Panel(tuple(replace(s, static_covariates=None) for s in panel))
+                for pool, given in ((False, bare), (True, panel)):
+                    ratios[pool].append(gain(predictor, given, future, pool=pool))
+            for pool, found in ratios.items():
+                how = "pooled" if pool else "each by itself"
+                ratio = float(np.exp(np.mean(np.log(found))))
+                most = limit if pool else 1.01
+                yield Line(f"short: {kind}, {low} to {high} points, {how}", ratio, most)
+
+
 def noise(
     predictor: LagLlamaPredictor,
     folder: Path,
     windows: int,
     lengths: Sequence[int] = (40, 150, 500),
     counts: Sequence[int] = (1, 5, 20),
+    kinds: Sequence[str] = ("",),
+    *,
+    pool: bool = False,
 ) -> Iterator[Line]:
     tasks = build_tasks(folder)
     for length in lengths:
-        ratios: dict[int, list[float]] = {count: [] for count in counts}
+        ratios: dict[tuple[str, int], list[float]] = {(k, n): [] for k in kinds for n in counts}
         for task in tasks:
             rows = np.unique(np.linspace(0, len(task) - 1, windows).round().astype(int))
             enough = [
@@ -140,19 +215,26 @@ def noise(
                 continue
             panel, future = task.panel.take(enough).tail(length), task.future[enough]
             without = loss(predictor, panel, future)
-            for count in counts:
-                useless = _with_noise(panel, task.horizon, count, seed=count)
-                ratios[count].append(loss(predictor, useless, future) / without)
-        for count, found in ratios.items():
-            name = f"noise: {count} columns, {length} points, {len(found)} sets"
+            for kind, count in ratios:
+                is_common = kind == "common "
+                useless = _with_noise(panel, task.horizon, count, seed=count, is_common=is_common)
+                ratio = loss(predictor, useless, future, pool=pool) / without
+                ratios[kind, count].append(ratio)
+        for (kind, count), found in ratios.items():
+            how = ", pooled" if pool else ""
+            name = f"noise: {count} {kind}columns, {length} points, {len(found)} sets{how}"
             yield Line(name, float(np.exp(np.mean(np.log(found)))), 1.01)
 
 
-def _with_noise(panel: Panel, horizon: int, count: int, seed: int) -> Panel:
+def _with_noise(
+    panel: Panel, horizon: int, count: int, seed: int, *, is_common: bool = False
+) -> Panel:
     """Columns of white noise, of slow noise and of rare events, in turn."""
     rng = np.random.default_rng(seed)
     members = []
     for series in panel:
+        if is_common:
+            rng = np.random.default_rng(seed)
         columns = rng.normal(size=(count, len(series) + horizon))
         columns[2::3] = columns[2::3] > 1.3
         for i in range(1, columns.shape[1]):
@@ -186,6 +268,30 @@ def load(
     yield Line(f"load: {names[0]} with {names[1]}, a day ahead", ratio, 0.85)
 
 
+def learned(
+    predictor: LagLlamaPredictor,
+    n_series: int,
+    lengths: Sequence[int] = (40, 200),
+    steps: int = 100,
+) -> Iterator[Line]:
+    settings = FinetuneSettings(mode="covariates", steps=steps, batch_size=8, horizon=14)
+    for name, make in PANELS.items():
+        for length in lengths:
+            panel, future = made_panel(make, n_series, length, 14, seed=1)
+            before = time.perf_counter()
+            tuned, report = finetune(predictor.model, series_corpus(panel), settings)
+            seconds = time.perf_counter() - before
+            without = loss(predictor, panel, future) / gain(predictor, panel, future)
+            by_regression = loss(predictor, panel, future)
+            by_weights = loss(LagLlamaPredictor(tuned), panel, future)
+            figures = (
+                f"{by_weights / without:.3f} of the loss without, regression "
+                f"{by_regression / without:.3f}; kept {report.kept}; {seconds:.0f} s"
+            )
+            about = f"learned: {name}, {n_series} series of {length} points ({figures})"
+            yield Line(about, by_weights / by_regression, 1.01)
+
+
 def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[Line]:
     rng = np.random.default_rng(0)
     length, horizon = 500, 24
@@ -213,8 +319,8 @@ def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[L
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("effects", "noise", "load", "cost")
-    parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "cost"))
+    parts = ("effects", "pooled", "noise", "pooled-noise", "load", "learned", "cost")
+    parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "pooled", "cost"))
     parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
     parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
     parser.add_argument("--windows", type=int, default=12, help="of each set, for noise")
@@ -222,13 +328,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--checkpoint", default="base")
     options = parser.parse_args()
-    if options.data is None and {"noise", "load"} & set(options.only):
+    if options.data is None and {"noise", "pooled-noise", "load"} & set(options.only):
         parser.error("--data: got none, expected a folder of data sets for noise and load")
     predictor = LagLlamaPredictor(options.checkpoint)
     run = {
         "effects": lambda: effects(predictor, options.series),
+        "pooled": lambda: pooled(predictor),
         "noise": lambda: noise(predictor, options.data, options.windows),
+        "pooled-noise": lambda: noise(
+            predictor,
+            options.data,
+            max(options.windows, 60),
+            lengths=(12, 30, 100),
+            counts=(1, 5),
+            kinds=("own ", "common "),
+            pool=True,
+        ),
         "load": lambda: load(predictor, options.data, options.load),
+        "learned": lambda: learned(predictor, options.series),
         "cost": lambda: cost(predictor, 256, options.rounds),
     }
     rows = [("", "with / without", "limit", "kept")]

@@ -24,7 +24,7 @@ from lagllama_adapters.checkpoints.format import (
 )
 from lagllama_adapters.checkpoints.registry import KNOWN_CHECKPOINTS, load_pretrained
 from lagllama_adapters.checkpoints.weights_file import check_digest, digest
-from lagllama_adapters.model.config import ReshapingConfig
+from lagllama_adapters.model.config import LagLlamaConfig, ReshapingConfig
 from lagllama_adapters.model.lag_llama import LagLlama
 
 __all__ = ["adapter_base", "read_adapter", "save_adapter"]
@@ -47,7 +47,8 @@ def save_adapter(
     Parameters
     ----------
     model : LagLlama
-        Tuned, its updates merged. Its head may be one that `load_pretrained` gives by ``head``.
+        Tuned, its updates merged. Its head may be one that `load_pretrained` gives by ``head``,
+        and it may have parts for covariates, which the checkpoint need not have.
     folder : str or path-like
         Made if absent. Its file is replaced in one step.
     checkpoint : str or path-like
@@ -73,10 +74,13 @@ def save_adapter(
         )
     if target.resolve() == Path(checkpoint).expanduser().resolve():
         raise ValueError(f"{target}: got the folder of what was tuned; choose a new one")
-    base, head = load_pretrained(checkpoint), model.config.head
-    where = _where(checkpoint, target)
-    if model.config != base.config and isinstance(head, ReshapingConfig):
+    base, head, covariates = load_pretrained(checkpoint), model.config.head, model.config.covariates
+    where: dict[str, Any] = _where(checkpoint, target)
+    if head != base.config.head and isinstance(head, ReshapingConfig):
         base, where = load_pretrained(checkpoint, head=head.family), {**where, "head": head.family}
+    if covariates != base.config.covariates and covariates is not None:
+        base = base.with_covariates(covariates)
+        where = {**where, "covariates": base.config.to_dict()["covariates"]}
     if model.config != base.config:
         raise ValueError(
             "got a network of another configuration than the one that was tuned, expected the same"
@@ -135,6 +139,12 @@ def read_adapter(folder: Path) -> LagLlama:
         raise ValueError(
             f"{path}: the weights that it belongs to cannot be had: {error}"
         ) from error
+    if (covariates := about["base"].get("covariates")) is not None:
+        try:
+            config = LagLlamaConfig.from_dict({**base.config.to_dict(), "covariates": covariates})
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        base = base.with_covariates(config.covariates)
     given = _state(base)
     if digest(given) != about["fingerprint"]:
         raise ValueError(

@@ -47,6 +47,8 @@ class CheckpointDescription:
         Of a quantile head.
     measures_seasons : bool
         Whether the network reads seasons that it measures in the series.
+    covariates : tuple of str
+        Names of those that it has learned to read.
     card : str or None
         Path of the model card, if there is one.
     """
@@ -68,6 +70,7 @@ class CheckpointDescription:
     head: str
     quantile_levels: tuple[float, ...] | None
     measures_seasons: bool
+    covariates: tuple[str, ...]
     card: str | None
 
 
@@ -112,6 +115,7 @@ def describe_checkpoint(checkpoint: str | os.PathLike[str] = "base") -> Checkpoi
         head=config.head.family,
         quantile_levels=levels,
         measures_seasons=config.inputs.season_reach > 0,
+        covariates=() if config.covariates is None else config.covariates.names,
         card=str(card) if card.is_file() else None,
     )
 

@@ -30,7 +30,9 @@ def finetune(
         int, typer.Option("--horizon", "--prediction-length", help="Steps ahead to be good at.")
     ] = 24,
     checkpoint: Annotated[str, typer.Option(help="base, published, a folder or a .ckpt.")] = "base",
-    mode: Annotated[str, typer.Option(help="full, head, last_layers, lora or bias.")] = "full",
+    mode: Annotated[
+        str, typer.Option(help="full, head, last_layers, lora, bias or covariates.")
+    ] = "full",
     steps: Annotated[int, typer.Option(help="Most steps of the optimizer.")] = 500,
     batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 32,
     learning_rate: Annotated[
@@ -47,6 +49,12 @@ def finetune(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     target_column: TargetColumn = None,
+    covariates: Annotated[
+        str, typer.Option(help="Columns of numbers to learn to read, separated by commas.")
+    ] = "",
+    past_covariates: Annotated[
+        str, typer.Option(help="Those of them that are not known ahead.")
+    ] = "",
     delimiter: Delimiter = None,
     on_error: OnError = "skip",
     seed: Annotated[int, typer.Option(help="Of windows and validation.")] = 0,
@@ -71,11 +79,12 @@ def finetune(
             validate_every=validate_every,
             patience=patience,
             horizon=horizon,
+            past_covariates=[x.strip() for x in past_covariates.split(",") if x.strip()],
             seed=seed,
             progress_bar=progress_bar,
         )
         columns = (id_column, time_column, target_column)
-        files = file_settings(layout, freq, columns, "", delimiter)
+        files = file_settings(layout, freq, columns, covariates, delimiter)
 
         def watch(step: int, loss: float) -> None:
             console.print(f"step {step}: loss {loss:.4f}")

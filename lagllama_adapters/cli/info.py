@@ -62,6 +62,7 @@ def _table(one: "CheckpointDescription") -> Table:
         "emits": f"{one.block_length} steps a token",
         "distribution": head,
         "measures seasons": "yes" if one.measures_seasons else "no",
+        **({"reads covariates": ", ".join(one.covariates)} if one.covariates else {}),
         "card": one.card or "none",
     }
     table = Table(title=escape(one.checkpoint), box=SIMPLE_HEAD, show_edge=False, show_header=False)

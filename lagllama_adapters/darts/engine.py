@@ -8,11 +8,11 @@ import torch
 
 from lagllama_adapters.darts.host import TimeSeries
 from lagllama_adapters.darts.timeseries import series_panel
-from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.covariate_columns import SeriesCovariates
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.context import best_context
 from lagllama_adapters.training.finetuning import FinetuneReport, FinetuneSettings, finetune
-from lagllama_adapters.training.hold_out import panel_corpus
+from lagllama_adapters.training.hold_out import series_corpus
 
 __all__ = ["checked_engine_settings", "choose_context", "tune_by_engine"]
 
@@ -84,13 +84,14 @@ def tune_by_engine(
     horizon: int,
     context_length: int | None,
     device: torch.device,
-) -> FinetuneReport:
-    """Give a network weights tuned on series of Darts.
+    covariates: Sequence[SeriesCovariates] | None = None,
+) -> tuple[LagLlama, FinetuneReport]:
+    """Tune a network on series of Darts.
 
     Parameters
     ----------
     network : LagLlama
-        Changed in place.
+        Where to start from; not changed.
     series : sequence of TimeSeries
         Every component is a series of its own.
     enable_finetuning, finetune_settings
@@ -101,6 +102,15 @@ def tune_by_engine(
         Tokens of context that forecasts will have.
     device : torch.device
         Where to train.
+    covariates : sequence of SeriesCovariates, optional
+        Of each series, which the network learns to read.
+
+    Returns
+    -------
+    network : LagLlama
+        Of its own, as `finetune` gives it.
+    report : FinetuneReport
+        How it came about.
 
     Raises
     ------
@@ -108,14 +118,16 @@ def tune_by_engine(
         For series that are too short to hold anything out or to train on.
     """
     settings = _settings(enable_finetuning, {"horizon": horizon, **finetune_settings})
-    tuned, report = finetune(
-        network, _corpus(series), settings, context_length=context_length, device=device
-    )
-    network.load_state_dict(tuned.state_dict())
-    return report
+    panel = series_corpus(series_panel(series, covariates))
+    return finetune(network, panel, settings, context_length=context_length, device=device)
 
 
-def choose_context(network: LagLlama, series: Sequence[TimeSeries], horizon: int) -> int:
+def choose_context(
+    network: LagLlama,
+    series: Sequence[TimeSeries],
+    horizon: int,
+    covariates: Sequence[SeriesCovariates] | None = None,
+) -> int:
     """Context length by held-out windows of series of Darts; see `best_context`.
 
     Parameters
@@ -126,13 +138,17 @@ def choose_context(network: LagLlama, series: Sequence[TimeSeries], horizon: int
         Every component is a series of its own.
     horizon : int
         Steps of a window.
+    covariates : sequence of SeriesCovariates, optional
+        Of each series, for networks that have learned to read them.
 
     Raises
     ------
     ValueError
         For series that are too short to hold anything out.
     """
-    return best_context(network, _corpus(series), horizon).context_length
+    known = covariates if network.config.covariates is not None else None
+    panel = series_corpus(series_panel(series, known))
+    return best_context(network, panel, horizon).context_length
 
 
 def _settings(enable_finetuning: Any, options: Mapping[str, Any]) -> FinetuneSettings:
@@ -145,8 +161,3 @@ def _settings(enable_finetuning: Any, options: Mapping[str, Any]) -> FinetuneSet
         return FinetuneSettings(mode=mode, **options)
     except ValueError as error:
         raise ValueError(f"finetune_settings: {error}") from error
-
-
-def _corpus(series: Sequence[TimeSeries]) -> Corpus:
-    panel = series_panel(series)
-    return panel_corpus(panel.targets, [one.start for one in panel], [one.freq for one in panel])

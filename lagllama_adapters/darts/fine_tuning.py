@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from lagllama_adapters.darts.covariates import CovariateWidths
+from lagllama_adapters.darts.covariates import CovariateWidths, many_covariates
 from lagllama_adapters.darts.engine import tune_by_engine
 from lagllama_adapters.darts.held_out import HeldOutWindows, held_out_end
 from lagllama_adapters.darts.host import (
@@ -20,8 +20,11 @@ from lagllama_adapters.darts.host import (
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.saved_model import SavedModel
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
+from lagllama_adapters.data.covariate_columns import SeriesCovariates, measure_covariates
+from lagllama_adapters.model.config import CovariateConfig, LagLlamaConfig
+from lagllama_adapters.model.lag_llama import LagLlama
 from lagllama_adapters.model.low_rank import is_low_rank, merge_low_rank, merged_state
-from lagllama_adapters.training.adaptation import Adaptation, Lora, adaptation
+from lagllama_adapters.training.adaptation import Adaptation, Covariates, Lora, adaptation
 from lagllama_adapters.training.averaging import moving_average
 from lagllama_adapters.training.choice import keep_choice
 from lagllama_adapters.training.finetuning import FinetuneReport
@@ -48,6 +51,8 @@ class TunableModel(SavedModel):
     finetune_settings: dict[str, Any] | None = None
     finetune_report: FinetuneReport | None = None
     _training_length: int
+    # What forecast before a fit that has added parts for covariates.
+    _before: LagLlama | None = None
     # Whether the number of epochs of the present fit is the user's.
     _has_chosen_epochs: bool = False
 
@@ -65,8 +70,10 @@ class TunableModel(SavedModel):
         """Nothing: `check_finetuning` has done it."""
 
     def _setup_finetuning(self, model: LagLlamaModule) -> None:
-        if isinstance(self._adaptation(), Lora) and not is_low_rank(model.network):
-            model.network.requires_grad_(False)  # updates are added when training begins
+        chosen, network = self._adaptation(), model.network
+        is_early = isinstance(chosen, Lora) and not is_low_rank(network)
+        if is_early or (isinstance(chosen, Covariates) and network.covariates is None):
+            network.requires_grad_(False)  # what is trained is added when training begins
         else:
             self._prepare(model)
 
@@ -107,6 +114,7 @@ class TunableModel(SavedModel):
                 past_length=self.input_chunk_length,
                 context_length=self._context(),
                 shift=self.output_chunk_shift,
+                covariates=whole.given,
             )
         except ValueError as error:
             logger.warning(
@@ -123,7 +131,8 @@ class TunableModel(SavedModel):
             options.get("max_samples_per_ts"),
             options.get("stride", 1),
         )
-        params["train_dataset"].covariates = whole.covariates
+        for name in ("covariates", "given", "learned"):
+            setattr(params["train_dataset"], name, getattr(whole, name))
         params["val_dataset"] = HeldOutWindows(params["train_dataset"][0], judge)
 
     def _setup_for_train(
@@ -134,6 +143,7 @@ class TunableModel(SavedModel):
         )
         datamodule = prepared["datamodule"]
         if self._trains_windows:
+            self._read_covariates(prepared["model"], train_dataset)
             self._prepare(prepared["model"])
         if self._trains_windows and val_dataset is not None:
             if not isinstance(val_dataset, HeldOutWindows):
@@ -143,6 +153,14 @@ class TunableModel(SavedModel):
             datamodule.val_dataset = val_dataset
         self._has_chosen_epochs = kwargs.get("epochs", 0) > 0 or "n_epochs" in self.model_params
         return prepared
+
+    def _read_covariates(self, model: LagLlamaModule, dataset: TorchTrainingDataset) -> None:
+        """Give the network parts for the covariates of a fit, if it has none."""
+        learned = getattr(dataset, "learned", None)
+        self._before = None
+        if learned is not None and model.network.config.covariates is None:
+            self._before = model.network
+            model.adopt(model.network.with_covariates(learned))
 
     def _train(
         self,
@@ -166,8 +184,9 @@ class TunableModel(SavedModel):
                     trainer.validate(model, datamodule=datamodule, verbose=False)
                 super()._train(trainer, model, datamodule, load_best)
         if keeper is not None:
-            _keep(keeper, model, datamodule.val_dataset.judge)
+            _keep(keeper, model, datamodule.val_dataset.judge, self._before)
         merge_low_rank(model.network)
+        self._before = None
 
     def _train_by_engine(self, trainer: pl.Trainer, model: LagLlamaModule, dataset: Any) -> None:
         if not isinstance(dataset, CalendarTrainingDataset):
@@ -181,7 +200,7 @@ class TunableModel(SavedModel):
                 "finetune_settings, which is tuned in one; leave finetune_settings out"
             )
         assert self.finetune_settings is not None
-        self.finetune_report = tune_by_engine(
+        tuned, self.finetune_report = tune_by_engine(
             model.network,
             dataset.series,
             self.enable_finetuning,
@@ -189,7 +208,9 @@ class TunableModel(SavedModel):
             horizon=self.output_chunk_length + self.output_chunk_shift,
             context_length=self._context(),
             device=trainer.strategy.root_device,
+            covariates=dataset.given,
         )
+        model.adopt(tuned)
         # What Darts' own does for models that it does not train.
         self._fit_called, self.load_ckpt_path = True, None
         trainer.strategy.connect(model)
@@ -265,16 +286,34 @@ class TunableModel(SavedModel):
         # The steps that a shift skips are part of the training target: the network cannot leave
         # them out on its way to the forecast either.
         target_length = self.output_chunk_length + self.output_chunk_shift
+        given = None
+        if self._requires_training:
+            given = many_covariates(series, past_covariates, future_covariates)
         return CalendarTrainingDataset(
             series,
             past_length=self._training_length,
             covariates=CovariateWidths.of(past_covariates, future_covariates),
+            given=given,
+            learned=self._learned(series, given) if self._trains_windows else None,
             input_chunk_length=(self.min_input_chunk_length, self.input_chunk_length),
             output_chunk_length=target_length if self._trains_windows else 0,
             stride=stride,
             max_samples_per_ts=max_samples_per_ts,
             sample_weight=sample_weight,
         )
+
+    def _learned(
+        self, series: Sequence[TimeSeries], given: Sequence[SeriesCovariates] | None
+    ) -> CovariateConfig | None:
+        """What the network reads, or is to learn to read."""
+        known = self._network_config().covariates
+        if known is not None or given is None:
+            return known
+        return measure_covariates(given, [len(one) for one in series])
+
+    def _network_config(self) -> LagLlamaConfig:
+        """Configuration of the network that a fit starts from."""
+        raise NotImplementedError
 
 
 def _refuse_beside_engine(**given: Any) -> None:
@@ -287,7 +326,7 @@ def _refuse_beside_engine(**given: Any) -> None:
         )
 
 
-def _keep(keeper: KeepBest, model: LagLlamaModule, judge: Judge) -> None:
+def _keep(keeper: KeepBest, model: LagLlamaModule, judge: Judge, before: LagLlama | None) -> None:
     """End with what is best of the weights given, tuned and mixed; say so where it is the first."""
     if math.isnan(keeper.loss):
         logger.warning(
@@ -300,8 +339,11 @@ def _keep(keeper: KeepBest, model: LagLlamaModule, judge: Judge) -> None:
     tuned = {name: x.clone() for name, x in merged_state(model.network).items()}
     keeper.restore_given(model.network)
     merge_low_rank(model.network)
-    choice = keep_choice(model.network, tuned if keeper.step != first else None, judge, _MARGIN)
+    chosen = tuned if keeper.step != first else None
+    choice = keep_choice(model.network, chosen, judge, _MARGIN, before=before)
     if choice.share == 0:
+        if before is not None:
+            model.adopt(before)
         logger.warning(
             "Fine-tuning did not lower the validation loss from %.4g by more than chance, hence "
             "the weights from before are kept; try a lower learning rate, more epochs, fewer "

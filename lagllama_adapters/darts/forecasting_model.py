@@ -25,7 +25,7 @@ from lagllama_adapters.darts.arguments import (
     refuse_unsupported,
 )
 from lagllama_adapters.darts.checked_model import check_seed, check_series
-from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths
+from lagllama_adapters.darts.covariates import NO_COVARIATES, CovariateWidths, many_covariates
 from lagllama_adapters.darts.engine import checked_engine_settings, choose_context
 from lagllama_adapters.darts.fine_tuning import GRADIENT_CLIP, TunableModel
 from lagllama_adapters.darts.held_out import HeldOutWindows
@@ -45,12 +45,17 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.one_step import one_step_forecasts
+from lagllama_adapters.darts.pool import by_position, fit_pool
 from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
 from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
+from lagllama_adapters.inference.covariates.pool import CovariatePool
+from lagllama_adapters.inference.covariates.pooled_design import PooledDesign
+from lagllama_adapters.inference.covariates.static import StaticNumbers
 from lagllama_adapters.inference.memory import check_memory
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.support import SupportLike
+from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.adaptation import adaptation
 from lagllama_adapters.training.choice import Choice
@@ -69,8 +74,9 @@ class LagLlamaModel(TunableModel):
     Works like Darts' other foundation models: ``fit`` is required but trains only if
     ``enable_finetuning`` says so; one or many series of any lengths, missing values, DatetimeIndex
     from its own past. Past and future covariates are taken into account as far as the history of a
-    series shows an effect of them (see the page on covariates); static ones are carried over to
-    forecasts, and not read.
+    series shows an effect of them, or as a fit that trains has learned to read them (see the page
+    on covariates); static ones are carried over to forecasts, and read with ``pool_covariates``
+    alone.
 
     Paths are coherent over the whole horizon. As with all probabilistic models of Darts,
     ``num_samples=1`` returns one random path: ask for 100 or more and take their median for a
@@ -107,9 +113,11 @@ class LagLlamaModel(TunableModel):
     enable_finetuning : bool, str or dict, optional
         Whether ``fit`` trains: all weights (True or ``"full"``), none (False or None), the head
         (``"head"``), the last layers (``"last_layers"``), low-rank updates (``"lora"``), biases and
-        gains of norms (``"bias"``); one of these with options, such as ``{"lora": {"rank": 8}}``;
-        or the weights chosen by ``{"freeze": [patterns]}`` or ``{"unfreeze": [patterns]}``, for
-        instance ``{"unfreeze": ["network.head*"]}``. The weights trained are this model's own.
+        gains of norms (``"bias"``), parts that read covariates (``"covariates"``), which all others
+        train as well where there are some; one of these with options, such as
+        ``{"lora": {"rank": 8}}``; or the weights chosen by ``{"freeze": [patterns]}`` or
+        ``{"unfreeze": [patterns]}``, for instance ``{"unfreeze": ["network.head*"]}``. The weights
+        trained are this model's own.
     random_state : int, optional
         Makes the sequence of this model's forecasts and trainings reproducible.
     sampling : {"auto", "plain", "stratified"}, default "auto"
@@ -163,6 +171,10 @@ class LagLlamaModel(TunableModel):
     covariate_lags : sequence of int, optional
         Lags at which covariates are read, in steps; negative ones are leads, of future covariates.
         None: 0 for future covariates, and for past ones up to three that the history speaks for.
+    pool_covariates : bool, default False
+        Estimate the effect of covariates from all series of ``fit`` together as well, for histories
+        that are too short for an effect of their own; static covariates, numbers or words, then say
+        how strong it is. It is kept with the model, and forecasts of any series use it.
     **kwargs
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
@@ -209,9 +221,11 @@ class LagLlamaModel(TunableModel):
     joint: bool = False
     head: str | None = None
     covariate_lags: tuple[int, ...] | None = None
+    pool_covariates: bool = False
     dtype: str | None = None
     # What the model was fit with.
     _covariates = NO_COVARIATES
+    _pool: CovariatePool | None = None
     # Whether the model's random state has been the seed of a forecast.
     _has_used_random_state: bool = False
 
@@ -236,6 +250,7 @@ class LagLlamaModel(TunableModel):
         joint: bool = False,
         head: str | None = None,
         covariate_lags: Sequence[int] | None = None,
+        pool_covariates: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_unsupported(kwargs)
@@ -243,7 +258,9 @@ class LagLlamaModel(TunableModel):
         check_finetuning(enable_finetuning)
         check_shift(output_chunk_shift)
         check_seed(random_state)
-        check_switches(point_forecast=point_forecast, keep_best=keep_best)
+        check_switches(
+            point_forecast=point_forecast, keep_best=keep_best, pool_covariates=pool_covariates
+        )
         finetune_settings = checked_engine_settings(finetune_settings, enable_finetuning, kwargs)
         is_chosen_later = isinstance(context_length, str) and context_length == "auto"
         options = ForecastOptions(
@@ -305,6 +322,7 @@ class LagLlamaModel(TunableModel):
         self.joint = joint
         self.head = head
         self.covariate_lags = options.covariate_lags
+        self.pool_covariates = pool_covariates
         self.dtype = dtype
         self._training_length = options.context_tokens(config) + training_lead(config)
         self.pl_module_params["likelihood"] = head_likelihood(config)
@@ -321,6 +339,11 @@ class LagLlamaModel(TunableModel):
         return True
 
     @property
+    def supports_static_covariates(self) -> bool:
+        """Whether static covariates are read: with ``pool_covariates``."""
+        return self.pool_covariates
+
+    @property
     def supports_probabilistic_prediction(self) -> bool:
         """Whether forecasts are sample paths: unless ``point_forecast`` is set."""
         return not self.point_forecast
@@ -330,7 +353,7 @@ class LagLlamaModel(TunableModel):
         # Choices per run: any weights can be loaded with any of them.
         choices = ["context_length", "sampling", "point_forecast", "keep_best"]
         choices += ["sign_flip", "max_paths", "season_length", "support", "joint"]
-        choices += ["covariate_lags", "dtype", "finetune_settings"]
+        choices += ["covariate_lags", "pool_covariates", "dtype", "finetune_settings"]
         return [*super()._ckpt_skipped_params, *choices]
 
     # Darts reads the names of the parameters from the signature.
@@ -360,9 +383,19 @@ class LagLlamaModel(TunableModel):
             network, many = self.model.network, [series]
             many = many if isinstance(series, TimeSeries) else list(series)
             horizon = self.output_chunk_length + self.output_chunk_shift
-            self.context_length_ = choose_context(network, many, horizon)
+            known = None
+            if network.config.covariates is not None:
+                names = ("past_covariates", "future_covariates")
+                given = {**dict(zip(names, args, strict=False)), **kwargs}
+                known = many_covariates(many, *(_listed(given.get(name)) for name in names))
+            self.context_length_ = choose_context(network, many, horizon, known)
             self.model.context_length = self.context_length_
         return self
+
+    def _network_config(self) -> LagLlamaConfig:
+        if self.model is not None:
+            return self.model.network.config  # type: ignore[no-any-return]
+        return pretrained_config(self.checkpoint, self.head)
 
     def _context(self) -> int | None:
         if self.context_length == "auto":  # what the weights recommend, before fit has chosen
@@ -427,6 +460,8 @@ class LagLlamaModel(TunableModel):
         start: pd.Timestamp | float | int | None = None,
         num_samples: int = 100,
         random_state: int | None = None,
+        past_covariates: TimeSeries | Sequence[TimeSeries] | None = None,
+        future_covariates: TimeSeries | Sequence[TimeSeries] | None = None,
     ) -> TimeSeries | list[TimeSeries]:
         """Forecast known steps, each from the values before it alone, many in one pass.
 
@@ -449,6 +484,8 @@ class LagLlamaModel(TunableModel):
             ``point_forecast`` returns medians instead.
         random_state : int, optional
             Seed of the samples; the model's own ``random_state`` if None.
+        past_covariates, future_covariates : TimeSeries or sequence of TimeSeries, optional
+            One for each series.
 
         Returns
         -------
@@ -460,18 +497,21 @@ class LagLlamaModel(TunableModel):
         ------
         ValueError
             Before ``fit``, if ``start`` leaves no step before it, and for series that are all
-            missing or have infinite values.
+            missing, have infinite values or lack covariates that the weights read.
         """
         if self.model is None:
             raise ValueError("got a model without weights, expected one that is fit; call fit()")
         check_series("series", series)
         check_seed(random_state)
-        self.model.context_length = self._context()
+        self._hand_on(self.model)
         trainer = self._forecasting_trainer(self.model, verbose=False)
         seed = self.model_params["random_state"] if random_state is None else random_state
         many = [series] if isinstance(series, TimeSeries) else list(series)
         device = trainer.strategy.root_device
-        forecasts = one_step_forecasts(self.model, device, many, start, num_samples, seed)
+        known = many_covariates(many, _listed(past_covariates), _listed(future_covariates))
+        if known is not None and self.model.pool is not None:
+            known = [by_position(one) for one in known]
+        forecasts = one_step_forecasts(self.model, device, many, start, num_samples, seed, known)
         return forecasts[0] if isinstance(series, TimeSeries) else forecasts
 
     def fit_from_dataset(
@@ -504,8 +544,19 @@ class LagLlamaModel(TunableModel):
             if dataset is not None and not isinstance(dataset, HeldOutWindows):
                 check_training_dataset(dataset, name)
         self._covariates = getattr(train_dataset, "covariates", NO_COVARIATES)
+        self._pool = getattr(train_dataset, "pool", None)
         super().fit_from_dataset(train_dataset, val_dataset, *args, **kwargs)
         return self
+
+    def _setup_for_fit_from_dataset(
+        self, series: Any, *args: Any, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        given, params = super()._setup_for_fit_from_dataset(series, *args, **kwargs)
+        if self.pool_covariates:
+            targets, past, future = given
+            pool = fit_pool(targets, past, future, self.covariate_lags)
+            params["train_dataset"].pool = pool
+        return given, params
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LagLlamaModule:
         return LagLlamaModule.around_copy(
@@ -544,13 +595,23 @@ class LagLlamaModel(TunableModel):
         **kwargs: Any,
     ) -> dict[str, Any]:
         if self.model is not None:
-            self.model.context_length = self._context()  # a loaded one has not been told
+            self._hand_on(self.model)
             merge_low_rank(self.model.network)  # of a fit that was interrupted
             trainer = trainer or self._forecasting_trainer(self.model, verbose)
         prepared: dict[str, Any] = super()._setup_for_predict(
             n, dataset, trainer, batch_size, verbose, **kwargs
         )
         return prepared
+
+    def _hand_on(self, module: LagLlamaModule) -> None:
+        """Tell a module what it has not been told if it was loaded."""
+        module.context_length = self._context()
+        if self.pool_covariates and self._pool is None and any(self._covariates):
+            raise ValueError(
+                "pool_covariates: got a model that was not fit with it, and so has no pool; call "
+                "fit() with the series and covariates to pool"
+            )
+        module.pool = self._pool if self.pool_covariates else None
 
     def _forecasting_trainer(self, model: LagLlamaModule, verbose: bool | None) -> pl.Trainer:
         """Trainer that all forecasts share: a new one each costs as much as the forecast."""
@@ -602,14 +663,21 @@ class LagLlamaModel(TunableModel):
         super()._validate_predict_ds_output(as_given, inference_sample)
 
 
+def _listed(series: Any) -> Any:
+    return [series] if isinstance(series, TimeSeries) else series
+
+
 # What Darts' restricted unpickler may restore from a saved model.
 add_safe_globals(
     [
         Choice,
+        CovariatePool,
         CovariateWidths,
         FinetuneReport,
         LagLlamaModel,
         LagLlamaModule,
+        PooledDesign,
+        StaticNumbers,
         StudentTLikelihood,
         StudentTMixtureLikelihood,
     ]

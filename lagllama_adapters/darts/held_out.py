@@ -1,6 +1,6 @@
 """Windows by which a fit is judged, as Darts' validation dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from lagllama_adapters.darts.host import TimeSeries, TorchTrainingDataset, TorchTrainingSample
 from lagllama_adapters.darts.timeseries import CalendarTrainingDataset
+from lagllama_adapters.data.covariate_columns import Arrays, SeriesCovariates
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 from lagllama_adapters.training.hold_out import panel_corpus, plan_hold_out
@@ -79,6 +80,7 @@ def held_out_end(
     past_length: int,
     context_length: int | None,
     shift: int,
+    covariates: Sequence[SeriesCovariates] | None = None,
 ) -> tuple[list[TimeSeries], Judge]:
     """Cut the last steps off every series, and judge by their forecasts; see `plan_hold_out`.
 
@@ -94,6 +96,8 @@ def held_out_end(
         Most points of history of a forecast.
     context_length, shift
         See `HeldOutWindows.of`.
+    covariates : sequence of SeriesCovariates, optional
+        Of each series.
 
     Returns
     -------
@@ -122,7 +126,8 @@ def held_out_end(
         past = values[i][max(0, first - past_length) : first, k]
         future = values[i][first : first + plan.horizon, k]
         start, freq = _calendar(series[i], first - len(past))
-        rows.append(_Row(past, future, None, start, freq))
+        known = None if covariates is None else covariates[i].known(first - len(past), first)
+        rows.append(_Row(past, future, None, start, freq, known))
     shorter = [one[: kept[i]] for i, one in enumerate(series)]
     return shorter, _judge(rows, context_length, min(shift, plan.horizon - 1))
 
@@ -135,19 +140,22 @@ class _Row(NamedTuple):
     weight: Floats | None
     start: pd.Timestamp | None
     freq: Any
+    covariates: Mapping[str, Arrays] | None = None  # from the first step of the past on
 
 
 def _rows_of_sample(dataset: TorchTrainingDataset, index: int) -> list[_Row]:
     sample = dataset[index]
     past, future, weight = sample.past_target, sample.future_target, sample.sample_weight
-    start = freq = None
+    start = freq = known = None
     if isinstance(dataset, CalendarTrainingDataset):
         series, end = dataset.window(index)
-        start, freq = _calendar(series, end - len(future) - len(past))
+        first = end - len(future) - len(past)
+        start, freq = _calendar(series, first)
+        known = dataset.known(index, first, end - len(future))
     rows = []
     for k in range(past.shape[1]):
         own = None if weight is None else weight[:, min(k, weight.shape[1] - 1)]
-        rows.append(_Row(past[:, k], future[:, k], own, start, freq))
+        rows.append(_Row(past[:, k], future[:, k], own, start, freq, known))
     return rows
 
 
@@ -169,7 +177,11 @@ def _judge(rows: Sequence[_Row], context_length: int | None, shift: int) -> Judg
             continue
         first = observed[0]
         start = None if row.start is None else row.start + first * row.freq
-        past.append(Series(values[first:], start, row.freq, str(len(past))))
+        covariates: dict[str, Any] = {
+            kind: {name: x[first:] for name, x in given.items()}
+            for kind, given in (row.covariates or {}).items()
+        }
+        past.append(Series(values[first:], start, row.freq, str(len(past)), **covariates))
         futures.append(future.astype(np.float64))
         weights.append(row.weight)
     if not past:

@@ -36,6 +36,7 @@ from darts.utils.likelihood_models.torch import (
 )
 from darts.utils.serialization import add_safe_globals
 from darts.utils.serialization.base import UnpicklingError
+from darts.utils.utils import n_steps_between
 from pytorch_lightning.callbacks import EarlyStopping, StochasticWeightAveraging, WeightAveraging
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "UnpicklingError",
     "WeightAveraging",
     "add_safe_globals",
+    "n_steps_between",
     "pl",
 ]
 

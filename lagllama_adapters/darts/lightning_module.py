@@ -25,6 +25,7 @@ from lagllama_adapters.darts.plain_state import (
 )
 from lagllama_adapters.darts.timeseries import batch_panel, missing_components, unfold_components
 from lagllama_adapters.darts.training_module import TunedModule
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.predictor import LagLlamaPredictor
 from lagllama_adapters.inference.support import SupportLike
@@ -111,6 +112,8 @@ class LagLlamaModule(TunedModule):
         self.forecast_dtype = dtype
         self._predictor: LagLlamaPredictor | None = None
         self.pred_seed: int | None = None
+        # Of the series of a fit; the model that holds this module keeps and hands it on.
+        self.pool: CovariatePool | None = None
 
     @classmethod
     def around_copy(cls, network: LagLlama, **kwargs: Any) -> "LagLlamaModule":
@@ -133,6 +136,22 @@ class LagLlamaModule(TunedModule):
             return cls(network_config=with_version(network.config.to_dict()), **kwargs)
         finally:
             _source.reset(token)
+
+    def adopt(self, network: LagLlama) -> None:
+        """Take the weights of a network, and its configuration where that is another one.
+
+        Parameters
+        ----------
+        network : LagLlama
+            Becomes this module's own if it is of another architecture, such as one with parts for
+            covariates or without.
+        """
+        if network.config == self.network.config:
+            self.network.load_state_dict(network.state_dict())
+            return
+        self.network = network.train(self.network.training)
+        # From which a module is made that such weights are loaded into.
+        self.hparams["network_config"] = with_version(network.config.to_dict())
 
     @property
     def supports_probabilistic_prediction(self) -> bool:
@@ -207,8 +226,14 @@ class LagLlamaModule(TunedModule):
             support=self.support,
             joint=self.joint,
             covariate_lags=self.covariate_lags,
+            pool_covariates=self._pooling,
             seed=0 if point else seed,
         )
+
+    @property
+    def _pooling(self) -> CovariatePool | bool:
+        """The pool of the fit, or none: never one of a batch, which holds many origins."""
+        return False if self.pool is None else self.pool
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -255,7 +280,9 @@ class LagLlamaModule(TunedModule):
             Those of the batch.
         """
         shift, n_components = self.output_chunk_shift, batch.past_target.shape[-1]
-        panel, horizon = batch_panel(batch, shift), self.pred_n + shift
+        learned, has_static = self.network.config.covariates, self.pool is not None
+        panel = batch_panel(batch, shift, learned, has_static=has_static)
+        horizon = self.pred_n + shift
         is_missing = missing_components(batch)
         predictor = self._predictor or self.predictor()
         if self.predict_likelihood_parameters:
@@ -266,6 +293,7 @@ class LagLlamaModule(TunedModule):
                 season_length=self.season_length,
                 support=self.support,
                 covariate_lags=self.covariate_lags,
+                pool_covariates=self._pooling,
             )
             named = in_host_words(parameters).values()
             folded = np.stack([p[:, shift:] for p in named], axis=1)

@@ -11,6 +11,7 @@ import torch
 from lagllama_adapters.darts.host import TimeSeries
 from lagllama_adapters.darts.lightning_module import LagLlamaModule
 from lagllama_adapters.darts.timeseries import series_panel
+from lagllama_adapters.data.covariate_columns import SeriesCovariates
 
 __all__ = ["one_step_forecasts"]
 
@@ -22,6 +23,7 @@ def one_step_forecasts(
     start: pd.Timestamp | float | int | None,
     num_samples: int,
     seed: int | None,
+    covariates: Sequence[SeriesCovariates] | None = None,
 ) -> list[TimeSeries]:
     """Forecast the steps of each series from ``start`` on, each from the values before it alone.
 
@@ -35,6 +37,8 @@ def one_step_forecasts(
         At least two steps each.
     start, num_samples, seed
         As in ``LagLlamaModel.historical_one_step_forecasts``.
+    covariates : sequence of SeriesCovariates, optional
+        Of each series.
 
     Returns
     -------
@@ -59,7 +63,8 @@ def one_step_forecasts(
         for _ in range(one.width)
     ]
     options = module.forecast_options(num_samples, seed)
-    forecast = module.predictor(device).one_step(series_panel(series), steps, options)
+    panel = series_panel(series, covariates, has_static=module.pool is not None)
+    forecast = module.predictor(device).one_step(panel, steps, options)
     samples = forecast.median[:, None] if module.point_forecast else forecast.samples
     return _unfold(series, firsts, samples)
 

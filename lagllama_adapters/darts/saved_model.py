@@ -241,7 +241,8 @@ class SavedModel(CheckedModel):
 
     def _own_state(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        state.pop("_forecaster", None)
+        for name in ("_forecaster", "_before"):  # the second of a fit that was interrupted
+            state.pop(name, None)
         return state
 
 

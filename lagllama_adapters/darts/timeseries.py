@@ -11,7 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from lagllama_adapters.darts.covariates import NO_COVARIATES, BatchCovariates, CovariateWidths
+from lagllama_adapters.darts.covariates import (
+    NO_COVARIATES,
+    BatchCovariates,
+    CovariateWidths,
+)
 from lagllama_adapters.darts.host import (
     SequentialTorchTrainingDataset,
     TimeSeries,
@@ -19,8 +23,11 @@ from lagllama_adapters.darts.host import (
     TorchTrainingDataset,
     TorchTrainingSample,
 )
+from lagllama_adapters.darts.pool import static_covariates
 from lagllama_adapters.data.calendar import FEATURE_NAMES, Calendar
+from lagllama_adapters.data.covariate_columns import Arrays, SeriesCovariates, covariate_columns
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
+from lagllama_adapters.model.config import CovariateConfig
 
 __all__ = [
     "CalendarTrainingDataset",
@@ -52,7 +59,13 @@ def missing_components(batch: TorchInferenceBatch) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(_as_numpy(batch.past_target)).all(axis=1).ravel())
 
 
-def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
+def batch_panel(
+    batch: TorchInferenceBatch,
+    shift: int,
+    learned: CovariateConfig | None = None,
+    *,
+    has_static: bool = False,
+) -> Panel:
     """Fold a batch of series into one univariate series per component.
 
     Parameters
@@ -61,6 +74,10 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
         Darts' batch, not tiled; ``past_target`` is [batch, time, component], left-padded with NaN.
     shift : int
         Steps between the end of the history and the first forecast step.
+    learned : CovariateConfig, optional
+        What the network reads, whose names the covariates have; None: numbers.
+    has_static : bool, default False
+        Whether the series bring their static covariates.
 
     Returns
     -------
@@ -74,7 +91,7 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
     ValueError
         If a history holds infinite values, or is all missing outside of `missing_forecasts`.
     """
-    past, covariates = _as_numpy(batch.past_target), BatchCovariates(batch, shift)
+    past, covariates = _as_numpy(batch.past_target), BatchCovariates(batch, shift, learned)
     n_series, _, n_components = past.shape
     members = []
     is_missing = missing_components(batch).reshape(n_series, n_components)
@@ -92,19 +109,31 @@ def batch_panel(batch: TorchInferenceBatch, shift: int) -> Panel:
                     )
                 first, values = len(values) - 1, np.zeros_like(values)
             start, freq = _span(batch, i, past.shape[1] - first + shift)
-            own = covariates.of_series(i, first)
+            own: dict[str, Any] = {**covariates.of_series(i, first)}
+            if has_static and batch.series_schema is not None:
+                frame = batch.series_schema[i]["static_covariates"]
+                own["static_covariates"] = static_covariates(frame, k)
             where = partial(_describe, batch, i, k)
             members.append(_member(values[first:], start, freq, where, group=i, **own))
     return Panel(tuple(members))
 
 
-def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
+def series_panel(
+    series: TimeSeries | Sequence[TimeSeries],
+    covariates: Sequence[SeriesCovariates] | None = None,
+    *,
+    has_static: bool = False,
+) -> Panel:
     """Whole series as univariate ones.
 
     Parameters
     ----------
     series : TimeSeries or sequence of TimeSeries
         Of the samples of stochastic series, the first one is read.
+    covariates : sequence of SeriesCovariates, optional
+        Of each series, whose components share them.
+    has_static : bool, default False
+        Whether the series bring their static covariates.
 
     Returns
     -------
@@ -118,10 +147,16 @@ def series_panel(series: TimeSeries | Sequence[TimeSeries]) -> Panel:
     """
     members = []
     for position, one in enumerate([series] if isinstance(series, TimeSeries) else series):
+        known: dict[str, Any] = {}
+        if covariates is not None:
+            known.update(covariates[position].known(0, len(one)))
         start, freq = (one.start_time(), one.freq) if one.has_datetime_index else (None, None)
-        for values, name in zip(one.all_values(copy=False)[:, :, 0].T, one.components, strict=True):
+        columns = one.all_values(copy=False)[:, :, 0].T
+        for k, (values, name) in enumerate(zip(columns, one.components, strict=True)):
+            if has_static:
+                known["static_covariates"] = static_covariates(one.static_covariates, k)
             where = partial("component {!r} of series {}".format, name, position)
-            members.append(_member(values, start, freq, where, group=position))
+            members.append(_member(values, start, freq, where, group=position, **known))
     return Panel(tuple(members))
 
 
@@ -162,7 +197,11 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
         Steps before the forecast whose calendar the network takes; may differ from the points of
         history in ``past_target``.
     covariates : CovariateWidths
-        Of the fit; the windows do not hold them.
+        Of the fit.
+    given : sequence of SeriesCovariates, optional
+        Covariates of each series, if there are some.
+    learned : CovariateConfig, optional
+        What the network reads of them: its columns follow the calendar in the same slots.
     **kwargs
         Other parameters of Darts' ``SequentialTorchTrainingDataset``.
     """
@@ -172,9 +211,11 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
         series: Sequence[TimeSeries],
         past_length: int,
         covariates: CovariateWidths = NO_COVARIATES,
+        given: Sequence[SeriesCovariates] | None = None,
+        learned: CovariateConfig | None = None,
         **kwargs: Any,
     ) -> None:
-        self.covariates = covariates
+        self.covariates, self.given, self.learned = covariates, given, learned
         super().__init__(series, use_static_covariates=False, **kwargs)
         self._past_length = past_length
         self._calendars: dict[int, npt.NDArray[np.float32]] = {}
@@ -199,8 +240,28 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
         series = self.series[position]
         return series, self._get_end_of_output_idx(series, position, index)
 
+    def known(self, index: int, first: int, stop: int) -> dict[str, Arrays] | None:
+        """Covariates of a window's series from a step on, known up to another one; None: none.
+
+        Parameters
+        ----------
+        index : int
+            Of the window.
+        first, stop : int
+            Steps of the series; the first may lie before it.
+        """
+        if self.given is None:
+            return None
+        own = self.given[index // self.max_samples_per_ts]
+        kinds = own.known(max(0, first), stop)
+        lacking = max(0, -first)
+        return {
+            kind: {name: _padded(x, lacking) for name, x in given.items()}
+            for kind, given in kinds.items()
+        }
+
     def _calendar(self, position: int) -> npt.NDArray[np.float32]:
-        """Features of the ``past_length`` steps before a series and of its own."""
+        """Features of the ``past_length`` steps before a series and of its own, and covariates."""
         if position not in self._calendars:
             series = self.series[position]
             steps = np.arange(-self._past_length, len(series))
@@ -211,7 +272,17 @@ class CalendarTrainingDataset(SequentialTorchTrainingDataset):  # type: ignore[m
                 if known
                 else np.zeros((len(steps), len(FEATURE_NAMES)), dtype=np.float32)
             )
+            if self.learned is not None and self.given is not None:
+                columns = covariate_columns(self.learned, self.given[position], len(series))
+                columns = columns[: len(series)]
+                columns = np.pad(columns, ((self._past_length, 0), (0, 0)))
+                both = (self._calendars[position], columns)
+                self._calendars[position] = np.concatenate(both, axis=1)
         return self._calendars[position]
+
+
+def _padded(values: npt.NDArray[np.floating[Any]], steps: int) -> npt.NDArray[np.floating[Any]]:
+    return np.concatenate((np.full(steps, np.nan), values))
 
 
 def check_training_dataset(dataset: TorchTrainingDataset, name: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lagllama_adapters.darts.host import PLForecastingModule, TorchTrainingBatch
-from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.model.lag_llama import N_TIME_FEATURES, LagLlama
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.loss import training_loss
 from lagllama_adapters.training.optimization import (
@@ -135,6 +135,9 @@ class TunedModule(PLForecastingModule):  # type: ignore[misc]
         chosen = {"learning_rate": self.optimizer_kwargs.get("lr", LEARNING_RATE)}
         if "weight_decay" in self.optimizer_kwargs:
             chosen["weight_decay"] = self.optimizer_kwargs["weight_decay"]
+        trained = [n for n, p in self.network.named_parameters() if p.requires_grad]
+        if trained and all(name.startswith("covariates.") for name in trained):
+            chosen["covariate_rate"] = chosen["learning_rate"]
         return OptimizerSettings(name="muon", steps=max(1, int(min(steps, MAX_STEPS))), **chosen)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,10 +168,16 @@ def _training_window(batch: TorchTrainingBatch, past_length: int) -> Window:
     past = torch.nn.functional.pad(past, (missing, 0), value=torch.nan)
     observed = ~past.isnan()
     past_calendar, future_calendar = batch.historic_future_covariates, batch.future_covariates
+    covariates = None
     if past_calendar is not None and future_calendar is not None:
         n_components = batch.past_target.shape[-1]
         past_calendar = past_calendar.repeat_interleave(n_components, dim=0)
         future_calendar = future_calendar.repeat_interleave(n_components, dim=0)
+        if past_calendar.shape[-1] > N_TIME_FEATURES:  # what the network has learned to read
+            both = torch.cat((past_calendar, future_calendar), dim=1)
+            covariates = both[..., N_TIME_FEATURES:]
+        past_calendar = past_calendar[..., :N_TIME_FEATURES]
+        future_calendar = future_calendar[..., :N_TIME_FEATURES]
         begun = observed.cumsum(dim=1) > 0  # as in forecasts: no calendar before the first value
         past_calendar = past_calendar * begun[..., None]
     return {
@@ -178,6 +187,7 @@ def _training_window(batch: TorchTrainingBatch, past_length: int) -> Window:
         "future_observed_values": (~future.isnan()).to(future.dtype),
         "past_time_feat": past_calendar,
         "future_time_feat": future_calendar,
+        "covariates": covariates,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.calendar import Calendar, frequency_seconds
+from lagllama_adapters.data.covariate_columns import SeriesCovariates
 from lagllama_adapters.data.hub import fetch_data_sets, is_hub_address
 from lagllama_adapters.data.packed import is_packed, read_packed
 from lagllama_adapters.data.panel import Panel, Series, SeriesError
@@ -54,6 +55,8 @@ class Corpus:
         Per series; ``start`` is None where the calendar is not known.
     observed : ndarray of int64, optional
         ``[n_series]``: how many values are not missing. Counted unless given.
+    covariates : tuple of SeriesCovariates, optional
+        Per series; None: there are none.
     """
 
     values: npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -63,6 +66,7 @@ class Corpus:
     freq: tuple[str, ...]
     start: tuple[str | None, ...]
     observed: npt.NDArray[np.int64] = None  # type: ignore[assignment]  # see __post_init__
+    covariates: tuple[SeriesCovariates, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.observed is None:
@@ -105,8 +109,10 @@ class Corpus:
         members = []
         for position, row in enumerate(range(len(self)) if rows is None else rows):
             start, freq, name = self.start[row], self.freq[row], self.item_id[row]
+            known = {} if self.covariates is None else self.covariates[row].known(0, len(self[row]))
+            group = self.dataset[row]
             try:
-                members.append(Series(self[row], start, freq, name, group=self.dataset[row]))
+                members.append(Series(self[row], start, freq, name, group, **known))
             except SeriesError as error:
                 raise SeriesError(error.reason, position, name) from error
         return Panel(tuple(members))

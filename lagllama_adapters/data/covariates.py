@@ -5,14 +5,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import SeriesError
 
-__all__ = ["with_covariates"]
+__all__ = ["MOST_LEVELS", "covariate_array", "with_covariates"]
+
+MOST_LEVELS = 32
+"""Different words of a covariate, at most."""
 
 
-def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel:
+def with_covariates(
+    panel: Panel, past: Any = None, future: Any = None, static: Any = None
+) -> Panel:
     """Give covariates to the series of a panel.
 
     Parameters
@@ -23,6 +29,8 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         One for each series, or one alone for a panel of one: an array ``[time, column]`` or
         ``[time]``, whose columns are named by their positions, a data frame, or a mapping of names
         to arrays ``[time]``. Past ones are as long as the target, future ones longer.
+    static : optional
+        A mapping of names to one value for each series, or a data frame with a row for each.
 
     Returns
     -------
@@ -41,6 +49,8 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         for kind, given in (("past_covariates", past), ("future_covariates", future))
         if given is not None
     }
+    if static is not None:
+        named["static_covariates"] = _static_per_series(static, len(panel))
     if not named:
         return panel
     members = []
@@ -49,6 +59,9 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         for kind, given in named.items():
             if getattr(series, kind):
                 raise ValueError(f"{kind}: got some beside a panel, whose series have their own")
+            if kind == "static_covariates":
+                own[kind] = given[position]
+                continue
             own[kind] = _by_name(kind, given[position], position)
             if not own[kind]:
                 raise SeriesError(
@@ -62,6 +75,50 @@ def with_covariates(panel: Panel, past: Any = None, future: Any = None) -> Panel
         except SeriesError as error:
             raise SeriesError(error.reason, position, series.item_id) from error
     return Panel(tuple(members))
+
+
+def covariate_array(kind: str, name: str, values: Any) -> npt.NDArray[Any]:
+    """Values of a covariate as float64 with NaN for missing ones, or as words and None.
+
+    Parameters
+    ----------
+    kind, name : str
+        Argument and name, for the error.
+    values : array-like
+        ``[time]``: numbers, booleans or words; masked = missing.
+
+    Raises
+    ------
+    SeriesError
+        If they are infinite, or neither numbers nor words.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    array = np.asarray(values)
+    if array.dtype.kind in "US" or (
+        array.dtype == object and any(isinstance(value, str) for value in array)
+    ):
+        words = [None if _is_missing(value) else str(value) for value in array]
+        return np.array(words, dtype=object)
+    try:
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise SeriesError(
+            f"{kind}: got values of dtype {array.dtype} for {name!r}, expected numbers, booleans "
+            "or words (NaN or None = missing)"
+        ) from error
+    if np.isinf(numbers).any():
+        raise SeriesError(
+            f"{kind}: got infinite values for {name!r}, the first at step "
+            f"{int(np.isinf(numbers).argmax())}, expected finite or missing (NaN) ones"
+        )
+    return numbers
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _per_series(kind: str, given: Any, count: int) -> list[Any]:
@@ -78,6 +135,27 @@ def _per_series(kind: str, given: Any, count: int) -> list[Any]:
             f"{kind}: got a list of {len(given)} for {count} series, expected one for each"
         )
     return list(given)
+
+
+def _static_per_series(given: Any, count: int) -> list[dict[str, Any]]:
+    columns: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        columns = {str(name): values for name, values in given.items()}
+    elif hasattr(given, "columns"):
+        columns = {str(name): given[name].tolist() for name in given.columns}
+    if not columns:
+        raise ValueError(
+            f"static_covariates: got {type(given).__name__}, expected a mapping of names to one "
+            "value for each series, or a data frame with a row for each"
+        )
+    for name, values in columns.items():
+        if isinstance(values, str) or np.ndim(values) != 1 or len(values) != count:
+            got = "one value" if np.ndim(values) == 0 else f"shape {np.shape(values)}"
+            raise ValueError(
+                f"static_covariates: got {got} for {name!r}, expected a value for each of the "
+                f"{count} series"
+            )
+    return [{name: values[row] for name, values in columns.items()} for row in range(count)]
 
 
 def _is_one(given: Any) -> bool:

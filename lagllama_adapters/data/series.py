@@ -134,6 +134,29 @@ class Series:
         object.__setattr__(changed, "target", target)
         return changed
 
+    def without_static_covariates(self) -> "Series":
+        """The same series; itself if it has none."""
+        if not self.static_covariates:
+            return self
+        changed = copy.copy(self)
+        object.__setattr__(changed, "static_covariates", None)
+        return changed
+
+    def without_covariates(self, names: Sequence[str]) -> "Series":
+        """The same series without some of its covariates that change with time.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Those that it may have.
+        """
+        changed = copy.copy(self)
+        for kind in ("past_covariates", "future_covariates"):
+            given = getattr(self, kind) or {}
+            kept = {name: values for name, values in given.items() if name not in names}
+            object.__setattr__(changed, kind, kept or None)
+        return changed
+
     def tail(self, length: int) -> "Series":
         """The last ``length`` steps, or all if there are fewer.
 

@@ -1,11 +1,13 @@
 """How many series and paths are computed at a time."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.sampler import read_back_steps
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+
+if TYPE_CHECKING:  # options may hold a pool, whose estimate needs `chunks`
+    from lagllama_adapters.inference.options import ForecastOptions
 
 __all__ = [
     "batches",
@@ -49,7 +51,7 @@ def batches(
     horizons: Sequence[int],
     lengths: Sequence[int],
     config: LagLlamaConfig,
-    options: ForecastOptions,
+    options: "ForecastOptions",
 ) -> Iterator[list[int]]:
     """Rows of series that are forecast together.
 
@@ -88,7 +90,7 @@ def batches(
             yield rows[part]
 
 
-def series_at_once(options: ForecastOptions, horizon: int) -> int:
+def series_at_once(options: "ForecastOptions", horizon: int) -> int:
     """How many series have their paths of a horizon prepared at a time."""
     fitting = _VALUES_AT_ONCE // (options.num_samples * horizon)
     return max(1, min(fitting, options.batch_size))

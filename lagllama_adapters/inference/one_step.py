@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lagllama_adapters.data.covariate_columns import covariate_columns, covariates_of
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.windows import calendar_windows, left_pad
 from lagllama_adapters.inference.batching import histories_at_once
@@ -95,9 +96,8 @@ def one_step_samples(
             batch = passes[start : start + at_once]
             noise = [scores[row][:, first:stop] for row, first, stop in batch]
             read, states = apply_all(branch.steps, panel.take([row for row, _, _ in batch]))
-            drawn = undo_all(
-                branch.steps, _forecast(model, read, batch, noise, context, season), states
-            )
+            part = _forecast(model, read, batch, noise, context, season, branch.is_mirrored)
+            drawn = undo_all(branch.steps, part, states)
             for (row, first, stop), values in zip(batch, drawn, strict=True):
                 begin = first - (len(panel[row]) - longest)  # position in the result
                 left = max(begin, longest - steps[row])
@@ -123,6 +123,7 @@ def _forecast(
     noise: list[Tensor],
     context: int,
     season_length: int | None,
+    mirrored: bool,
 ) -> Floats:
     """Samples ``[pass, sample, _STEPS]``; those beyond the end of a pass mean nothing.
 
@@ -131,12 +132,19 @@ def _forecast(
     config, device = model.config, reading_device(model.device)
     known = np.full((len(batch), _STEPS), np.nan)
     joined = torch.zeros(len(batch), noise[0].shape[0], _STEPS, dtype=torch.float64)
-    past = []
+    past, covariates = [], None
     for place, (series, (_, first, stop), own) in enumerate(zip(panel, batch, noise, strict=True)):
         past.append(series.target[:first])
         known[place, : stop - first] = series.target[first:stop]
         joined[place, :, : stop - first] = own
     length = read_length(config, context, past)
+    if config.covariates is not None:
+        covariates = torch.zeros(len(batch), length + _STEPS, len(config.covariates.means))
+        for place, (series, (_, first, _)) in enumerate(zip(panel, batch, strict=True)):
+            columns = covariate_columns(config.covariates, covariates_of(series), len(series))
+            own = torch.from_numpy(columns[max(0, first - length) : first + _STEPS])
+            begin = max(0, length - first)
+            covariates[place, begin : begin + len(own)] = own
     values, observed = left_pad(past, length)
     known_steps = known[:, : _STEPS - 1]
     values = np.concatenate((values, known_steps), axis=1)
@@ -153,6 +161,8 @@ def _forecast(
         steps=context + _STEPS - 1,
         forecast_start=length,
         season_length=season_length,
+        covariates=covariates,
+        mirrored=mirrored,
     )
     marginal = model.head.marginal
     marginal.check(window.values, window.observed)

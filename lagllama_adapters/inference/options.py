@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lagllama_adapters.inference.arguments import as_integer, positive_integer
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.noise import check_sampling
 from lagllama_adapters.inference.support import SupportLike, check_support
 from lagllama_adapters.model import LagLlamaConfig
@@ -56,6 +57,11 @@ class ForecastOptions:
     covariate_lags : tuple of int, optional
         Lags at which covariates are read, in steps; negative ones are leads, of covariates that are
         known ahead. None: 0 for these, and for others up to three that the history speaks for.
+    pool_covariates : bool or CovariatePool, default False
+        True: estimate the effect of covariates of the same name from all series together as well,
+        for histories that are too short for an effect of their own; static covariates then say how
+        strong it is. A series' forecast then depends on the series beside it. A pool: what was
+        estimated before, of these series or of others.
     joint : bool, default False
         Draw the series of a `Series.group` together (those without a group are one): paths of equal
         number belong together, as far as the errors of forecasts of the history did. What each
@@ -82,6 +88,7 @@ class ForecastOptions:
     season_length: int | None = None
     support: SupportLike = None
     covariate_lags: tuple[int, ...] | None = None
+    pool_covariates: bool | CovariatePool = False
     joint: bool = False
     rescale_each_step: bool | None = None
 
@@ -100,6 +107,11 @@ class ForecastOptions:
             object.__setattr__(self, "covariate_lags", _checked_lags(self.covariate_lags))
         if self.seed is not None:
             object.__setattr__(self, "seed", _checked_seed(self.seed))
+        if not isinstance(self.pool_covariates, bool | CovariatePool):
+            raise ValueError(
+                f"pool_covariates: got {self.pool_covariates!r}, expected True, False or a "
+                "CovariatePool"
+            )
         for name in ("sign_flip", "joint"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}: got {getattr(self, name)!r}, expected True or False")

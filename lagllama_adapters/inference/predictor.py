@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained
+from lagllama_adapters.data.covariate_columns import check_covariates
 from lagllama_adapters.data.covariates import with_covariates
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.arguments import positive_integer
@@ -25,6 +26,7 @@ from lagllama_adapters.inference.batching import (
     paths_at_once,
 )
 from lagllama_adapters.inference.covariates.effects import CovariateEffects
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.forecast import SampleForecast
 from lagllama_adapters.inference.histories import calendar_of, history_of
 from lagllama_adapters.inference.insight.methods import InsightMethods
@@ -186,7 +188,10 @@ class LagLlamaPredictor(InsightMethods):
         at_once = max(map(len, groups), default=1)
         size = (len(panel), options.num_samples, max(horizons), panel.dtype.itemsize)
         check_memory(*size, at_once)
-        effects = CovariateEffects.of(panel, horizons, options.covariate_lags)
+        unlearned = self._unlearned(panel, horizons)
+        effects = CovariateEffects.of(
+            unlearned, horizons, options.covariate_lags, options.pool_covariates
+        )
         given, panel = panel, effects.without(panel)
         options, last = effects.split(options)
         keys = noise_keys(given, self.config.past_length(options.context_tokens(self.config)))
@@ -255,7 +260,10 @@ class LagLlamaPredictor(InsightMethods):
         observed = Panel(tuple(series.from_first_observed() for series in panel))
         # Steps before the first observed one have no forecast, and no effect.
         known = [min(count, len(series)) for count, series in zip(counts, observed, strict=True)]
-        effects = CovariateEffects.of_known_steps(observed, known, options.covariate_lags)
+        unlearned = self._unlearned(observed, [0] * len(observed))
+        effects = CovariateEffects.of_known_steps(
+            unlearned, known, options.covariate_lags, options.pool_covariates
+        )
         seed = secrets.randbits(63) if options.seed is None else options.seed
         keys = [b"in-sample/" + key for key in noise_keys(observed)]
         read = effects.without(observed)
@@ -284,7 +292,9 @@ class LagLlamaPredictor(InsightMethods):
         item_id: Sequence[Hashable] | None = None,
         past_covariates: Any = None,
         future_covariates: Any = None,
+        static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
+        pool_covariates: bool | CovariatePool = False,
         sampling: str = "auto",
         sign_flip: bool = False,
         max_paths: int | None = None,
@@ -304,7 +314,7 @@ class LagLlamaPredictor(InsightMethods):
         prediction_length : int
             Steps ahead.
         num_samples, context_length, sampling, sign_flip, max_paths, season_length, support
-        covariate_lags, joint, rescale_each_step
+        covariate_lags, pool_covariates, joint, rescale_each_step
             As in `ForecastOptions`.
         start, freq : optional
             Time stamp of the first point and pandas frequency, one for all series or a list. None
@@ -322,6 +332,9 @@ class LagLlamaPredictor(InsightMethods):
             or a mapping of names to arrays ``[time]``. Numbers, booleans or words; NaN = missing.
             Their effect is estimated from each series' history, and taken into account as far as it
             would have improved the later part of the history: see the page on covariates.
+        static_covariates : optional
+            With ``pool_covariates``, a mapping of names to one number or word for each series, or a
+            data frame with a row for each, in their order.
         groups : sequence of hashable, optional
             With ``joint``, the group of each series; None: all are one. Series of a group end
             together.
@@ -349,11 +362,12 @@ class LagLlamaPredictor(InsightMethods):
             season_length=season_length,
             support=support,
             covariate_lags=covariate_lags,
+            pool_covariates=pool_covariates,
             joint=joint,
             rescale_each_step=rescale_each_step,
         )
         panel = Panel.from_arrays(past_target, start, freq, item_id)
-        panel = with_covariates(panel, past_covariates, future_covariates)
+        panel = with_covariates(panel, past_covariates, future_covariates, static_covariates)
         panel = with_groups(panel, groups, joint=options.joint)
         return self.forecast(panel, prediction_length, options)
 
@@ -368,7 +382,9 @@ class LagLlamaPredictor(InsightMethods):
         item_id: Sequence[Hashable] | None = None,
         past_covariates: Any = None,
         future_covariates: Any = None,
+        static_covariates: Any = None,
         covariate_lags: tuple[int, ...] | None = None,
+        pool_covariates: bool | CovariatePool = False,
         season_length: int | None = None,
         support: Any = None,
     ) -> dict[str, Floats]:
@@ -380,7 +396,7 @@ class LagLlamaPredictor(InsightMethods):
             At most ``config.block_length``: what one token emits.
         past_target, start, freq, context_length, item_id, season_length
             As in `predict`.
-        past_covariates, future_covariates, covariate_lags
+        past_covariates, future_covariates, static_covariates, covariate_lags, pool_covariates
             As in `predict`; what the estimated effects may be wrong by is left out.
         support : optional
             As in `ForecastOptions`; quantiles keep to it, other parameters are what they are.
@@ -412,9 +428,14 @@ class LagLlamaPredictor(InsightMethods):
             season_length=season_length,
             support=support,
             covariate_lags=covariate_lags,
+            pool_covariates=pool_covariates,
         )
-        given = with_covariates(panel, past_covariates, future_covariates)
-        effects = CovariateEffects.of(given, [horizon] * len(given), options.covariate_lags)
+        given = with_covariates(panel, past_covariates, future_covariates, static_covariates)
+        horizons = [horizon] * len(given)
+        unlearned = self._unlearned(given, horizons)
+        effects = CovariateEffects.of(
+            unlearned, horizons, options.covariate_lags, options.pool_covariates
+        )
         panel = effects.without(given)
         options, last = effects.split(options)
         context = options.context_tokens(self.config)
@@ -426,7 +447,7 @@ class LagLlamaPredictor(InsightMethods):
             read, states = apply_all(steps, panel[rows])
             calendar = calendar_of(self.config, read, context, horizon)
             season = options.known_season(self.config)
-            history = history_of(self.config, read, context, calendar, season)
+            history = history_of(self.config, read, context, calendar, season, horizon)
             with torch.inference_mode():
                 encoded = EncodedHistory(self.model, history, horizon)
                 named = marginal.named(marginal.params(encoded.first_raw), encoded.facts)
@@ -446,6 +467,23 @@ class LagLlamaPredictor(InsightMethods):
                 params[name] = undo_all(last, values[:, None], limits)[:, 0]
         return params
 
+    def _unlearned(self, panel: Panel, horizons: Sequence[int]) -> Panel:
+        """The series with the covariates that the network does not read."""
+        learned = self.config.covariates
+        if learned is None:
+            return panel
+        check_covariates(learned, panel, horizons)
+        rest = (series.without_covariates(learned.names) for series in panel)
+        # Static covariates say how strong the effects of others are: without any they say nothing.
+        return Panel(
+            tuple(
+                series
+                if series.past_covariates or series.future_covariates
+                else series.without_static_covariates()
+                for series in rest
+            )
+        )
+
     def _paths(
         self, options: ForecastOptions, panel: Panel, horizon: int, branch: Branch, scores: Tensor
     ) -> Floats:
@@ -460,7 +498,9 @@ class LagLlamaPredictor(InsightMethods):
         calendar = calendar_of(config, panel, context, horizon)
         read, states = apply_all(branch.steps, panel)
         season = options.known_season(config)
-        history = history_of(config, read, context, calendar, season)
+        history = history_of(
+            config, read, context, calendar, season, horizon, mirrored=branch.is_mirrored
+        )
         with torch.inference_mode():
             drawn = draw(self.model, history, scores, max_paths=max_paths)
         return undo_all(branch.steps, drawn.numpy(), states)

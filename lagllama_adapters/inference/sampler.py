@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model import LagLlama, Tokens, Window
+from lagllama_adapters.model import LagLlama, SeriesFacts, Tokens, Window
 from lagllama_adapters.model.cycles import CyclePaths
 from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.kv_cache import KVCache, Scratch
@@ -45,6 +45,11 @@ class History:
         Tokens of context.
     season_length : int or None
         A season in steps that is known.
+    covariates : Tensor or None
+        ``[series, time + horizon, columns]``, standardised, for weights that read some; those that
+        are known up to now stay what they were after the history.
+    mirrored : bool
+        Whether the values are the negated ones: effects of covariates then are negated too.
     """
 
     values: Tensor
@@ -52,6 +57,8 @@ class History:
     time_feat: Tensor | None
     context_length: int
     season_length: int | None = None
+    covariates: Tensor | None = None
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -59,7 +66,11 @@ class History:
     def __getitem__(self, rows: slice) -> "History":
         calendar = None if self.time_feat is None else self.time_feat[rows]
         return replace(
-            self, values=self.values[rows], observed=self.observed[rows], time_feat=calendar
+            self,
+            values=self.values[rows],
+            observed=self.observed[rows],
+            time_feat=calendar,
+            covariates=None if self.covariates is None else self.covariates[rows],
         )
 
 
@@ -135,8 +146,15 @@ class EncodedHistory:
         calendar = None if history.time_feat is None else history.time_feat.to(device)
         context = history.context_length
         past_calendar = None if calendar is None else calendar[:, :context]
-        season = history.season_length
-        window = Window(values, observed, past_calendar, context, season_length=season)
+        window = Window(
+            values,
+            observed,
+            past_calendar,
+            context,
+            season_length=history.season_length,
+            covariates=history.covariates,
+            mirrored=history.mirrored,
+        )
         model.head.marginal.check(values, observed)
         self.facts, tokens = model.read(window)
         # The steps of the last block are never read again.
@@ -149,12 +167,13 @@ class EncodedHistory:
         cos, sin = model.rotary(context + (horizon - 1) // block * block)
         positions = [context + step for step in steps]
         self._rotary = cos[positions], sin[positions]
+        self._known = values.shape[1]
         self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
         self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
         self._shared_tokens, self._cycles = None, None
         if steps:  # beyond one block
             ahead = None if calendar is None else calendar[:, positions]
-            scaled = self.facts.as_inputs(self.facts.standardise(values, observed))
+            scaled = self.facts.history_inputs(values, observed)
             self._shared_tokens = self._tokens_without_path(scaled, observed, ahead, steps)
             if isinstance(tokens.outlook, HistoryOutlook):
                 self._cycles = tokens.outlook.cycles
@@ -174,7 +193,11 @@ class EncodedHistory:
         if model.config.inputs.observed_indicators:
             indicators = (observed[:, in_past] | ~is_past).to(scaled.dtype)
         lagged = scaled[:, in_past] * is_past
-        tokens = model.assemble_tokens(lagged, indicators, self.facts, calendar)
+        effect = self.facts.effect
+        covariates = None if effect is None else effect.of_tokens(positions)
+        tokens = model.assemble_tokens(
+            lagged, indicators, self.facts, calendar, covariates=covariates
+        )
         return tokens.by_step()
 
     def draw(self, scores: Tensor) -> Tensor:
@@ -185,6 +208,7 @@ class EncodedHistory:
         scores = scores.to(device=self.facts.loc.device, dtype=_sample_dtype(model))
         cache = self.cache.without_suffix()
         sampled = scores.new_empty(horizon, series, paths)  # in the network's space
+        inputs = torch.empty_like(sampled) if horizon > block else sampled  # as tokens hold them
         outlook = None
         if self._cycles is not None and horizon > block:
             outlook = PathOutlook(CyclePaths(self._cycles, horizon, paths), self.facts)
@@ -200,22 +224,24 @@ class EncodedHistory:
                 own = self._read_back[start // block]
                 rows = slice(done, done + len(own))
                 rotary = self._rotary[0][rows], self._rotary[1][rows]
-                tokens = self._tokens(sampled, own, self._shared_tokens[rows])
+                read = self.facts.path_inputs(drawn, self._known + start)
+                inputs[start:stop] = read.permute(2, 0, 1)
+                tokens = self._tokens(inputs, own, self._shared_tokens[rows])
                 if outlook is not None:
-                    outlook.cycles.append(self.facts.as_inputs(sampled[start:stop]))
+                    outlook.cycles.append(inputs[start:stop])
                     tokens = replace(tokens, outlook=outlook)
                 raw = model.decode_paths(tokens, rotary, cache)
                 done += len(own)
         return marginal.to_data(sampled.permute(1, 2, 0), self.facts)
 
-    def _tokens(self, sampled: Tensor, steps: list[int], shared: Tokens) -> Tokens:
+    def _tokens(self, inputs: Tensor, steps: list[int], shared: Tokens) -> Tokens:
         """Tokens of sampled steps: ``[token, series, path, ...]``."""
         lags_seq = self.model.config.lags_seq
-        tokens = shared.per_path(sampled.shape[2])
+        tokens = shared.per_path(inputs.shape[2])
         for token, step in zip(tokens.lag_values, steps, strict=True):
             within = bisect_right(lags_seq, step)  # lags ascend: the first ones reach into the path
             sources = [step - lag for lag in lags_seq[:within]]
-            token[..., :within] = self.facts.as_inputs(sampled[sources]).permute(1, 2, 0)
+            token[..., :within] = inputs[sources].permute(1, 2, 0)
         return tokens
 
 
@@ -254,14 +280,21 @@ def sample_paths_uncached(
     calendar = None if history.time_feat is None else per_path(history.time_feat)
     scores = scores.to(device=device, dtype=_sample_dtype(model)).flatten(0, 1)[:, None]
     season = history.season_length
-    facts = model.series_facts(values, observed, lead, season)
+    covariates = None if history.covariates is None else per_path(history.covariates)
+
+    def facts_of(values: Tensor, observed: Tensor) -> SeriesFacts:
+        start, mirrored = values.shape[1], history.mirrored
+        effect = model.series_effect(covariates, observed, start, lead, mirrored)
+        return model.series_facts(values, observed, lead, season, effect)
+
+    facts = facts_of(values, observed)
     length = context + (horizon - 1) // block * block
     positions = list(range(context))
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
         steps = context + start
         if rescale_each_step:
-            facts = model.series_facts(values, observed, lead, season)
+            facts = facts_of(values, observed)
         known = None if calendar is None else calendar[:, :steps]
         tokens = model.tokens(Window(values, observed, known, steps), facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)

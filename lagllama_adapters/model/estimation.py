@@ -8,6 +8,7 @@ from torch import Tensor
 from lagllama_adapters.model.bounds import is_constant, path_bounds
 from lagllama_adapters.model.climatology import empirical_quantiles
 from lagllama_adapters.model.config import InputConfig, LagLlamaConfig
+from lagllama_adapters.model.covariates import SeriesEffect
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.scaler import location_and_scale
 from lagllama_adapters.model.seasons import measure_seasons, without_absurd
@@ -29,6 +30,7 @@ def estimate_facts(
     lead: int,
     dtype: torch.dtype,
     season_length: int | None = None,
+    effect: SeriesEffect | None = None,
 ) -> SeriesFacts:
     """Estimate the facts of series from their histories.
 
@@ -45,6 +47,9 @@ def estimate_facts(
         Of the network.
     season_length : int, optional
         A season in steps that is known, for weights that measure seasons.
+    effect : SeriesEffect, optional
+        Of covariates, in no units yet. What is estimated is that of the series without it; limits
+        of paths and whether it is constant are those of the series as it is.
 
     Returns
     -------
@@ -53,6 +58,13 @@ def estimate_facts(
     """
     inputs, recent, known = config.inputs, values[:, lead:], observed[:, lead:]
     loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
+    given = recent
+    if effect is not None:
+        effect = effect.of_strength((values - loc) / scale, observed, lead)
+        values = values - scale * effect.shift[:, : values.shape[1]].detach().to(values)
+        recent, unit = values[:, lead:], scale
+        loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
+        effect = effect.in_units(unit / scale)
     units = SeriesFacts(
         loc, scale, loc, inputs.imputation, inputs.input_transform, inputs.input_limit
     )
@@ -61,14 +73,14 @@ def estimate_facts(
     seasons, last, climatology = None, None, None
     if inputs.season_reach:
         first = _first_observed(observed)
-        given = None
+        season = None
         if season_length is not None:
-            given = torch.full((len(values),), season_length, device=values.device)
+            season = torch.full((len(values),), season_length, device=values.device)
         seasons = measure_seasons(
             scaled[:, first:],
             observed[:, first:],
             config.block_length,
-            given,
+            season,
             inputs.repeat_features,
         )
         features += [seasons.features, seasons.repeats]
@@ -81,11 +93,12 @@ def estimate_facts(
     return replace(
         units,
         features=torch.cat(features, dim=1).to(dtype),
-        constant=is_constant(recent, known) if config.sampling.exact_constants else None,
+        constant=is_constant(given, known) if config.sampling.exact_constants else None,
         seasons=seasons,
         last=last,
         climatology=climatology,
-        bounds=path_bounds(recent, known, loc, scale) if config.sampling.path_bounds else None,
+        bounds=path_bounds(given, known, loc, scale) if config.sampling.path_bounds else None,
+        effect=effect,
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lagllama_adapters.model.bounds import PathBounds
 from lagllama_adapters.model.config import Imputation, InputTransform
+from lagllama_adapters.model.covariates import SeriesEffect
 from lagllama_adapters.model.seasons import Seasons
 
 __all__ = ["SeriesFacts"]
@@ -40,6 +41,8 @@ class SeriesFacts:
         with them.
     bounds : PathBounds or None
         Envelope of paths.
+    effect : SeriesEffect or None
+        Of covariates, which the network reads the series without; None: the weights read none.
     """
 
     loc: Tensor
@@ -53,6 +56,7 @@ class SeriesFacts:
     last: Tensor | None = None
     climatology: Tensor | None = None
     bounds: PathBounds | None = None
+    effect: SeriesEffect | None = None
 
     @property
     def log_scale(self) -> Tensor:
@@ -88,6 +92,20 @@ class SeriesFacts:
         """Values in the network's space as tokens hold them: within ``input_limit``."""
         limit = self.input_limit
         return scaled if limit is None else scaled.clamp(-limit, limit)
+
+    def history_inputs(self, values: Tensor, observed: Tensor) -> Tensor:
+        """Values ``[batch, time]`` of a window in data units, as tokens hold them."""
+        scaled = self.standardise(values, observed)
+        if self.effect is not None:
+            without = self.effect.taken_off(scaled, 0, asinh=self.input_transform == "asinh")
+            scaled = torch.where(observed, without, scaled)
+        return self.as_inputs(scaled)
+
+    def path_inputs(self, scaled: Tensor, first: int) -> Tensor:
+        """Samples ``[batch, path, step]`` from a position of the window on, as tokens hold them."""
+        if self.effect is not None:
+            scaled = self.effect.taken_off(scaled, first, asinh=self.input_transform == "asinh")
+        return self.as_inputs(scaled)
 
     def bounded(self, scaled: Tensor, start: int) -> Tensor:
         """Samples ``[batch, ..., step]`` of the steps from ``start`` on, within the envelope."""

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from lagllama_adapters.model.cloning import deepcopy_module
-from lagllama_adapters.model.config import HeadConfig, LagLlamaConfig, successor_config
+from lagllama_adapters.model.config import (
+    CovariateConfig,
+    HeadConfig,
+    LagLlamaConfig,
+    successor_config,
+)
+from lagllama_adapters.model.covariates import CovariateParts, SeriesEffect, TokenCovariates
 from lagllama_adapters.model.cycles import CycleHistory
 from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.estimation import estimate_facts
@@ -73,6 +79,12 @@ class LagLlama(nn.Module):
             config.decoder.attention_window,
         )
         self.head = make_head(config.head, config.d_model, config.lags_seq)
+        own = config.covariates
+        sizes, asinh = (
+            (config.d_model, config.block_length),
+            config.inputs.input_transform == "asinh",
+        )
+        self.covariates = None if own is None else CovariateParts(own, *sizes, asinh=asinh)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "LagLlama":
         # In every fit of a host: a share of its time that can be measured.
@@ -109,11 +121,34 @@ class LagLlama(nn.Module):
             torch.random.manual_seed(0)
             network = LagLlama(self.config.replace(head=successor_config(self.config.head, head)))
         network = network.to(device=self.device, dtype=self.dtype)
-        for name in ("token_embedding", "decoder"):
-            getattr(network, name).load_state_dict(getattr(self, name).state_dict())
+        for name in ("token_embedding", "decoder", "covariates"):
+            if (part := getattr(self, name)) is not None:
+                getattr(network, name).load_state_dict(part.state_dict())
         new = network.head.projection
         assert isinstance(new, ReshapingProjection)
         new.reference.load_state_dict(old.state_dict())
+        return network.eval()
+
+    def with_covariates(self, covariates: CovariateConfig | None) -> "LagLlama":
+        """Network with these weights and parts that read covariates, which start at zero.
+
+        Parameters
+        ----------
+        covariates : CovariateConfig or None
+            Which ones. None: a network without such parts.
+
+        Returns
+        -------
+        LagLlama
+            A new network on the device and in the dtype of this one, in eval mode. Until its new
+            parts are trained its forecasts are, bit for bit, those of this one without parts.
+        """
+        with torch.random.fork_rng(devices=[]):  # the curve of the columns is drawn
+            torch.random.manual_seed(0)
+            network = LagLlama(self.config.replace(covariates=covariates))
+        network = network.to(device=self.device, dtype=self.dtype)
+        for name in ("token_embedding", "decoder", "head"):
+            getattr(network, name).load_state_dict(getattr(self, name).state_dict())
         return network.eval()
 
     @property
@@ -135,6 +170,7 @@ class LagLlama(nn.Module):
         future_target: Tensor | None = None,
         future_observed_values: Tensor | None = None,
         context_length: int | None = None,
+        covariates: Tensor | None = None,
     ) -> LagLlamaOutput:
         """Teacher-forced pass over context and, if given, horizon.
 
@@ -156,6 +192,8 @@ class LagLlama(nn.Module):
             1 or True where ``future_target`` was observed; None: where it is not NaN.
         context_length : int, optional
             Tokens of the past; None: as many as it has lags for.
+        covariates : Tensor, optional
+            ``[batch, past and steps ahead, columns]``, standardised, for weights that read some.
 
         Returns
         -------
@@ -180,8 +218,9 @@ class LagLlama(nn.Module):
             if calendar is not None:
                 calendar = _join_calendar(calendar, future_time_feat, inputs)
             steps += inputs
+        start = past_target.shape[1]
         facts, tokens = self.read(
-            Window(values, observed, calendar, steps, forecast_start=past_target.shape[1])
+            Window(values, observed, calendar, steps, start, covariates=covariates)
         )
         raw = self.decode(tokens)
         params = self.head.marginal.params(raw)
@@ -199,11 +238,63 @@ class LagLlama(nn.Module):
             facts.
         """
         lead = window.values.shape[1] - window.steps - self.config.max_lag
-        facts = self.series_facts(*window.history, lead, window.season_length)
+        values, observed = window.history
+        start = values.shape[1] if window.forecast_start is None else window.forecast_start
+        effect = self.series_effect(window.covariates, observed, start, lead, window.mirrored)
+        facts = self.series_facts(values, observed, lead, window.season_length, effect)
         return facts, self.tokens(window, facts)
 
+    def series_effect(
+        self,
+        covariates: Tensor | None,
+        observed: Tensor,
+        start: int | Tensor,
+        lead: int = 0,
+        mirrored: bool | Tensor = False,
+    ) -> SeriesEffect | None:
+        """Effect of covariates on series; None for weights that read none.
+
+        Parameters
+        ----------
+        covariates : Tensor or None
+            ``[batch, time, columns]``, as in `Window`.
+        observed : Tensor
+            ``[batch, history]``, bool: steps at which the history is known.
+        start : int or Tensor
+            Where the history ends.
+        lead : int
+            As in `series_facts`.
+        mirrored : bool or Tensor
+            As in `Window`.
+
+        Raises
+        ------
+        ValueError
+            If there are none for weights that read some, or the other way round.
+        """
+        config = self.config.covariates
+        expected = 0 if config is None else len(config.means)
+        got = 0 if covariates is None else covariates.shape[-1]
+        if got != expected:
+            names = [] if config is None else list(config.names)
+            raise ValueError(
+                f"covariates: got {got} columns, expected {expected}, those of {names}, which the "
+                "weights read"
+            )
+        if self.covariates is None or covariates is None:
+            return None
+        device = observed.device
+        columns, observed = covariates.to(self.device), observed.to(self.device)
+        effect: SeriesEffect = self.covariates(columns, observed, start, lead)
+        return effect.to(device).mirrored(mirrored)
+
     def series_facts(
-        self, values: Tensor, observed: Tensor, lead: int = 0, season_length: int | None = None
+        self,
+        values: Tensor,
+        observed: Tensor,
+        lead: int = 0,
+        season_length: int | None = None,
+        effect: SeriesEffect | None = None,
     ) -> SeriesFacts:
         """Loc, scale and all else that is estimated once per series.
 
@@ -216,8 +307,12 @@ class LagLlama(nn.Module):
             token reaches.
         season_length : int, optional
             A season in steps that is known; ignored by weights that measure none.
+        effect : SeriesEffect, optional
+            Of covariates, from `series_effect`; the history tells its strength.
         """
-        return estimate_facts(self.config, values, observed, lead, self.dtype, season_length)
+        return estimate_facts(
+            self.config, values, observed, lead, self.dtype, season_length, effect
+        )
 
     def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
         """Tokens of the last ``steps`` positions of a window.
@@ -236,7 +331,7 @@ class LagLlama(nn.Module):
             the weights use them, scale features, calendar.
         """
         lags, observed = self.config.lags_seq, window.observed
-        scaled = facts.as_inputs(facts.standardise(window.values, observed))
+        scaled = facts.history_inputs(window.values, observed)
         lagged = gather_lags(scaled, lags, window.steps)
         indicators = (
             gather_lags(observed.to(scaled.dtype), lags, window.steps)
@@ -244,7 +339,12 @@ class LagLlama(nn.Module):
             else None
         )
         outlook = self.outlook(scaled, observed, facts, window.steps)
-        return self.assemble_tokens(lagged, indicators, facts, window.calendar, outlook)
+        covariates = None
+        if facts.effect is not None:
+            time = scaled.shape[1]
+            positions = torch.arange(time - window.steps, time, device=scaled.device)
+            covariates = facts.effect.of_tokens(positions)
+        return self.assemble_tokens(lagged, indicators, facts, window.calendar, outlook, covariates)
 
     def outlook(
         self, scaled: Tensor, observed: Tensor, facts: SeriesFacts, steps: int
@@ -279,6 +379,7 @@ class LagLlama(nn.Module):
         facts: SeriesFacts,
         calendar: Tensor | None,
         outlook: Outlook | None = None,
+        covariates: TokenCovariates | None = None,
     ) -> Tokens:
         """Join the parts of tokens.
 
@@ -294,6 +395,8 @@ class LagLlama(nn.Module):
             ``[batch, steps, 6]``.
         outlook : Outlook, optional
             Of the tokens.
+        covariates : TokenCovariates, optional
+            Likewise.
         """
         shape = lagged.shape[:-1]
         parts = [] if indicators is None else [indicators]
@@ -301,7 +404,7 @@ class LagLlama(nn.Module):
         if self.config.inputs.time_feat:
             known = lagged.new_zeros(N_TIME_FEATURES) if calendar is None else calendar
             parts.append(known.to(lagged).expand(*shape, N_TIME_FEATURES))
-        return Tokens.join(lagged, parts, outlook)
+        return Tokens.join(lagged, parts, outlook, covariates)
 
     def rotary(self, length: int) -> tuple[Tensor, Tensor]:
         """Rotary table for a sequence of ``length`` positions (context and horizon together)."""
@@ -319,7 +422,12 @@ class LagLlama(nn.Module):
         """Tokens as the decoder's input, ``[..., d_model]``, on the device of the weights."""
         features = tokens.features.to(self.device)
         # Under autocast the products are rounded, the residual stream is not.
-        return self.token_embedding(features).to(features)  # type: ignore[no-any-return]
+        embedded: Tensor = self.token_embedding(features).to(features)
+        if self.covariates is None or tokens.covariates is None:
+            return embedded
+        columns = tokens.covariates.columns.to(features)
+        added: Tensor = self.covariates.token(columns).to(features)
+        return embedded + added
 
     def states(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Normed states ``[batch, steps, d_model]`` of tokens at positions from 0."""
@@ -336,7 +444,14 @@ class LagLlama(nn.Module):
         tokens : Tokens
             The same ones, where their histories were read; see `reading_device`.
         """
-        return self.head(states, tokens.to(self.device)).to(tokens.features.device)  # type: ignore[no-any-return]
+        tokens, device = tokens.to(self.device), tokens.features.device
+        raw: Tensor = self.head(states, tokens)
+        if self.covariates is not None and tokens.covariates is not None:
+            head = self.head.projection
+            raw = self.covariates.changed(
+                raw, states, tokens.covariates, head.locations, head.spreads
+            )
+        return raw.to(device)
 
     def decode(self, tokens: Tokens, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Raw head output at every token; see `states` and `raw_output`."""

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.covariates import TokenCovariates
 from lagllama_adapters.model.outlook import KnownOutlook, MovedOutlook, Outlook
 
 __all__ = ["Tokens", "Window"]
@@ -32,6 +33,12 @@ class Window:
         the window: one for all rows, or ``[batch]``, int64. None: the end of the window.
     season_length : int or None
         A season in steps that is known.
+    covariates : Tensor or None
+        ``[batch, time or more, columns]``, standardised, from the first position of the window on;
+        for weights that read some.
+    mirrored : bool or Tensor
+        Whether the values are the negated ones, of all rows or ``[batch]``, bool: effects of
+        covariates then are negated too.
     """
 
     values: Tensor
@@ -40,6 +47,8 @@ class Window:
     steps: int
     forecast_start: int | Tensor | None = None
     season_length: int | None = None
+    covariates: Tensor | None = None
+    mirrored: bool | Tensor = False
 
     @property
     def history(self) -> tuple[Tensor, Tensor]:
@@ -63,15 +72,22 @@ class Tokens:
         ``[..., n_lags]``: the lagged values among them, which the head reads directly.
     outlook : Outlook or None
         What the series tells of the steps ahead, for heads that lean on it.
+    covariates : TokenCovariates or None
+        For weights that read some.
     """
 
     features: Tensor
     lag_values: Tensor
     outlook: Outlook | None = None
+    covariates: TokenCovariates | None = None
 
     @classmethod
     def join(
-        cls, lag_values: Tensor, others: Sequence[Tensor], outlook: Outlook | None = None
+        cls,
+        lag_values: Tensor,
+        others: Sequence[Tensor],
+        outlook: Outlook | None = None,
+        covariates: TokenCovariates | None = None,
     ) -> Self:
         """Tokens whose features are the lag values and then the others.
 
@@ -83,13 +99,17 @@ class Tokens:
             ``[..., n]`` each.
         outlook : Outlook, optional
             Of the same tokens.
+        covariates : TokenCovariates, optional
+            Likewise.
         """
         features = torch.cat((lag_values, *others), dim=-1)
-        return cls(features, features[..., : lag_values.shape[-1]], outlook)
+        return cls(features, features[..., : lag_values.shape[-1]], outlook, covariates)
 
     def by_step(self) -> Self:
         """``[series, token, ...]`` as ``[token, series, ...]``, contiguous, without an outlook."""
-        return self._of(self.features.transpose(0, 1).contiguous(), self.lag_values.shape[-1])
+        covariates = None if self.covariates is None else self.covariates.by_step()
+        features = self.features.transpose(0, 1).contiguous()
+        return self._of(features, self.lag_values.shape[-1], covariates)
 
     def with_outlook_read(self) -> Self:
         """The same tokens, whose outlook is worked out now and not when a head asks for it."""
@@ -102,7 +122,8 @@ class Tokens:
         if self.features.device == device:
             return self
         outlook = None if self.outlook is None else MovedOutlook(self.outlook, device)
-        moved = self._of(self.features.to(device), self.lag_values.shape[-1])
+        covariates = None if self.covariates is None else self.covariates.to(device)
+        moved = self._of(self.features.to(device), self.lag_values.shape[-1], covariates)
         return replace(moved, outlook=outlook)
 
     def per_path(self, paths: int) -> Self:
@@ -111,13 +132,15 @@ class Tokens:
         What is written to ``lag_values`` of the result is in its ``features`` too.
         """
         features = self.features[:, :, None].repeat(1, 1, paths, 1)
-        return self._of(features, self.lag_values.shape[-1])
+        covariates = None if self.covariates is None else self.covariates.per_path()
+        return self._of(features, self.lag_values.shape[-1], covariates)
 
     @classmethod
-    def _of(cls, features: Tensor, n_lags: int) -> Self:
-        return cls(features, features[..., :n_lags])
+    def _of(cls, features: Tensor, n_lags: int, covariates: TokenCovariates | None) -> Self:
+        return cls(features, features[..., :n_lags], covariates=covariates)
 
     def __getitem__(self, index: object) -> Self:
         """Tokens at an index into their leading dimensions."""
         outlook = None if self.outlook is None else self.outlook[index]
-        return type(self)(self.features[index], self.lag_values[index], outlook)  # type: ignore[index]
+        covariates = None if self.covariates is None else self.covariates.at(index)
+        return type(self)(self.features[index], self.lag_values[index], outlook, covariates)  # type: ignore[index]

@@ -15,7 +15,7 @@ from lagllama_adapters.sktime.past_data import PastData
 
 __all__ = ["Covariates", "Exogenous", "renumbered"]
 
-Covariates = dict[str, dict[str, npt.NDArray[Any]]]
+Covariates = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Exogenous:
         return Exogenous(self.past, X)
 
     def covariates(
-        self, past: PastData, steps: Sequence[npt.NDArray[np.int64]]
+        self, past: PastData, steps: Sequence[npt.NDArray[np.int64]], *, has_static: bool = False
     ) -> list[Covariates]:
         """Covariates of every instance, from its first row that is kept on.
 
@@ -88,6 +88,8 @@ class Exogenous:
             With frequencies.
         steps : sequence of ndarray
             Per instance the steps of its horizon; those after its end must be known.
+        has_static : bool, default False
+            Whether columns that do not change within any instance are static covariates.
 
         Returns
         -------
@@ -103,6 +105,9 @@ class Exogenous:
         ahead = [] if self.ahead is None else [c for c in columns if c in self.ahead.columns]
         known = self.past if self.ahead is None else _joined(self.past, self.ahead)
         own_rows = _rows_by_key(known, past)
+        static = _static(own_rows) if has_static else {}
+        columns = [column for column in columns if column not in static]
+        ahead = [column for column in ahead if column not in static]
         found = []
         for i, item in enumerate(past.instances):
             history = past.span(i)
@@ -128,6 +133,7 @@ class Exogenous:
                         name: x[:history] for name, x in arrays.items() if name not in future
                     },
                     "future_covariates": {name: x for name, x in arrays.items() if name in future},
+                    "static_covariates": {str(c): values[i] for c, values in static.items()},
                 }
             )
         return found
@@ -155,6 +161,16 @@ def renumbered(X: pd.DataFrame | None, first: int) -> pd.DataFrame | None:
 def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     rows = pd.concat((old, new.reindex(columns=old.columns)))
     return rows[~rows.index.duplicated(keep="last")]
+
+
+def _static(rows: Sequence[pd.DataFrame]) -> dict[Any, list[Any]]:
+    """Columns that take one value in each instance, and not the same in all, with their values."""
+    found = {}
+    for column in rows[0].columns:
+        own = [frame[column].dropna().unique() for frame in rows]
+        if max(map(len, own)) == 1 and len({values[0] for values in own if len(values)}) > 1:
+            found[column] = [values[0] if len(values) else None for values in own]
+    return found
 
 
 def _rows_by_key(frame: pd.DataFrame, past: PastData) -> list[pd.DataFrame]:

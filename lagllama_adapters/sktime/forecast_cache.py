@@ -114,7 +114,9 @@ class ForecastCache:
         if lengths.max() >= 1:
             covariates = None
             if exogenous is not None:
-                covariates = exogenous.covariates(past, [horizon.steps for horizon in horizons])
+                steps_ahead = [horizon.steps for horizon in horizons]
+                has_static = bool(options.pool_covariates)
+                covariates = exogenous.covariates(past, steps_ahead, has_static=has_static)
             lengths = lengths.clip(min=1)
             parts.append(self._ahead(past, lengths, predictor, options, covariates, ahead))
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
@@ -138,7 +140,8 @@ class ForecastCache:
             covariates = None
             if exogenous is not None:
                 now = np.zeros(1, np.int64)
-                covariates = exogenous.covariates(past, [now] * len(past.instances))
+                steps, has_static = [now] * len(past.instances), bool(options.pool_covariates)
+                covariates = exogenous.covariates(past, steps, has_static=has_static)
             panel = past.panel(covariates=covariates)
             forecast = predictor.one_step(panel, count, options)
             kept = self._one_step = _Kept(key, forecast.samples)

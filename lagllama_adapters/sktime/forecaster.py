@@ -103,15 +103,19 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         ``"stratified"`` spreads the paths of a series evenly over each step's distribution, so that
         quantiles carry little sampling noise; ``"plain"`` draws them independently of each other.
         ``"auto"``: stratified where the weights emit blocks. See ``LagLlamaPredictor.predict``.
-    finetune : {"full", "head", "last_layers", "lora", "bias"}, dict or None, default=None
-        What ``fit`` trains: all weights, the head, the last layers, low-rank updates, biases, or
+    finetune : str, dict or None, default=None
+        What ``fit`` trains: all weights (``"full"``), the head (``"head"``), the last layers
+        (``"last_layers"``), low-rank updates (``"lora"``), biases (``"bias"``), parts that read
+        ``X`` alone (``"covariates"``), which all others train as well where there is an ``X``, or
         nothing; ``{word: options}`` such as ``{"lora": {"rank": 8}}``. ``pretrain`` trains all
-        weights if this is None.
+        weights if this is None. What has learned to read ``X`` needs it in ``fit`` and, of the
+        horizon, in ``predict``.
     finetune_settings : dict, optional
         How ``fit`` and ``pretrain`` train: fields of
         ``lagllama_adapters.training.finetuning.FinetuneSettings`` but ``mode``, such as
         ``{"steps": 300, "learning_rate": 1e-4, "progress_bar": True}``. The horizon of validation
-        is that of ``fh`` where one is given.
+        is that of ``fh`` where one is given. Columns of ``X`` that ``predict`` will not be given
+        are named by ``{"past_covariates": [...]}``.
     sign_flip : bool, default=False
         Draw half of the paths from the negated series and negate them, which makes forecasts of a
         series and of its mirror image mirror images. See ``LagLlamaPredictor.predict``.
@@ -140,6 +144,10 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
     covariate_lags : sequence of int, optional
         Lags at which exogenous data is read, in steps; negative ones are leads, of columns that are
         known ahead. None: 0 for these, and for others up to three that the history speaks for.
+    pool_covariates : bool, default=False
+        Estimate the effect of exogenous data from all instances of ``fit`` together as well, for
+        histories that are too short for an effect of their own. Columns that do not change within
+        any instance then say how strong it is. The forecast of an instance depends on the others.
 
     Attributes
     ----------
@@ -226,6 +234,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         joint: bool = False,
         head: str | None = None,
         covariate_lags: Sequence[int] | None = None,
+        pool_covariates: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.context_length = context_length
@@ -244,6 +253,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.joint = joint
         self.head = head
         self.covariate_lags = covariate_lags
+        self.pool_covariates = pool_covariates
         super().__init__()
 
     def __post_init__(self) -> None:
@@ -386,20 +396,23 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         self.seed_ = _seed(self.random_state)
         past = PastData.from_frame(y)
         if self.finetune is not None and self._tuned_weights() is None:
-            self.finetuned_weights_ = self._tune(past, fh)
+            self.finetuned_weights_ = self._tune(past, fh, X)
+        exogenous = None if X is None else Exogenous(X)
         if self.context_length == "auto":
-            self.context_length_ = choose_context(self._network(), past, fh)
+            network = self._network()
+            known = () if network.config.covariates is None else (exogenous,)
+            self.context_length_ = choose_context(network, past, fh, *known)
         predictor = self._predictor()
         self._options().known_season(predictor.config)
         self._past_length = predictor.past_length(self._context())
-        self._exogenous = None if X is None else Exogenous(X)
+        self._exogenous = exogenous
         self._keep(past)
         return self
 
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: ForecastingHorizon | None = None
     ) -> "LagLlamaForecaster":
-        self.pretrained_weights_ = self._tune(PastData.from_frame(y), fh)
+        self.pretrained_weights_ = self._tune(PastData.from_frame(y), fh, X)
         return self
 
     def _pretrain_update(
@@ -408,10 +421,13 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
         # The network that trains is the one that forecasts, tuned or not: nothing starts anew.
         return self._pretrain(y, X, fh)
 
-    def _tune(self, past: PastData, fh: ForecastingHorizon | None) -> TunedWeights:
+    def _tune(
+        self, past: PastData, fh: ForecastingHorizon | None, X: pd.DataFrame | None
+    ) -> TunedWeights:
         settings = tuning_settings(self.finetune, self.finetune_settings)
         device = resolve_device(self.device)
-        return tune(self._network(), past, fh, settings, self._context(), device)
+        exogenous = None if X is None else Exogenous(X)
+        return tune(self._network(), past, fh, settings, self._context(), device, exogenous)
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
@@ -528,6 +544,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
             support=self.support,
             joint=self.joint,
             covariate_lags=self.covariate_lags,  # type: ignore[arg-type]  # checked there
+            pool_covariates=self.pool_covariates,
             batch_size=self.batch_size,
             seed=seed,
         )
@@ -587,6 +604,7 @@ class LagLlamaForecaster(BaseForecaster):  # type: ignore[misc]
                 "support": "auto",
                 "joint": True,
                 "covariate_lags": (0, 1),
+                "pool_covariates": True,
             },
         ]
 

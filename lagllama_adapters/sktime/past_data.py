@@ -243,7 +243,7 @@ class PastData:
     def panel(
         self,
         length: int | None = None,
-        covariates: Sequence[Mapping[str, Mapping[str, npt.NDArray[Any]]]] | None = None,
+        covariates: Sequence[Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> Panel:
         """Evenly spaced values of every series, missing steps filled with NaN.
 
@@ -344,7 +344,7 @@ def _series(
     steps: npt.NDArray[np.int64],
     first: int,
     group: int,
-    covariates: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    covariates: Mapping[str, Mapping[str, Any]],
 ) -> Series:
     """One variable from its first observed row at ``first`` or after it."""
     values = item.values[first:, variable]
@@ -354,7 +354,8 @@ def _series(
     target[own] = values
     begin, start = steps[first], _start(item, first)
     known: dict[str, Any] = {
-        kind: {name: x[begin:] for name, x in given.items()} for kind, given in covariates.items()
+        kind: given if kind == "static_covariates" else {n: x[begin:] for n, x in given.items()}
+        for kind, given in covariates.items()
     }
     freq = None if start is None else item.freq
     return Series(target, start, freq, group=group, **known)

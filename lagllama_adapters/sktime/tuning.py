@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load, save
 
@@ -18,12 +19,13 @@ from lagllama_adapters.checkpoints.migrations import (
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model.config import LagLlamaConfig
 from lagllama_adapters.model.lag_llama import LagLlama
+from lagllama_adapters.sktime.exogenous import Exogenous
 from lagllama_adapters.sktime.host import ForecastingHorizon
 from lagllama_adapters.sktime.past_data import PastData
 from lagllama_adapters.training.adaptation import MODES, Spec, adaptation
 from lagllama_adapters.training.context import best_context
 from lagllama_adapters.training.finetuning import FinetuneReport, FinetuneSettings, finetune
-from lagllama_adapters.training.hold_out import panel_corpus
+from lagllama_adapters.training.hold_out import series_corpus
 
 __all__ = ["TunedWeights", "choose_context", "tune", "tuning_settings"]
 
@@ -113,6 +115,7 @@ def tune(
     settings: Mapping[str, Any],
     context_length: int | None,
     device: torch.device,
+    exogenous: Exogenous | None = None,
 ) -> TunedWeights:
     """Tune a network on all rows of a panel.
 
@@ -130,6 +133,8 @@ def tune(
         Tokens of context that forecasts will have.
     device : torch.device
         Where to train.
+    exogenous : Exogenous, optional
+        Exogenous data of the same rows, which the network learns to read.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def tune(
     ValueError
         For series that cannot be trained on.
     """
-    panel, horizon = _panel(past, fh)
+    panel, horizon = _panel(past, fh, exogenous)
     tuned, report = finetune(
         network,
         panel,
@@ -152,7 +157,12 @@ def tune(
     return TunedWeights.of(tuned, report)
 
 
-def choose_context(network: LagLlama, past: PastData, fh: ForecastingHorizon | None) -> int:
+def choose_context(
+    network: LagLlama,
+    past: PastData,
+    fh: ForecastingHorizon | None,
+    exogenous: Exogenous | None = None,
+) -> int:
     """Context length by held-out windows of a panel; see `best_context`.
 
     Parameters
@@ -163,23 +173,28 @@ def choose_context(network: LagLlama, past: PastData, fh: ForecastingHorizon | N
         The panel, with all of its rows.
     fh : ForecastingHorizon or None
         Its last step is the horizon of the windows.
+    exogenous : Exogenous, optional
+        Exogenous data of the same rows, for networks that have learned to read it.
 
     Raises
     ------
     ValueError
         For series that are too short to hold anything out.
     """
-    panel, horizon = _panel(past, fh)
+    panel, horizon = _panel(past, fh, exogenous)
     return best_context(network, panel, horizon.get("horizon", _HORIZON)).context_length
 
 
-def _panel(past: PastData, fh: ForecastingHorizon | None) -> tuple[Corpus, dict[str, int]]:
+def _panel(
+    past: PastData, fh: ForecastingHorizon | None, exogenous: Exogenous | None
+) -> tuple[Corpus, dict[str, int]]:
     """Rows as a corpus, and the horizon if there is one."""
     past.check()
     past = past.with_frequency(None if fh is None else fh.freq)
     ahead = 0 if fh is None else max(int(h.steps[-1]) for h in past.horizons(fh))
-    series = past.panel()
-    panel = panel_corpus(
-        series.targets, [one.start for one in series], [one.freq for one in series]
-    )
+    covariates = None
+    if exogenous is not None:
+        now = np.zeros(1, np.int64)
+        covariates = exogenous.covariates(past, [now] * len(past.instances))
+    panel = series_corpus(past.panel(covariates=covariates))
     return panel, {"horizon": ahead} if ahead > 0 else {}

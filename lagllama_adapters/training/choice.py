@@ -139,6 +139,7 @@ def keep_choice(
     margin: float,
     *,
     mix: bool = True,
+    before: LagLlama | None = None,
 ) -> Choice:
     """Give a network what is best of its own weights, tuned ones and their mixtures.
 
@@ -154,13 +155,17 @@ def keep_choice(
         See `choose`.
     mix : bool
         Whether mixtures are candidates.
+    before : LagLlama, optional
+        What forecasts unless another one is better; None: the weights given. They differ where
+        parts for covariates were added, which have no effect in the weights given, and without
+        which covariates are used by regression.
 
     Returns
     -------
     Choice
         What the network now has.
     """
-    candidates = {0.0: judge.window_losses(model)}
+    candidates = {0.0: judge.window_losses(model if before is None else before)}
     if tuned is None:
         return choose(candidates, margin, judge.groups)
     given = {name: x.detach().clone() for name, x in model.state_dict().items()}

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.covariate_columns import SeriesCovariates, covariates_of
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 
-__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "window_groups"]
+__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "series_corpus", "window_groups"]
 
 _BLOCKS = 10  # of time, into which windows are grouped where series have enough of them
 _LEAST_SERIES = 8  # whose spread says something
@@ -21,6 +22,7 @@ def panel_corpus(
     values: Sequence[npt.NDArray[np.floating[Any]]],
     starts: Sequence[Any] | None = None,
     freqs: Sequence[Any] | None = None,
+    covariates: Sequence[SeriesCovariates] | None = None,
 ) -> Corpus:
     """Join series to a corpus, one data set.
 
@@ -32,6 +34,8 @@ def panel_corpus(
     starts, freqs : sequence, optional
         Per series the time stamp of its first step and its pandas frequency, both None where there
         is no calendar.
+    covariates : sequence of SeriesCovariates, optional
+        Per series; None: there are none.
 
     Returns
     -------
@@ -53,6 +57,18 @@ def panel_corpus(
         dataset=("panel",) * n,
         freq=tuple("D" if freq is None else freq for freq in freqs),  # unread without a start
         start=tuple(None if freq is None else s for s, freq in zip(starts, freqs, strict=True)),
+        covariates=None if covariates is None else tuple(covariates),
+    )
+
+
+def series_corpus(panel: Panel) -> Corpus:
+    """Join the series of a panel to a corpus, with their covariates if any has some."""
+    covariates = [covariates_of(one) for one in panel]
+    return panel_corpus(
+        panel.targets,
+        [one.start for one in panel],
+        [one.freq for one in panel],
+        covariates if any(own.past or own.future for own in covariates) else None,
     )
 
 
@@ -157,7 +173,7 @@ def hold_out(
     """
     plan = plan_hold_out(panel, horizon, max_windows, origins=origins)
     kept = [panel[i][:length] for i, length in enumerate(plan.lengths)]
-    training = panel_corpus(kept, panel.start, panel.freq)
+    training = panel_corpus(kept, panel.start, panel.freq, panel.covariates)
     return training, _task(panel, plan.windows, plan.horizon)
 
 
@@ -193,10 +209,12 @@ def window_groups(task: ForecastTask) -> tuple[npt.NDArray[np.int64], ...]:
 
 def _task(panel: Corpus, cuts: Sequence[tuple[int, int]], horizon: int) -> ForecastTask:
     finite = {i: _finite(panel[i]) for i, _ in cuts}  # of which the windows are views
-    past = (
-        Series(finite[i][:first], panel.start[i], panel.freq[i], f"{i}/{first}")
-        for i, first in cuts
-    )
+    past = []
+    for i, first in cuts:
+        known = {} if panel.covariates is None else panel.covariates[i].known(0, first)
+        past.append(
+            Series(finite[i][:first], panel.start[i], panel.freq[i], f"{i}/{first}", **known)
+        )
     future = np.stack([finite[i][first : first + horizon] for i, first in cuts])
     return ForecastTask("validation", horizon, 1, Panel(tuple(past)), future)
 

@@ -29,11 +29,14 @@ def limit_history(panel: Corpus, history_fraction: float, n_series: int | None =
         return panel
     count = len(panel) if n_series is None else min(n_series, len(panel))
     rows = np.linspace(0, len(panel) - 1, count).round().astype(int)
-    values, starts = [], []
+    values, starts, covariates = [], [], []
     for row in map(int, rows):
         series = panel[row]
         first = len(series) - max(1, round(history_fraction * len(series)))
         calendar = panel.calendar(row)
         starts.append(None if calendar is None else calendar.stamp(first))
         values.append(series[first:])
-    return panel_corpus(values, starts, [panel.freq[int(row)] for row in rows])
+        if panel.covariates is not None:
+            covariates.append(panel.covariates[row].from_step(first))
+    freqs = [panel.freq[int(row)] for row in rows]
+    return panel_corpus(values, starts, freqs, covariates or None)

@@ -25,6 +25,7 @@ def training_loss(
     history_discount: float = 0.0,
     row_weights: Tensor | None = None,
     context_length: int | None = None,
+    covariates: Tensor | None = None,
 ) -> Tensor:
     """Mean loss over context and horizon, loc and scale from the history only.
 
@@ -50,6 +51,8 @@ def training_loss(
         See `window_loss`; 0 and None as published.
     context_length : int, optional
         Tokens of the past; None: as many as it has lags for.
+    covariates : Tensor, optional
+        ``[batch, past and horizon, columns]``, see `Window`.
 
     Returns
     -------
@@ -79,6 +82,7 @@ def training_loss(
         history_discount=history_discount,
         row_weights=row_weights,
         tail=1,
+        covariates=covariates,
     )
 
 
@@ -96,6 +100,8 @@ def window_loss(
     row_weights: Tensor | None = None,
     tail: int | None = None,
     decoded: Callable[..., Tensor] | None = None,
+    covariates: Tensor | None = None,
+    mirrored: bool | Tensor = False,
 ) -> Tensor:
     """Weighted mean loss of all positions of a window.
 
@@ -135,6 +141,8 @@ def window_loss(
     decoded : callable, optional
         `decoded_loss`, or that function compiled. The shapes of its arguments are those of batch,
         tokens and block alone, so that windows of any lead share its code.
+    covariates, mirrored
+        See `Window`; covariates of targets too.
 
     Returns
     -------
@@ -144,7 +152,15 @@ def window_loss(
     block = model.head.block_length
     lead = model.config.max_lag if tail is None else values.shape[1] - steps - tail
     end = lead + steps
-    window = Window(values[:, :end], inputs_observed[:, :end], time_feat, steps, forecast_start)
+    window = Window(
+        values[:, :end],
+        inputs_observed[:, :end],
+        time_feat,
+        steps,
+        forecast_start,
+        covariates=covariates,
+        mirrored=mirrored,
+    )
     model.head.marginal.check(values, observed)
     facts, tokens = model.read(window)
     tokens = tokens.with_outlook_read()

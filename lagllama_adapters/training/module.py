@@ -64,11 +64,12 @@ class TrainingModule(L.LightningModule):
         settings = self.optimizer_settings
         optimizer, schedule = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0]
         assert isinstance(schedule.scheduler, torch.optim.lr_scheduler.LambdaLR)
-        schedule.scheduler.base_lrs = [settings.learning_rate] * len(optimizer.param_groups)
         new_groups = settings_groups(self.model, settings)
-        for group, new in zip(optimizer.param_groups, new_groups, strict=True):
-            group["lr"] = settings.learning_rate * settings.factor(self.global_step)
-            group["initial_lr"] = settings.learning_rate
+        rates = [new.get("lr", settings.learning_rate) for new in new_groups]
+        schedule.scheduler.base_lrs = rates
+        for group, new, rate in zip(optimizer.param_groups, new_groups, rates, strict=True):
+            group["lr"] = rate * settings.factor(self.global_step)
+            group["initial_lr"] = rate
             group["betas"], group["momentum"] = settings.betas, settings.momentum
             group["weight_decay"] = new["weight_decay"]
 
@@ -91,6 +92,8 @@ class TrainingModule(L.LightningModule):
             history_discount=self.history_discount,
             matmul_dtype=self.matmul_dtype,
             tail=self.model.config.block_length,
+            covariates=batch.get("covariates"),
+            mirrored=batch.get("mirrored", False),
         )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

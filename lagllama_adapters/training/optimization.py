@@ -9,6 +9,7 @@ from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.optimizers import MuonAdamW, parameter_groups
 
 __all__ = [
+    "COVARIATE_RATE",
     "OptimizerName",
     "OptimizerSettings",
     "make_optimizer",
@@ -17,6 +18,9 @@ __all__ = [
 ]
 
 OptimizerName = Literal["adamw", "muon"]
+
+COVARIATE_RATE = 1e-2
+"""Peak learning rate of parts that read covariates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,9 @@ class OptimizerSettings:
     steps : int
         Optimizer steps in all. Because the rate is constant until the decay, a run may be resumed
         with fewer or more steps than it was started with.
+    covariate_rate : float
+        Peak rate of parts that read covariates, which start at zero and have farther to go than
+        pretrained weights.
     warmup_steps, decay_steps : int
         Length of the two ramps; in short runs the warm-up takes at most 10 % and the decay at most
         30 % of ``steps``, so that the peak rate is reached.
@@ -51,6 +58,7 @@ class OptimizerSettings:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.98)
     momentum: float = 0.95
+    covariate_rate: float = COVARIATE_RATE
     steps: int = 10_000
     warmup_steps: int = 200
     decay_steps: int = 3_000
@@ -70,8 +78,10 @@ class OptimizerSettings:
 
 
 def settings_groups(model: LagLlama, settings: OptimizerSettings) -> list[dict[str, Any]]:
-    """Groups of `parameter_groups`, none of them orthogonal unless the optimizer is Muon."""
+    """Groups of `parameter_groups` with their rates, orthogonal ones only if that is Muon's."""
     groups = parameter_groups(model, settings.weight_decay)
+    if model.covariates is not None:
+        groups[-1]["lr"] = settings.covariate_rate
     return [g | {"orthogonal": g["orthogonal"] and settings.name == "muon"} for g in groups]
 
 

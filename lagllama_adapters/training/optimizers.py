@@ -31,7 +31,8 @@ def hidden_matrices(model: LagLlama) -> list[nn.Parameter]:
 def parameter_groups(model: LagLlama, weight_decay: float) -> list[dict[str, Any]]:
     """Groups of a network's parameters: `hidden_matrices`, other matrices, vectors.
 
-    The third group has no weight decay.
+    The third group has no weight decay. Of a network that reads covariates the parts that do so
+    are a fourth one, without it too.
 
     Returns
     -------
@@ -39,15 +40,18 @@ def parameter_groups(model: LagLlama, weight_decay: float) -> list[dict[str, Any
         With ``params``, ``weight_decay``, and ``orthogonal`` (True for the hidden matrices).
     """
     hidden = hidden_matrices(model)
-    seen = {id(parameter) for parameter in hidden}
+    added = [] if model.covariates is None else list(model.covariates.parameters())
+    seen = {id(parameter) for parameter in (*hidden, *added)}
     others = [p for p in model.parameters() if id(p) not in seen]
     matrices = [p for p in others if p.ndim >= 2]
     vectors = [p for p in others if p.ndim < 2]
-    return [
+    groups = [
         {"params": hidden, "weight_decay": weight_decay, "orthogonal": True},
         {"params": matrices, "weight_decay": weight_decay, "orthogonal": False},
         {"params": vectors, "weight_decay": 0.0, "orthogonal": False},
+        {"params": added, "weight_decay": 0.0, "orthogonal": False},
     ]
+    return groups if added else groups[:-1]
 
 
 class MuonAdamW(torch.optim.AdamW):

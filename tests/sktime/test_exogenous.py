@@ -131,3 +131,59 @@ def test_known_steps_are_forecast_with_their_rows(forecaster):
     assert with_rows.index.tolist() == [DAYS[94], DAYS[96], DAYS[99]]
     mixed = forecaster.predict([-5, -3, 0, 1], X=X[100:101])
     np.testing.assert_allclose(mixed[:3], with_rows, rtol=1e-6)
+
+
+def _short_shops(count=24, length=11, static=True):
+    """Shops of a few days, of which every second one sells more by promotions."""
+    generator = np.random.default_rng(1)
+    sales, plans = [], []
+    for k in range(count):
+        on = (generator.random(length + 6) < 0.4).astype(float)
+        on[-6:] = 1, 0, 1, 0, 1, 0
+        kind = "market" if k % 2 == 0 else "outlet"
+        raised = 1.5 if k % 2 == 0 or not static else 1.0
+        level = 20 * (k + 1) * (1 + 0.05 * generator.normal(size=length + 6))
+        sales.append(pd.DataFrame({"sales": level * raised**on}, DAYS[: length + 6]))
+        own = pd.DataFrame({"promotion": on}, DAYS[: length + 6])
+        plans.append(own.assign(kind=kind, area=k % 5) if static else own)
+    keys, names = [f"shop {k}" for k in range(count)], ["shop", "day"]
+    y, X = (pd.concat(frames, keys=keys, names=names) for frames in (sales, plans))
+    is_past = y.index.get_level_values(-1) < DAYS[length]
+    return y[is_past], X[is_past], y[~is_past], X[~is_past]
+
+
+def test_short_histories_are_pooled(forecaster):
+    y, X, ahead, plans = _short_shops(static=False)
+    alone = forecaster.fit(y, X=X).predict(FH, X=plans)
+    pooled = forecaster.clone().set_params(pool_covariates=True).fit(y, X=X)
+    forecast = pooled.predict(FH, X=plans)
+    relative = [np.abs(one / ahead - 1).to_numpy().mean() for one in (alone, forecast)]
+    assert relative[1] < 0.6 * relative[0]
+    # Known steps are foreseen with them as well.
+    known = pooled.predict([-1, 0])
+    bare = forecaster.clone().fit(y).predict([-1, 0])
+    last = y.loc[known.index]
+    assert np.abs(known / last - 1).to_numpy().mean() < np.abs(bare / last - 1).to_numpy().mean()
+
+
+def test_columns_that_do_not_change_say_where_promotions_work(forecaster):
+    y, X, _, plans = _short_shops()
+    forecaster.set_params(pool_covariates=True).fit(y, X=X)
+    forecast = forecaster.predict(FH, X=plans)
+    is_on = plans["promotion"].to_numpy() == 1
+    is_market = plans["kind"].to_numpy() == "market"
+    sales = forecast["sales"].to_numpy()
+    for is_kind, raised in ((is_market, 1.5), (~is_market, 1.0)):
+        ratio = sales[is_kind & is_on].mean() / sales[is_kind & ~is_on].mean()
+        assert ratio == pytest.approx(raised, abs=0.1)
+    without = forecaster.predict(FH, X=plans[["promotion"]])  # they are known from fit
+    pd.testing.assert_frame_equal(without, forecast)
+
+
+def test_columns_that_do_not_change_alone_are_refused_with_a_reason(forecaster):
+    y, X, _, plans = _short_shops()
+    forecaster.set_params(pool_covariates=True).fit(y, X=X[["kind"]])
+    with pytest.raises(ValueError, match=r"\['kind'\] without a covariate that is known ahead"):
+        forecaster.predict(FH, X=plans[["kind"]])
+    # Without pooling they are columns like others, which have no effect.
+    forecaster.clone().set_params(pool_covariates=False).fit(y, X=X).predict(FH, X=plans)

@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 
 from lagllama_adapters.checkpoints import load_pretrained, read_checkpoint
+from lagllama_adapters.data.files import Fault, FileSettings, find_sources, read_files
+from lagllama_adapters.data.panel import Panel
+from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
 from lagllama_adapters.training.finetuning.files import finetune_files
 from lagllama_adapters.training.hold_out import panel_corpus
@@ -94,3 +97,37 @@ def test_refusals(data, tmp_path, block_checkpoint):
     ):
         finetune_files(tmp_path / "a.csv", tmp_path / "new", checkpoint=block_checkpoint)
     assert not (tmp_path / "new").exists()
+
+
+def test_covariates_of_files_are_learned_and_read_again(tmp_path):
+    rng = np.random.default_rng(0)
+    rows, days = [], np.arange("2024-01-01", "2024-02-21", dtype="datetime64[D]")
+    for i in range(16):
+        on = (rng.random(len(days)) < 0.4).astype(int)
+        level = 20 + 2 * on + 0.7 * rng.normal(size=len(days))
+        for step, (day, value, is_on) in enumerate(zip(days, level, on, strict=True)):
+            known = f"{value:.6f}" if step < 45 else ""  # the last week is ahead
+            rows.append(f"s{i},{day},{known},{is_on},{rng.normal():.4f}")
+    data = tmp_path / "sales.csv"
+    data.write_text("\n".join(["item_id,timestamp,target,promotion,visits", *rows]) + "\n")
+    settings = FinetuneSettings(
+        mode="covariates",
+        steps=20,
+        batch_size=8,
+        validate_every=10,
+        horizon=6,
+        margin=0,
+        mix=False,
+        past_covariates=["visits"],
+    )
+    files = FileSettings(covariates=("promotion", "visits"))
+    done = finetune_files(data, tmp_path / "out", settings, checkpoint="tiny", files=files)
+    assert done.report.kept == "tuned"
+    learned = load_pretrained(done.folder).config.covariates
+    assert (learned.future, learned.past) == (("promotion",), ("visits",))
+    found = [one for one in read_files(find_sources(data), files) if not isinstance(one, Fault)]
+    panel = Panel(tuple(one.series for one in found))
+    forecast = LagLlamaPredictor(done.folder).forecast(panel, 6, ForecastOptions(seed=0))
+    on = np.stack([one.future_covariates["promotion"][45:51] for one in panel]) > 0
+    medians = np.median(forecast.samples, axis=1)
+    assert 1.5 < medians[on].mean() - medians[~on].mean() < 2.5

@@ -1,19 +1,19 @@
 """Covariates of a series as columns of numbers over history and horizon."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lagllama_adapters.data.covariates import MOST_LEVELS, covariate_array
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError
 
-__all__ = ["Column", "panel_columns"]
+__all__ = ["Column", "check_levels", "named_columns", "panel_columns", "word_levels"]
 
 Floats = npt.NDArray[np.float64]
-_MOST_LEVELS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +61,17 @@ def panel_columns(panel: Panel, horizons: Sequence[int]) -> list[list[Column]]:
         If there are static covariates, future covariates end too early, values are infinite or
         neither numbers nor words, or a covariate has more than 32 words.
     """
-    levels: dict[str, set[str]] = {}
-    given: list[list[tuple[str, Any, int]]] = []
-    for position, (series, horizon) in enumerate(zip(panel, horizons, strict=True)):
-        try:
-            own = _arrays(series, horizon)
-            for name, values, _ in own:
-                if values.dtype == object:
-                    found = {word for word in values if word is not None}
-                    levels.setdefault(name, set()).update(found)
-                    _check_levels(name, levels[name])
-        except SeriesError as error:
-            raise SeriesError(error.reason, position, series.item_id) from error
-        given.append(own)
+    for position, series in enumerate(panel):
+        if series.static_covariates:
+            raise SeriesError(
+                f"static_covariates: got {list(series.static_covariates)}, expected none: they do "
+                "not change within the series, whose level holds their effect already; leave them "
+                "out, or set pool_covariates=True, by which they tell how strong the effects of "
+                "other covariates are",
+                position,
+                series.item_id,
+            )
+    given, levels = _panel_arrays(panel, horizons)
     return [
         [
             column
@@ -85,20 +83,87 @@ def panel_columns(panel: Panel, horizons: Sequence[int]) -> list[list[Column]]:
     ]
 
 
-def _arrays(series: Series, horizon: int) -> list[tuple[str, Any, int]]:
+def word_levels(panel: Panel) -> dict[str, tuple[str, ...]]:
+    """Words that each covariate of words takes, sorted.
+
+    Parameters
+    ----------
+    panel : Panel
+        Series with covariates or without.
+
+    Raises
+    ------
+    SeriesError
+        As `panel_columns`.
+    """
+    _, levels = _panel_arrays(panel, [0] * len(panel))
+    return {name: tuple(sorted(words)) for name, words in levels.items()}
+
+
+def named_columns(
+    series: Series, horizon: int | None, levels: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Columns of a series by their names, past and future ones, those included that do not change.
+
+    Parameters
+    ----------
+    series : Series
+        With covariates or without.
+    horizon : int, optional
+        Steps ahead; None: all that are known.
+    levels : mapping of str to sequence of str
+        Of covariates of words; a word that is not among them is a level of none.
+
+    Raises
+    ------
+    SeriesError
+        As `panel_columns`, and for numbers where levels are known or words where they are not.
+    """
+    named: tuple[dict[str, Column], dict[str, Column]] = {}, {}
+    for name, values, ahead in _arrays(series, horizon):
+        if (values.dtype == object) != (name in levels):
+            got, expected = ("numbers", "words") if name in levels else ("words", "numbers")
+            raise SeriesError(
+                f"covariates: got {got} for {name!r}, expected {expected} as in the other series"
+            )
+        is_future = name in (series.future_covariates or {})
+        for column in _encode(name, values, ahead, levels.get(name)):
+            named[is_future][column.name] = column
+    return named
+
+
+def _panel_arrays(
+    panel: Panel, horizons: Sequence[int]
+) -> tuple[list[list[tuple[str, Any, int]]], dict[str, set[str]]]:
+    """What `_arrays` gives of each series, and the words of each covariate of words."""
+    levels: dict[str, set[str]] = {}
+    given = []
+    for position, (series, horizon) in enumerate(zip(panel, horizons, strict=True)):
+        try:
+            own = _arrays(series, horizon)
+            for name, values, _ in own:
+                if values.dtype == object:
+                    found = {word for word in values if word is not None}
+                    levels.setdefault(name, set()).update(found)
+                    check_levels(name, levels[name])
+        except SeriesError as error:
+            raise SeriesError(error.reason, position, series.item_id) from error
+        given.append(own)
+    return given, levels
+
+
+def _arrays(series: Series, horizon: int | None) -> list[tuple[str, Any, int]]:
     """Name, values (float64, or words and None) and steps ahead of all covariates."""
-    if series.static_covariates:
-        raise SeriesError(
-            f"static_covariates: got {list(series.static_covariates)}, expected none: they do not "
-            "change within the series, whose level holds their effect already; leave them out"
-        )
     length = len(series)
     arrays = []
     for name, values in (series.past_covariates or {}).items():
-        arrays.append((name, _as_array("past_covariates", name, values), 0))
+        arrays.append((name, covariate_array("past_covariates", name, values), 0))
     for name, values in (series.future_covariates or {}).items():
-        array = _as_array("future_covariates", name, values)
+        array = covariate_array("future_covariates", name, values)
         known = len(array) - length
+        if horizon is None:
+            arrays.append((name, array, known))
+            continue
         if known < horizon:
             raise SeriesError(
                 f"future_covariates: got {name!r} up to step {known} ahead, expected all "
@@ -109,45 +174,29 @@ def _arrays(series: Series, horizon: int) -> list[tuple[str, Any, int]]:
     return arrays
 
 
-def _as_array(kind: str, name: str, values: Any) -> Any:
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
-    if array.dtype.kind in "US" or (
-        array.dtype == object and any(isinstance(value, str) for value in array)
-    ):
-        words = [None if _is_missing(value) else str(value) for value in array]
-        return np.array(words, dtype=object)
-    try:
-        if array.dtype.kind not in "biufO":
-            raise TypeError
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise SeriesError(
-            f"{kind}: got values of dtype {array.dtype} for {name!r}, expected numbers, booleans "
-            "or words (NaN or None = missing)"
-        ) from error
-    if np.isinf(numbers).any():
-        raise SeriesError(
-            f"{kind}: got infinite values for {name!r}, the first at step "
-            f"{int(np.isinf(numbers).argmax())}, expected finite or missing (NaN) ones"
-        )
-    return numbers
+def check_levels(name: str, words: Collection[str]) -> None:
+    """Refuse more words of a covariate than can be told apart.
 
+    Parameters
+    ----------
+    name : str
+        Of the covariate.
+    words : collection of str
+        Different ones.
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
-
-
-def _check_levels(name: str, words: set[str]) -> None:
-    if len(words) > _MOST_LEVELS:
+    Raises
+    ------
+    SeriesError
+        If there are more than 32.
+    """
+    if len(words) > MOST_LEVELS:
         raise SeriesError(
             f"covariates: got {len(words)} different words for {name!r}, expected at most "
-            f"{_MOST_LEVELS}; group them, or encode them as numbers"
+            f"{MOST_LEVELS}; group them, or encode them as numbers"
         )
 
 
-def _encode(name: str, values: Any, ahead: int, levels: set[str] | None) -> list[Column]:
+def _encode(name: str, values: Any, ahead: int, levels: Collection[str] | None) -> list[Column]:
     if levels is None:
         return [Column(name, _filled(values), ahead)]
     words = sorted(levels)

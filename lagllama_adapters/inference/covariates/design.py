@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lagllama_adapters.inference.covariates.columns import Column
 
-__all__ = ["Designs", "Kind", "Source", "make_designs"]
+__all__ = ["Designs", "Kind", "Source", "lagged", "make_designs"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -159,12 +159,12 @@ def _linear(sources: Sequence[Source], length: int, count: int) -> Floats:
     linear = np.zeros((len(sources), length, count))
     for own, source in zip(linear, sources, strict=True):
         steps = source.history + source.horizon
-        lagged = (
-            _lagged(column.values, lag, steps)
+        moved = (
+            lagged(column.values, lag, steps)
             for column, lags in zip(source.columns, source.lags, strict=True)
             for lag in lags
         )
-        for k, values in enumerate(lagged):
+        for k, values in enumerate(moved):
             own[length - steps :, k] = values
     return linear
 
@@ -217,7 +217,18 @@ def _standardise(features: Floats, history: int, start: Integers) -> npt.NDArray
     return varies
 
 
-def _lagged(values: Floats, lag: int, length: int) -> Floats:
+def lagged(values: Floats, lag: int, length: int) -> Floats:
+    """Values some steps before, NaN where they are not known yet.
+
+    Parameters
+    ----------
+    values : ndarray
+        ``[time]``; before its beginning the first one is repeated.
+    lag : int
+        Steps; a negative one is a lead.
+    length : int
+        Of the result.
+    """
     if lag == 0 and len(values) == length:
         return values
     steps = np.arange(length) - lag

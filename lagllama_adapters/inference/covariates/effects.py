@@ -11,6 +11,7 @@ import torch
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.covariates.columns import panel_columns
 from lagllama_adapters.inference.covariates.noise_model import season_lengths
+from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.covariates.regression import Effect, estimate_effects
 from lagllama_adapters.inference.noise import series_generator
 from lagllama_adapters.inference.options import ForecastOptions
@@ -21,6 +22,7 @@ __all__ = ["CovariateEffects"]
 Floats = npt.NDArray[np.floating[Any]]
 _LARGEST_LOG = 20.0  # of a factor
 _KEY = b"/covariates"
+_PREFERENCE = 0.97  # what an effect of a series alone has to come to, beside that of a pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,11 @@ class CovariateEffects:
 
     @classmethod
     def of(
-        cls, panel: Panel, horizons: Sequence[int], lags: Sequence[int] | None = None
+        cls,
+        panel: Panel,
+        horizons: Sequence[int],
+        lags: Sequence[int] | None = None,
+        pool: CovariatePool | bool = False,
     ) -> "CovariateEffects":
         """Estimate the effects.
 
@@ -49,18 +55,30 @@ class CovariateEffects:
             Steps ahead of each.
         lags : sequence of int, optional
             See `estimate_effects`.
+        pool : CovariatePool or bool, default False
+            What the effects of series have in common, which are then those of the pool unless their
+            own foresee the later part of their history better. True: estimated from these series;
+            False: nothing, every series stands for itself.
 
         Raises
         ------
         SeriesError
-            See `panel_columns`.
+            See `panel_columns` and `CovariatePool.effects`.
+        ValueError
+            See `CovariatePool.of`.
         """
         if not any(series.covariates for series in panel):
             return cls((None,) * len(panel))
+        shared: list[Effect | None] = [None] * len(panel)
+        if pool is not False:
+            pool = CovariatePool.of(panel, lags) if pool is True else pool
+            shared = pool.effects(panel, horizons)
+            panel = Panel(tuple(series.without_static_covariates() for series in panel))
         columns = panel_columns(panel, horizons)
         targets = [series.target.astype(np.float64) for series in panel]
         seasons = season_lengths([_standardised(target) for target in targets])
-        return cls(tuple(estimate_effects(targets, columns, horizons, seasons, lags)))
+        own = estimate_effects(targets, columns, horizons, seasons, lags)
+        return cls(tuple(map(_better, own, shared)))
 
     @property
     def weights(self) -> list[float]:
@@ -135,7 +153,11 @@ class CovariateEffects:
 
     @classmethod
     def of_known_steps(
-        cls, panel: Panel, steps: Sequence[int], lags: Sequence[int] | None = None
+        cls,
+        panel: Panel,
+        steps: Sequence[int],
+        lags: Sequence[int] | None = None,
+        pool: CovariatePool | bool = False,
     ) -> "CovariateEffects":
         """Estimate the effects from what precedes the last steps of each series.
 
@@ -145,7 +167,7 @@ class CovariateEffects:
             Series with covariates or without.
         steps : sequence of int
             Of each series, at its end; what is later than the first of them is not looked at.
-        lags
+        lags, pool
             As in `of`.
 
         Returns
@@ -161,12 +183,19 @@ class CovariateEffects:
         effects: list[Effect | None] = [None] * len(panel)
         if rows:
             members = tuple(series for series in earlier if series is not None)
-            found = cls.of(Panel(members), [steps[row] for row in rows], lags)
+            found = cls.of(Panel(members), [steps[row] for row in rows], lags, pool)
             for row, effect in zip(rows, found.effects, strict=True):
                 if effect is not None:
                     whole = np.concatenate((effect.past, effect.future))
                     effects[row] = replace(effect, past=whole)
         return cls(tuple(effects))
+
+
+def _better(own: Effect | None, shared: Effect | None) -> Effect | None:
+    """Of two estimates the one that foresees the later part of the history better."""
+    if own is None or shared is None:
+        return own or shared
+    return own if own.remaining < _PREFERENCE * shared.remaining else shared
 
 
 def _standardised(target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

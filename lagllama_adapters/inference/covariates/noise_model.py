@@ -61,6 +61,29 @@ class NoiseModels:
         gram, product = _normal_equations(values, weight, start, padded, is_own)
         return cls(padded, _solved(gram, product, is_own))
 
+    @classmethod
+    def shared(
+        cls, values: Floats, weight: Floats, start: Integers, lags: Sequence[int]
+    ) -> "NoiseModels":
+        """Fit one to all series.
+
+        Parameters
+        ----------
+        values, weight, start
+            As in `fit`; histories that are shorter than the last lag do not count.
+        lags : sequence of int
+            Of all series, ascending.
+
+        Returns
+        -------
+        NoiseModels
+            As many times the same one.
+        """
+        padded, is_own = _padded_lags([lags] * len(values))
+        gram, product = _normal_equations(values, weight, start, padded, is_own)
+        solved = _solved(gram.sum(0, keepdims=True), product.sum(0, keepdims=True), is_own[:1])
+        return cls(padded, np.repeat(solved, len(values), axis=0))
+
     @property
     def reach(self) -> Integers:
         """``[series]``: steps at the beginning of a series of which the past is not known."""

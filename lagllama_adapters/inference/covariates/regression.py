@@ -44,6 +44,9 @@ class Effect:
         by.
     weight : float
         The share of the estimate that is used, in (0, 1].
+    remaining : float
+        Of the squared error of foreseeing the later part of the history without the effect, what is
+        left with it.
     """
 
     link: Link
@@ -51,6 +54,7 @@ class Effect:
     future: Floats
     doubt: Floats
     weight: float
+    remaining: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,8 +361,8 @@ def _effects_of(fits: _Fits, link: Link, scales: Floats) -> list[Effect]:
     # What the network makes of a part of the series that is wrongly attributed is what the
     # autoregression makes of it: only the difference to that can go wrong.
     doubt = (ahead - foreseen) @ estimates.root * size[:, None, None]
-    starts, weights = designs.start.tolist(), trust.weight.tolist()
-    parts = zip(starts, before, after, doubt, weights, strict=True)
+    starts = designs.start.tolist()
+    parts = zip(starts, before, after, doubt, *(part.tolist() for part in trust), strict=True)
     return [Effect(link, own[first:], *others) for first, own, *others in parts]
 
 

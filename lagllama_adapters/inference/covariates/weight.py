@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from lagllama_adapters.inference.covariates.ridge import Moments
 
-__all__ = ["HeldOut", "Trust", "overshoot"]
+__all__ = ["HeldOut", "Trust", "foreseen_errors", "overshoot", "pooled_trust"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -46,15 +46,19 @@ class HeldOut:
         ``[series, row, feature]`` in order of time, whitened.
     y, weight : ndarray
         ``[series, row]``: values, whitened, and how much each counts.
+    least_rows : int
+        Of which a part can be foreseen.
     """
 
-    def __init__(self, features: Floats, y: Floats, weight: Floats) -> None:
+    def __init__(
+        self, features: Floats, y: Floats, weight: Floats, least_rows: int = _LEAST_ROWS
+    ) -> None:
         self.features, self.y, self.weight = features, y, weight
         counted = (weight > 0).cumsum(axis=1)
         count = counted[:, -1]
         ranks = (np.array(_FOLDS) * (count[:, None] - 1)).astype(np.int64)
         edges = (counted[:, None] <= ranks[:, :, None]).sum(2) + 1
-        is_enough = count >= _LEAST_ROWS
+        is_enough = count >= least_rows
         self.edges = np.where(is_enough[:, None], edges, y.shape[1])
         self.moments = Moments.of_parts(features, y, weight, self.edges)
         # Of each row, the edge before it; -1 for what is in the first part.
@@ -80,10 +84,10 @@ class HeldOut:
         """
         seen = Moments(self.moments.sums[:, :-1]).first(count)
         slopes = seen.solve(penalty[:, None])
-        return _trust_of(*_foreseen_errors(self, seen, slopes), self.later_weight)
+        return _trust_of(*foreseen_errors(self, seen, slopes), self.later_weight)
 
 
-def _foreseen_errors(held_out: HeldOut, seen: Moments, slopes: Floats) -> tuple[Floats, Floats]:
+def foreseen_errors(held_out: HeldOut, seen: Moments, slopes: Floats) -> tuple[Floats, Floats]:
     """Values without their earlier mean, and the effects foreseen for them; ``[series, row]``.
 
     Parameters
@@ -120,6 +124,79 @@ def _trust_of(before: Floats, effect: Floats, weight: Floats) -> Trust:
     weight : ndarray
         ``[fit, row]``: how much each row counts; 0: not at all.
     """
+    share, weight, total, score = _best_share(before, effect, weight)
+    doubt = np.sqrt((score**2).sum(1)) / total
+    return _believed(before, effect, weight, share, share / doubt.clip(min=1e-12))
+
+
+def pooled_trust(before: Floats, effect: Floats, weight: Floats, late: Integers) -> Trust:
+    """How much of an effect that series share is believed; `_trust_of` of all of them together.
+
+    Errors of a step may be alike in all series, and those of a series at all steps: the standard
+    error is the largest of those that take rows, steps or series as independent (Liang & Zeger
+    1986, Biometrika 73). Few steps tell little of their own variance: it is widened as quantiles of
+    Student's distribution are wider than those of the normal one.
+
+    Parameters
+    ----------
+    before, effect, weight : ndarray
+        ``[series, step]`` as in `_trust_of`.
+    late : ndarray
+        ``[series]``: by how many steps a series ends earlier than the last one.
+
+    Returns
+    -------
+    Trust
+        Of one fit.
+    """
+    shape = before.shape
+    flat = [part.reshape(1, -1) for part in (before, effect, weight)]
+    share, counted, total, score = _best_share(*flat)
+    score = score.reshape(shape)
+    time = (np.arange(shape[1]) + late.max() - late[:, None]).ravel()
+    by_step, by_series = np.bincount(time, score.ravel()), score.sum(1)
+    power = np.bincount(time, (counted * flat[1] ** 2).ravel())
+    n_steps = float(power.sum() ** 2 / (power**2).sum().clip(min=1e-300))  # that tell something
+    doubts = [np.sqrt((score**2).sum())]
+    if n_steps > 1:
+        widened = _wider(n_steps - 1) * np.sqrt(n_steps / (n_steps - 1))
+        doubts.append(widened * np.sqrt((by_step**2).sum()))
+    else:
+        doubts.append(np.inf)
+    if shape[0] > 1:
+        doubts.append(np.sqrt((by_series**2).sum() * shape[0] / (shape[0] - 1)))
+    z = share * total / max(doubts[0], *doubts[1:], 1e-12 * total[0])
+    return _believed(flat[0], flat[1], counted, share, z)
+
+
+def _wider(freedom: float) -> float:
+    """How much further out than the normal one's Student's quantile at `_DOUBT` is."""
+    square = _DOUBT**2  # Cornish & Fisher
+    first = (square + 1) / (4 * freedom)
+    return float(1 + first + (5 * square**2 + 16 * square + 3) / (96 * freedom**2))
+
+
+def _best_share(
+    before: Floats, effect: Floats, weight: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """The share that would have been best, weights that heed residuals far off, and what doubts it.
+
+    Parameters
+    ----------
+    before, effect, weight : ndarray
+        ``[fit, row]``.
+
+    Returns
+    -------
+    share : ndarray
+        ``[fit]``.
+    weight : ndarray
+        ``[fit, row]``.
+    total : ndarray
+        ``[fit]``: squares of the effect.
+    score : ndarray
+        ``[fit, row]``: what each row contributes to the error of the share, times ``total``.
+    """
     counts = weight > 0
     for _ in range(2):  # the second time without the residuals that are far off
         power = weight * effect**2
@@ -128,10 +205,12 @@ def _trust_of(before: Floats, effect: Floats, weight: Floats) -> Trust:
         residual = before - share[:, None] * effect
         weight = weight / overshoot(residual, counts, _FAR)
     leverage = (power / total[:, None]).clip(max=0.99)
-    error = weight * effect * residual / (1 - leverage)
-    doubt = np.sqrt((error**2).sum(1)) / total
-    z = share / doubt.clip(min=1e-12)
-    is_believed = (z > _DOUBT) & (power.sum(1) > 0)
+    return share, weight, total, weight * effect * residual / (1 - leverage)
+
+
+def _believed(before: Floats, effect: Floats, weight: Floats, share: Floats, z: Floats) -> Trust:
+    """Shares that are ``z`` standard errors above 0, shrunk."""
+    is_believed = (z > _DOUBT) & ((weight * effect**2).sum(1) > 0)
     shrunk = 1 - (_DOUBT / np.where(is_believed, z, _DOUBT)) ** 2
     used = np.where(is_believed, share.clip(max=1) * shrunk, 0.0)
     left = (weight * (before - used[:, None] * effect) ** 2).sum(1)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lagllama_adapters.data.covariate_columns import check_covariates
 from lagllama_adapters.data.panel import Panel, SeriesError
 from lagllama_adapters.inference.batching import chunks, histories_at_once
 from lagllama_adapters.inference.histories import calendar_of, history_of
@@ -14,6 +15,7 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.read_length import read_length
 from lagllama_adapters.inference.transforms import apply_all, values_of
 from lagllama_adapters.model import LagLlama, Tokens, Window
+from lagllama_adapters.model.config import CovariateConfig
 from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.facts import SeriesFacts
 
@@ -48,13 +50,13 @@ def read(
     model : LagLlama
         Network on the device to compute on.
     panel : Panel
-        Series without covariates.
+        Series without covariates but those that the network has learned to read.
     options : ForecastOptions
         ``context_length``, ``season_length``, ``support`` and ``batch_size``.
     at_once : int, optional
         Most series at a time, if fewer than ``batch_size``.
     """
-    refuse_covariates(panel)
+    refuse_covariates(panel, model.config.covariates)
     config, device = model.config, reading_device(model.device)
     context, season = options.context_tokens(config), options.known_season(config)
     size = histories_at_once(read_length(config, context, panel.targets), options.batch_size)
@@ -69,6 +71,7 @@ def read(
             None if calendar is None else calendar.to(device),
             context,
             season_length=season,
+            covariates=history.covariates,
         )
         yield Reading(rows, *model.read(window))
 
@@ -85,18 +88,32 @@ def first_steps(panel: Panel, context_length: int) -> torch.Tensor:
     return torch.tensor([len(series) - context_length for series in panel])
 
 
-def refuse_covariates(panel: Panel) -> None:
+def refuse_covariates(
+    panel: Panel, learned: CovariateConfig | None = None, horizon: int = 0
+) -> None:
     """Refuse series with covariates, whose effects a forecast takes away before the network reads.
+
+    Parameters
+    ----------
+    panel : Panel
+        Series.
+    learned : CovariateConfig, optional
+        What the network reads itself, which the series must have.
+    horizon : int
+        Steps ahead that covariates known ahead must reach.
 
     Raises
     ------
     SeriesError
-        For the first series that has one.
+        For the first series that has others, or lacks one that the network reads.
     """
+    names = () if learned is None else learned.names
+    if learned is not None:
+        check_covariates(learned, panel, [horizon] * len(panel))
     for position, series in enumerate(panel):
-        if series.covariates:
+        if others := [name for name in series.covariates if name not in names]:
             raise SeriesError(
-                f"got the covariates {series.covariates}, expected none: the network does not read "
+                f"got the covariates {others}, expected none: the network does not read "
                 "them, and what it makes of a series tells nothing of their effect; leave them out",
                 position,
                 series.item_id,

@@ -70,7 +70,7 @@ def occlusion(
     model : LagLlama
         Network on the device to compute on.
     panel : Panel
-        Series without covariates.
+        Series without covariates but those that the network has learned to read.
     options : ForecastOptions
         ``context_length``, ``season_length`` and ``support``.
     prediction_length : int, optional
@@ -91,7 +91,6 @@ def occlusion(
         For a series whose observed values all lie in one piece; and as
         `LagLlamaPredictor.forecast`.
     """
-    refuse_covariates(panel)
     block, pieces = model.config.block_length, positive_integer("pieces", pieces)
     horizon = block
     if prediction_length is not None:
@@ -101,6 +100,7 @@ def occlusion(
             f"prediction_length: got {horizon}, expected at most {block}, the steps whose medians "
             "one token of this checkpoint emits"
         )
+    refuse_covariates(panel, model.config.covariates, horizon)
     reach = model.config.past_length(options.context_tokens(model.config))
     hidden: list[Series] = []
     edges = []
@@ -142,7 +142,7 @@ def median_forecast(
     for rows in chunks(len(panel), size):
         part, states = apply_all(steps, panel[rows])
         calendar = calendar_of(config, part, context, horizon)
-        history = history_of(config, part, context, calendar, season)
+        history = history_of(config, part, context, calendar, season, horizon)
         encoded = EncodedHistory(model, history, horizon)
         raw = encoded.first_raw[:, None]
         centre = torch.zeros(len(part), 1, horizon, dtype=torch.float32, device=raw.device)

@@ -1,5 +1,7 @@
 """Normal scores of known values under the network's own forecasts of them, in one pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -7,7 +9,7 @@ import torch
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.windows import left_pad
 from lagllama_adapters.inference.batching import chunks, histories_at_once
-from lagllama_adapters.inference.histories import calendar_of
+from lagllama_adapters.inference.histories import calendar_of, covariates_in
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.inference.transforms import apply_all, values_of
 from lagllama_adapters.model import LagLlama, Window
@@ -59,7 +61,9 @@ def in_context_scores(
         padded, is_known = left_pad(recent[rows], length)
         values, observed = (torch.from_numpy(x).to(device) for x in (padded, is_known))
         own = None if calendar is None else calendar[rows].to(device)
-        facts, read = model.read(Window(values, observed, own, tokens, season_length=season))
+        window = Window(values, observed, own, tokens, season_length=season)
+        known = covariates_in(config, panel[rows], length, horizon=0)
+        facts, read = model.read(replace(window, covariates=known))
         raw, marginal = model.decode(read), model.head.marginal
         targets = facts.standardise(values, observed)[:, 1 - tokens :]
         found = marginal.normal_scores(marginal.params(raw[:, :-1, 0]), targets, facts)

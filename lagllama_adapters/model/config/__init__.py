@@ -1,6 +1,7 @@
-"""Frozen facts of a set of weights: inputs, decoder, head, sampling."""
+"""Frozen facts of a set of weights: inputs, decoder, head, sampling, covariates."""
 
 from lagllama_adapters.model.config.config import LagLlamaConfig
+from lagllama_adapters.model.config.covariates import CovariateConfig
 from lagllama_adapters.model.config.decoder import DecoderConfig
 from lagllama_adapters.model.config.families import FAMILIES, successor_config
 from lagllama_adapters.model.config.head import (
@@ -29,6 +30,7 @@ from lagllama_adapters.model.config.sampling import SamplingConfig
 
 __all__ = [
     "FAMILIES",
+    "CovariateConfig",
     "DecoderConfig",
     "FlowConfig",
     "HeadConfig",

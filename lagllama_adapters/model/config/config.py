@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypeVar
 
 from lagllama_adapters.model.config.checks import require
+from lagllama_adapters.model.config.covariates import CovariateConfig
 from lagllama_adapters.model.config.decoder import DecoderConfig
 from lagllama_adapters.model.config.families import FAMILIES
 from lagllama_adapters.model.config.head import HeadConfig, StudentTConfig
@@ -15,7 +16,7 @@ from lagllama_adapters.model.config.sampling import SamplingConfig
 
 __all__ = ["LagLlamaConfig"]
 
-_Group = TypeVar("_Group", InputConfig, DecoderConfig, HeadConfig, SamplingConfig)
+_Group = TypeVar("_Group", InputConfig, DecoderConfig, HeadConfig, SamplingConfig, CovariateConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,9 @@ class LagLlamaConfig:
         One of the families: what turns the state of a token into a forecast distribution.
     sampling : SamplingConfig
         How paths continue beyond the block of one token.
+    covariates : CovariateConfig or None
+        What the weights have learned to read besides the series; None: nothing, and configurations
+        are written as if there were no such group.
 
     Raises
     ------
@@ -53,11 +57,14 @@ class LagLlamaConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     head: HeadConfig = field(default_factory=StudentTConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    covariates: CovariateConfig | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _GROUPS.items():
             group = getattr(self, name)
             require(isinstance(group, kind), "", name, group, f"a {kind.__name__}")
+        valid = self.covariates is None or isinstance(self.covariates, CovariateConfig)
+        require(valid, "", "covariates", self.covariates, "a CovariateConfig or None")
         expected = f"one of {[known.__name__ for known in FAMILIES.values()]}"
         require(type(self.head) in FAMILIES.values(), "", "head", self.head, expected)
         stride, block = self.sampling.path_stride, self.head.block_length
@@ -141,18 +148,23 @@ class LagLlamaConfig:
         for name, group in groups.items():
             own = {f.name for f in fields(group)} & set(changes)
             groups[name] = dataclasses.replace(group, **{key: changes.pop(key) for key in own})
+        covariates = changes.pop("covariates", self.covariates)
         if changes:
             raise TypeError(f"LagLlamaConfig: got the unknown fields {sorted(changes)}")
-        return type(self)(**groups)
+        return type(self)(**groups, covariates=covariates)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-compatible values, by group; ``from_dict`` is the inverse."""
-        return {
+        plain = {
             "inputs": _plain(self.inputs),
             "decoder": _plain(self.decoder),
             "head": _plain_head(self.head),
             "sampling": _plain(self.sampling),
         }
+        if self.covariates is not None:
+            levels = {name: list(words) for name, words in self.covariates.levels.items()}
+            plain["covariates"] = {**_plain(self.covariates), "levels": levels}
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -161,7 +173,8 @@ class LagLlamaConfig:
         Parameters
         ----------
         values : mapping
-            Exactly the keys that ``to_dict`` writes. Configurations of earlier versions go through
+            Exactly the keys that ``to_dict`` writes; weights without covariates have no group of
+            that name. Configurations of earlier versions go through
             ``checkpoints.migrations`` first.
 
         Raises
@@ -169,14 +182,16 @@ class LagLlamaConfig:
         ValueError
             If a key is unknown or missing (the message names it), or a value is outside its domain.
         """
-        _check_keys(values, set(_GROUPS), "")
-        for name in _GROUPS:
+        _check_keys(values, {*_GROUPS, *({"covariates"} & set(values))}, "")
+        for name in values:
             require(isinstance(values[name], Mapping), "", name, values[name], "a mapping")
+        covariates = values.get("covariates")
         return cls(
             inputs=_group(InputConfig, values["inputs"]),
             decoder=_group(DecoderConfig, values["decoder"]),
             head=_head(values["head"]),
             sampling=_group(SamplingConfig, values["sampling"]),
+            covariates=None if covariates is None else _group(CovariateConfig, covariates),
         )
 
 

@@ -50,4 +50,5 @@ class NormalMarginal(ScaledMarginal):
 
 def make(config: NormalConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration."""
-    return Head(Projection(d_model, outputs=2), NormalMarginal(), Independent())
+    projection = Projection(d_model, outputs=2, locations=slice(0, 1), spreads=slice(1, 2))
+    return Head(projection, NormalMarginal(), Independent())

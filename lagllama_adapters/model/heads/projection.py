@@ -35,7 +35,10 @@ class Projection(nn.Module):
         local trends need not squeeze through the normed state. They start as seasonal naive
         forecasts of common seasons and, beyond those, as persistence.
     locations : slice
-        Which of the outputs are places on the axis of the series, which experts move.
+        Which of the outputs are places on the axis of the series, which experts and covariates
+        move.
+    spreads : slice, optional
+        Which of them are spreads before their constraint; None: the spread is that of the places.
     gain : bool
         Whether the state scales what it adds to the experts by a factor of its own, ``exp`` of a
         linear map. Noise is a hundredth of the spread of one series and all of that of another; a
@@ -61,12 +64,13 @@ class Projection(nn.Module):
         lags_seq: tuple[int, ...] = (),
         lag_experts: int = 0,
         locations: slice = slice(None),
+        spreads: slice | None = None,
         gain: bool = False,
         further_experts: int = 0,
     ) -> None:
         super().__init__()
         self.block_length = block_length
-        self.locations = locations
+        self.locations, self.spreads = locations, spreads
         self.proj = nn.Linear(d_model, block_length * outputs)
         n_experts = lag_experts + further_experts
         self.expert_gate = nn.Linear(d_model, n_experts) if lag_experts else None

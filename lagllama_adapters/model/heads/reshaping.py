@@ -148,7 +148,7 @@ class ReshapingProjection(Projection):
     """
 
     def __init__(self, d_model: int, own: int, reference: Head, levels: Reference) -> None:
-        super().__init__(d_model, own, reference.block_length)
+        super().__init__(d_model, own, reference.block_length, locations=slice(own, None))
         self.reference = reference
         self.levels = levels
         with torch.no_grad():

@@ -55,4 +55,5 @@ class StudentTMarginal(ScaledMarginal):
 
 def make(config: StudentTConfig, d_model: int, lags_seq: tuple[int, ...]) -> Head:
     """Head of a configuration."""
-    return Head(Projection(d_model, outputs=3), StudentTMarginal(), Independent())
+    projection = Projection(d_model, outputs=3, locations=slice(1, 2), spreads=slice(2, 3))
+    return Head(projection, StudentTMarginal(), Independent())

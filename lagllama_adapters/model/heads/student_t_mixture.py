@@ -95,6 +95,7 @@ def make(config: StudentTMixtureConfig, d_model: int, lags_seq: tuple[int, ...])
         lags_seq=lags_seq,
         lag_experts=config.lag_experts,
         locations=slice(2 * components, 3 * components),
+        spreads=slice(3 * components, 4 * components),
     )
     marginal = StudentTMixtureMarginal(components, config.min_scale)
     return Head(projection, marginal, BlockCopula(*config.copula, config.block_length))

@@ -7,6 +7,7 @@ from lagllama_adapters.training.adaptation.adaptation import Adaptation
 from lagllama_adapters.training.adaptation.lora import Lora
 from lagllama_adapters.training.adaptation.selection import (
     Bias,
+    Covariates,
     Full,
     HeadOnly,
     LastLayers,
@@ -18,6 +19,7 @@ __all__ = [
     "MODES",
     "Adaptation",
     "Bias",
+    "Covariates",
     "Full",
     "HeadOnly",
     "LastLayers",

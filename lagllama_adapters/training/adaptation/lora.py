@@ -71,9 +71,9 @@ class Lora:
         return 2e-3
 
     def prepare(self, model: LagLlama) -> None:
-        """Add updates to the targets, and freeze all but them and the vectors."""
+        """Add updates to the targets; freeze all but them, the vectors and parts for covariates."""
         if not is_low_rank(model):
-            names = self._matrices(model)
+            names = [n for n in self._matrices(model) if not n.startswith("covariates.")]
             model.requires_grad_(False)
             generator = torch.Generator().manual_seed(self.seed)
             add_low_rank(model, names, self.rank, self.alpha / self.rank, generator)
@@ -90,7 +90,8 @@ class Lora:
         return {n: p.detach().to("cpu", copy=True) for n, p in named if self._trains(n, p)}
 
     def _trains(self, name: str, parameter: Tensor) -> bool:
-        return name.endswith((".0.up", ".0.down")) or (self.vectors and parameter.ndim < 2)
+        is_own = name.endswith((".0.up", ".0.down")) or name.startswith("covariates.")
+        return is_own or (self.vectors and parameter.ndim < 2)
 
     def _matrices(self, model: LagLlama) -> list[str]:
         matrices = [name for name, p in model.named_parameters() if p.ndim == 2]

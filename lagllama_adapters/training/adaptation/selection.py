@@ -11,9 +11,11 @@ from torch import Tensor
 
 from lagllama_adapters.inference.arguments import as_integer
 from lagllama_adapters.model import LagLlama
+from lagllama_adapters.training.optimization import COVARIATE_RATE
 
-__all__ = ["Bias", "Full", "HeadOnly", "LastLayers", "Patterns"]
+__all__ = ["Bias", "Covariates", "Full", "HeadOnly", "LastLayers", "Patterns"]
 
+_COVARIATES = "covariates."  # whose parts are trained whatever else is
 _BLOCK = re.compile(r"decoder\.blocks\.(\d+)\.")
 
 
@@ -55,8 +57,8 @@ class HeadOnly(_Selection):
     """The head alone, which turns the state of a token into a distribution."""
 
     def trained(self, model: LagLlama) -> set[str]:
-        """Names of the head's parameters."""
-        return {name for name, _ in model.named_parameters() if name.startswith("head.")}
+        """Names of the head's parameters, and of parts that read covariates."""
+        return {n for n, _ in model.named_parameters() if n.startswith(("head.", _COVARIATES))}
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class LastLayers(_Selection):
         for name, _ in model.named_parameters():
             block = _BLOCK.match(name)
             is_last = block is not None and int(block[1]) >= n_blocks - self.k
-            if is_last or name.startswith(("head.", "decoder.final_norm.")):
+            if is_last or name.startswith(("head.", "decoder.final_norm.", _COVARIATES)):
                 chosen.add(name)
         return chosen
 
@@ -106,8 +108,32 @@ class Bias(_Selection):
     learning_rate: ClassVar[float] = 2e-3
 
     def trained(self, model: LagLlama) -> set[str]:
-        """Names of vectors and numbers."""
-        return {name for name, p in model.named_parameters() if p.ndim < 2}
+        """Names of vectors and numbers, and of parts that read covariates."""
+        return {n for n, p in model.named_parameters() if p.ndim < 2 or n.startswith(_COVARIATES)}
+
+
+@dataclass(frozen=True)
+class Covariates(_Selection):
+    """The parts that read covariates alone; the pretrained weights stay as they are.
+
+    Raises
+    ------
+    ValueError
+        From `prepare`, if the network has no such parts: the panel has no covariates.
+    """
+
+    learning_rate: ClassVar[float] = COVARIATE_RATE
+
+    def trained(self, model: LagLlama) -> set[str]:
+        """Names of their parameters."""
+        chosen = {name for name, _ in model.named_parameters() if name.startswith(_COVARIATES)}
+        if not chosen:
+            raise ValueError(
+                "covariates: got series without any, expected some that the network can learn to "
+                "read; give past_covariates or future_covariates (sktime: X), or tune in another "
+                "way"
+            )
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -143,7 +169,10 @@ class Patterns(_Selection):
                     f"got the pattern {pattern!r}, which fits none of the model's parameters; "
                     f"expected one that does, such as {first!r} or {last.rsplit('.', 2)[0] + '*'!r}"
                 )
-        return {name for name in names if self._fits(name, self.patterns) != self.frozen}
+        chosen = {name for name in names if self._fits(name, self.patterns) != self.frozen}
+        if self.frozen:  # they are trained unless they are named
+            return chosen
+        return chosen | {name for name in names if name.startswith(_COVARIATES)}
 
     def _fits(self, name: str, patterns: Sequence[str]) -> bool:
         return any(fnmatch.fnmatchcase(self.prefix + name, pattern) for pattern in patterns)

@@ -7,6 +7,7 @@ from lagllama_adapters.training.adaptation.adaptation import Adaptation
 from lagllama_adapters.training.adaptation.lora import Lora
 from lagllama_adapters.training.adaptation.selection import (
     Bias,
+    Covariates,
     Full,
     HeadOnly,
     LastLayers,
@@ -18,12 +19,13 @@ __all__ = ["MODES", "Spec", "adaptation"]
 Spec = str | bool | Mapping[str, Any] | None
 """A word of `MODES`, or a mapping from one to its options."""
 
-MODES: dict[str, type[Full | HeadOnly | LastLayers | Lora | Bias]] = {
+MODES: dict[str, type[Full | HeadOnly | LastLayers | Lora | Bias | Covariates]] = {
     "full": Full,
     "head": HeadOnly,
     "last_layers": LastLayers,
     "lora": Lora,
     "bias": Bias,
+    "covariates": Covariates,
 }
 """Ways to adapt that a word names."""
 

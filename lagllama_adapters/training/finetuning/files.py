@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 import lagllama_adapters
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.checkpoints.format import CONFIG_FILE
 from lagllama_adapters.data.atomic_files import write_text
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.covariate_columns import SeriesCovariates, covariates_of
 from lagllama_adapters.data.files import (
     Fault,
     FileSeries,
@@ -20,7 +23,8 @@ from lagllama_adapters.data.files import (
     find_sources,
     read_files,
 )
-from lagllama_adapters.inference.files.arguments import check_no_covariates, check_on_error
+from lagllama_adapters.data.series import Series
+from lagllama_adapters.inference.files.arguments import check_on_error
 from lagllama_adapters.inference.files.parts import write_faults
 from lagllama_adapters.training.finetuning.run import finetune
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
@@ -82,7 +86,8 @@ def finetune_files(
     checkpoint : str or path, default "base"
         Weights to start from.
     files : FileSettings, optional
-        Layout of the files; None: found out. Without covariates.
+        Layout of the files; None: found out. The network learns to read their covariates, as known
+        ahead but for those that the settings name in ``past_covariates``.
     on_error : {"skip", "fail"}, default "skip"
         What to do where a series cannot be read: list it, or stop with the error.
     context_length : int, optional
@@ -108,7 +113,7 @@ def finetune_files(
         with other settings; with ``on_error="fail"``, at the first fault.
     """
     folder, files = Path(folder), files or FileSettings()
-    _check(folder, files, on_error)
+    _check(folder, on_error)
     sources = find_sources(paths)
     model = load_pretrained(checkpoint, device)
     series: list[FileSeries] = []
@@ -149,9 +154,8 @@ def finetune_files(
     return FinetunedFiles(folder, len(series), faults, report)
 
 
-def _check(folder: Path, files: FileSettings, on_error: str) -> None:
+def _check(folder: Path, on_error: str) -> None:
     check_on_error(on_error)
-    check_no_covariates(files)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -169,8 +173,17 @@ def _check(folder: Path, files: FileSettings, on_error: str) -> None:
 
 def _corpus(series: list[FileSeries]) -> Corpus:
     calendars: list[Any] = [one.series.calendar for one in series]
+    covariates = [_as_known_ahead(one.series) for one in series]
     return panel_corpus(
         [one.series.target for one in series],
         [None if one is None else one.start for one in calendars],
         [None if one is None else one.freq.freqstr for one in calendars],
+        covariates if any(own.future for own in covariates) else None,
     )
+
+
+def _as_known_ahead(series: Series) -> SeriesCovariates:
+    """All covariates of the history; files say what is known ahead only where they go on."""
+    past, future = covariates_of(series)
+    known = {name: np.asarray(x)[: len(series)] for name, x in {**past, **future}.items()}
+    return SeriesCovariates({}, known)

@@ -73,9 +73,11 @@ class FinetuningModule(TrainingModule):
     def report(self, choice: Choice) -> FinetuneReport:
         """Losses so far, and what was made of them."""
         assert self.judge.task is not None
+        # The weights given may use covariates by regression, which the trained network reads.
+        before = dict(choice.losses)[0.0]
         return FinetuneReport(
             mode=self.settings.mode,
-            losses=tuple(self.best.losses),
+            losses=((0, before), *self.best.losses[1:]),
             best_step=self.best.step,
             windows=len(self.judge.task),
             horizon=self.judge.task.horizon,

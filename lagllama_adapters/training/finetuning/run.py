@@ -1,13 +1,14 @@
 """Fine-tuning: a pretrained network and a panel of series in, a network of their own out."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.covariate_columns import check_covariates, measure_covariates
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.low_rank import merged_state
@@ -51,7 +52,10 @@ def finetune(
     model : LagLlama
         Pretrained network; not changed.
     panel : Corpus
-        Series to train on, of any number; see `panel_corpus`.
+        Series to train on, of any number; see `panel_corpus`. If they have covariates, the network
+        is given parts that read them (`LagLlama.with_covariates`), which every mode trains; one
+        that has such parts reads the same names. What covariates bring without training, by
+        regression, is part of what forecasts before.
     settings : FinetuneSettings, optional
         Default: all weights.
     context_length : int, optional
@@ -71,22 +75,25 @@ def finetune(
     Raises
     ------
     ValueError
-        If the series are too short to hold anything out or to train on, or ``settings.folder``
-        holds the state of another run.
+        If the series are too short to hold anything out or to train on, ``settings.folder`` holds
+        the state of another run, or series lack covariates that others have or the network reads.
     FloatingPointError
         If the gradient stops being finite.
     KeyboardInterrupt
         On Ctrl+C.
     """
     settings = settings or FinetuneSettings()
-    config, target = model.config, torch.device(device or model.device)
-    context = ForecastOptions(context_length=context_length).context_tokens(config)
+    target = torch.device(device or model.device)
+    context = ForecastOptions(context_length=context_length).context_tokens(model.config)
     panel = limit_history(panel, settings.history_fraction, settings.n_series)
+    panel = _not_ahead(panel, settings.past_covariates)
     training, validation = hold_out(
         panel, settings.horizon, settings.validation_windows, origins=_ORIGINS
     )
     with torch.inference_mode(False):  # or the copy could not be trained
-        tuned = copy.deepcopy(model).to(target).train()
+        given = _reading_covariates(model, training)
+        tuned = copy.deepcopy(given).to(target).train()
+    config = given.config
     settings.adaptation().prepare(tuned)
     judge = Judge(validation, context, settings.seed, groups=window_groups(validation))
     module = FinetuningModule(tuned, settings, judge, watch)
@@ -99,6 +106,7 @@ def finetune(
         batch_size=settings.batch_size,
         seed=settings.seed,
         first_step=lambda: module.global_step,
+        covariates=config.covariates,
     )
     state = None if settings.folder is None else Path(settings.folder) / "finetuning.ckpt"
     with interrupts(), quiet(verbose=settings.progress_bar, show_warnings=False):
@@ -106,6 +114,8 @@ def finetune(
             settings,
             settings.steps,
             **accelerator_of(target),
+            # Parts that start at zero have a way to go: the average must forget their first steps.
+            average_warm_up=config.covariates is not None,
             state=None if state is None else SaveState(state, every=None),
             progress_bar=settings.progress_bar,
         ).fit(
@@ -119,6 +129,35 @@ def finetune(
     module.best.restore(tuned)
     best = merged_state(tuned) if module.best.step else None
     with torch.inference_mode(False):
-        kept = copy.deepcopy(model).to(target)
-    choice = keep_choice(kept, best, judge, settings.margin, mix=settings.mix)
+        kept, before = copy.deepcopy(given).to(target), copy.deepcopy(model).to(target)
+    choice = keep_choice(kept, best, judge, settings.margin, mix=settings.mix, before=before)
+    kept = kept if choice.share else before
     return kept.to(model.device).requires_grad_(True).eval(), module.report(choice)
+
+
+def _not_ahead(panel: Corpus, names: Sequence[str]) -> Corpus:
+    """The panel with some covariates that count as known up to now."""
+    if not names:
+        return panel
+    given = () if panel.covariates is None else panel.covariates
+    known = {name for own in given for kind in own for name in kind}
+    if unknown := sorted(set(names) - known):
+        raise ValueError(
+            f"past_covariates: got {unknown}, expected some of the covariates of the series, "
+            f"{sorted(known)}"
+        )
+    lengths = map(int, panel.lengths)
+    moved = [own.not_ahead(names, n) for own, n in zip(given, lengths, strict=True)]
+    return replace(panel, covariates=tuple(moved))
+
+
+def _reading_covariates(model: LagLlama, training: Corpus) -> LagLlama:
+    """The network with parts for the covariates of the series, if they have some."""
+    learned = model.config.covariates
+    if learned is not None:
+        check_covariates(learned, training.panel(), [0] * len(training))
+        return model
+    if training.covariates is None:
+        return model
+    lengths = [int(length) for length in training.lengths]
+    return model.with_covariates(measure_covariates(training.covariates, lengths))

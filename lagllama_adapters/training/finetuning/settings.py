@@ -1,12 +1,17 @@
 """Settings and report of fine-tuning."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lagllama_adapters.training.adaptation import Adaptation, Spec, adaptation
+from lagllama_adapters.training.adaptation import Adaptation, Covariates, Spec, adaptation
 from lagllama_adapters.training.choice import Choice
 from lagllama_adapters.training.loop import LoopSettings
-from lagllama_adapters.training.optimization import OptimizerName, OptimizerSettings
+from lagllama_adapters.training.optimization import (
+    COVARIATE_RATE,
+    OptimizerName,
+    OptimizerSettings,
+)
 
 __all__ = ["FinetuneReport", "FinetuneSettings"]
 
@@ -17,10 +22,11 @@ class FinetuneSettings(LoopSettings):
 
     Parameters
     ----------
-    mode : {"full", "head", "last_layers", "lora", "bias"} or mapping
+    mode : {"full", "head", "last_layers", "lora", "bias", "covariates"} or mapping
         What is trained: all weights; those of the head, which turns the state of a token into a
         distribution; the last blocks and the head; low-rank updates, merged at the end; biases and
-        gains of norms. ``{word: options}`` has options of the way, such as
+        gains of norms; parts that read covariates, which all other modes train as well where the
+        panel has some. ``{word: options}`` has options of the way, such as
         ``{"lora": {"rank": 8}}`` or ``{"last_layers": {"k": 2}}``: see `LastLayers` and `Lora`.
     steps : int
         Most steps of the optimizer.
@@ -30,7 +36,8 @@ class FinetuneSettings(LoopSettings):
         See `OptimizerSettings`. Weights that Muon has pretrained are best tuned with it.
     learning_rate : float, optional
         Rises over the first tenth of ``steps`` and falls over the last three tenths. None: 2e-4,
-        and 2e-3 where few weights are trained (``"lora"`` and ``"bias"``).
+        2e-3 where few weights are trained (``"lora"`` and ``"bias"``), and 1e-2 for
+        ``"covariates"``, which in other modes have that rate whatever is given here.
     weight_decay : float
         Of matrices.
     gradient_clip : float or None
@@ -60,6 +67,9 @@ class FinetuneSettings(LoopSettings):
         Share of each series, its end, that is tuned on, in (0, 1].
     n_series : int, optional
         Most series, evenly spread over the panel; None: all.
+    past_covariates : sequence of str
+        Covariates that forecasts will know up to now only, although the series have them as known
+        ahead.
     seed : int
         Of windows, and of the paths of validation forecasts.
     folder : path, optional
@@ -89,6 +99,7 @@ class FinetuneSettings(LoopSettings):
     mix: bool = True
     history_fraction: float = 1.0
     n_series: int | None = None
+    past_covariates: Sequence[str] = ()
     folder: str | os.PathLike[str] | None = None
     progress_bar: bool = False
 
@@ -98,6 +109,11 @@ class FinetuneSettings(LoopSettings):
         self.check_counts("steps", "horizon", "validation_windows", "patience")
         if self.n_series is not None:
             self.check_counts("n_series")
+        names = self.past_covariates
+        is_list = isinstance(names, Sequence) and not isinstance(names, str)
+        if not is_list or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"past_covariates: got {names!r}, expected a list of names")
+        object.__setattr__(self, "past_covariates", tuple(names))
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate: got {self.learning_rate!r}, expected more than 0")
         if not self.margin >= 0:
@@ -121,10 +137,12 @@ class FinetuneSettings(LoopSettings):
 
     def optimization(self) -> OptimizerSettings:
         """Optimizer and schedule."""
-        rate = self.learning_rate
+        chosen = self.adaptation()
+        rate = chosen.learning_rate if self.learning_rate is None else self.learning_rate
         return OptimizerSettings(
             name=self.optimizer,
-            learning_rate=self.adaptation().learning_rate if rate is None else rate,
+            learning_rate=rate,
+            covariate_rate=rate if isinstance(chosen, Covariates) else COVARIATE_RATE,
             weight_decay=self.weight_decay,
             steps=self.steps,
         )

@@ -11,6 +11,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from lagllama_adapters.data.calendar import Calendar
 from lagllama_adapters.data.corpus import Corpus
+from lagllama_adapters.data.covariate_columns import covariate_columns
+from lagllama_adapters.model.config import CovariateConfig
 from lagllama_adapters.training import augmentation
 from lagllama_adapters.training.windows.probabilities import balance_bands, series_probabilities
 from lagllama_adapters.training.windows.settings import WindowSettings
@@ -20,6 +22,17 @@ __all__ = ["WindowBatches"]
 _LEADS = 7  # stream of random numbers
 _MOST_RATE = 4.0  # of resampling, and its inverse
 _LEAST_TO_RESAMPLE, _LEAST_RESAMPLED = 24, 40  # values, before and after
+# What changes a series in a way that its covariates cannot follow.
+_WITHOUT_COVARIATES = (
+    "synthetic_share",
+    "mix",
+    "time_flip",
+    "modulate",
+    "censor",
+    "freq_mask",
+    "freq_mix",
+    "freq_published",
+)
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -52,12 +65,17 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         Gives the step of training with which iteration begins.
     process : callable
         Gives the number of this process, from 0, and how many there are.
+    covariates : CovariateConfig, optional
+        Of a network that reads some; the corpus has them. They are taken at the steps of the
+        windows, decimated or resampled as the series are; windows whose sign is flipped are marked,
+        so that the network turns effects around too.
 
     Raises
     ------
     ValueError
         If ``settings`` give a share to synthetic series and there are none, no series is left, or,
-        when iteration begins, the processes cannot share out the batches of a step.
+        when iteration begins, the processes cannot share out the batches of a step; with
+        covariates, for augmentations that they cannot follow.
     """
 
     def __init__(
@@ -74,6 +92,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         batches_per_step: int = 1,
         first_step: Callable[[], int] = int,
         process: Callable[[], tuple[int, int]] = lambda: (0, 1),
+        covariates: CovariateConfig | None = None,
     ) -> None:
         self.corpora = [corpus]
         self.settings = settings
@@ -96,6 +115,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         self._first = np.cumsum([0, *(len(c) for c in self.corpora)])
         self._dtype = np.result_type(*(c.values.dtype for c in self.corpora))
         self._lengths = np.concatenate([c.lengths for c in self.corpora])
+        self._columns = None if covariates is None else _columns(corpus, covariates, settings)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
@@ -135,7 +155,8 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             ``values`` (float64 if a corpus is), ``observed``, ``inputs_observed``
             ``[batch, lead + steps + block]``; ``forecast_start`` ``[batch]``; ``time_feat``
             ``[batch, steps, 6]`` (0 where not known). With ``settings.min_steps``, ``steps`` is
-            the batch's own, and with ``settings.long_lead`` its lead.
+            the batch's own, and with ``settings.long_lead`` its lead. With covariates,
+            ``covariates`` ``[batch, lead + steps + block, columns]`` and ``mirrored`` ``[batch]``.
         """
         rng = np.random.default_rng((self.seed, index))
         series = np.searchsorted(self._cumulative, rng.random(self.batch_size), side="right")
@@ -145,7 +166,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
         positions, fraction = self._positions(series, lead, steps, rng)
         values, observed = self._gather_between(series, positions, fraction)
         forecast_start = self._forecast_start(positions, lead, steps, rng)
-        values, observed, dateless = self._augment(values, observed, rng)
+        values, observed, dateless, mirrored = self._augment(values, observed, rng)
         dateless = dateless | (fraction > 0).any(1)
         inputs_observed = self._hide(observed, forecast_start, rng)
         tokens = positions[:, lead : lead + steps]
@@ -156,6 +177,9 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             "forecast_start": forecast_start,
             "time_feat": self._calendar(series, tokens, dateless, rng),
         }
+        if self._columns is not None:
+            arrays["covariates"] = self._gather_columns(series, positions, fraction)
+            arrays["mirrored"] = mirrored
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _lead(self, index: int) -> int:
@@ -240,13 +264,28 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             values[rows] = corpus.values[offset + np.where(inside[rows], positions[rows], 0)]
         return values, inside & np.isfinite(values)
 
+    def _gather_columns(
+        self,
+        series: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+        fraction: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float32]:
+        """Columns at positions and fractions after them, 0 before the start of a series."""
+        assert self._columns is not None
+        last, offset = self._lengths[series, None] - 1, self.corpora[0].offsets[series, None]
+        columns = self._columns[offset + np.clip(positions, 0, last)]
+        if fraction.any():
+            after = self._columns[offset + np.clip(positions + 1, 0, last)]
+            columns += fraction[..., None].astype(np.float32) * (after - columns)
+        return np.where(positions[..., None] < 0, np.float32(0), columns)
+
     def _augment(
         self,
         values: Floats,
         observed: npt.NDArray[np.bool_],
         rng: np.random.Generator,
-    ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Changed values and masks, and which windows (True) have no dates any more."""
+    ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Changed values and masks, which windows have no dates any more, and which are negated."""
         s, n = self.settings, len(values)
         values = np.where(observed, values, 0.0).astype(self._dtype)
         blended, reversed_ = rng.random(n) < s.mix, rng.random(n) < s.time_flip
@@ -259,7 +298,8 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             (s.round, augmentation.round_values),
         ):
             values = change(values, observed, rng.random(n) < probability, rng)
-        values = augmentation.sign_flip(values, rng.random(n) < s.sign_flip)
+        mirrored = rng.random(n) < s.sign_flip
+        values = augmentation.sign_flip(values, mirrored)
         if s.freq_published and rng.random() < s.freq_published:
             everywhere = np.ones(n, dtype=bool)
             values = augmentation.freq_mask(values, observed, everywhere, s.freq_mask_rate, rng)
@@ -272,7 +312,7 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
             rate = s.freq_mix_rate * rng.random()
             values = augmentation.freq_mix(values, observed, chosen > 1 - s.freq_mix, rate, rng)
         values = augmentation.flatten(values, observed, rng.random(n) < s.flatten)
-        return values, observed, blended | reversed_
+        return values, observed, blended | reversed_, mirrored
 
     def _hide(
         self,
@@ -307,3 +347,23 @@ class WindowBatches(IterableDataset[dict[str, torch.Tensor]]):
     def _calendar_of(self, series: int) -> Calendar | None:
         number = int(np.searchsorted(self._first, series, side="right")) - 1
         return self.corpora[number].calendar(series - int(self._first[number]))
+
+
+def _columns(
+    corpus: Corpus, config: CovariateConfig, settings: WindowSettings
+) -> npt.NDArray[np.float32]:
+    """Columns of all series, one after the other as their values."""
+    if unfit := [name for name in _WITHOUT_COVARIATES if getattr(settings, name)]:
+        raise ValueError(
+            f"{unfit[0]}: got {getattr(settings, unfit[0])} for series with covariates, expected "
+            "0: the covariates cannot follow such a change"
+        )
+    if corpus.covariates is None:
+        raise ValueError(
+            f"got series without covariates, expected {list(config.names)}, which the weights read"
+        )
+    parts = (
+        covariate_columns(config, own, length)[:length]
+        for own, length in zip(corpus.covariates, map(int, corpus.lengths), strict=True)
+    )
+    return np.concatenate(list(parts))
