@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,10 @@ from lagllama_adapters.data.files import Fault
 from lagllama_adapters.data.series import Series
 from lagllama_adapters.evaluation.tasks import season_length
 
-__all__ = ["LEVELS", "Case", "Plan", "build_cases"]
+__all__ = ["LEVELS", "Case", "Plan", "Point", "build_cases"]
 
 Floats = npt.NDArray[np.float64]
+Point = Literal["median", "host"]
 
 LEVELS = (0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975)
 """Levels of the quantiles that are kept: deciles and the ends of 50, 80 and 95 % intervals."""
@@ -45,11 +47,13 @@ class Plan:
     pooled : bool, default True
         Whether models that are trained once learn from all series of a frequency, or from each one
         alone.
+    point : {"median", "host"}, default "median"
+        Which forecast MASE judges; see `compare`.
 
     Raises
     ------
     ValueError
-        If a number is not positive, or two samples are not asked for.
+        If a number is not positive, two samples are not asked for, or ``point`` is neither.
     """
 
     horizon: int
@@ -61,6 +65,7 @@ class Plan:
     seed: int = 0
     checkpoint: str = "base"
     pooled: bool = True
+    point: Point = "median"
 
     def __post_init__(self) -> None:
         for name in ("horizon", "origins", "stride", "season_length", "min_history"):
@@ -73,6 +78,8 @@ class Plan:
             raise ValueError(
                 f"num_samples: got {self.num_samples}, expected 2 or more: one path has no spread"
             )
+        if self.point not in get_args(Point):
+            raise ValueError(f"point: got {self.point!r}, expected one of {get_args(Point)}")
 
 
 @dataclass(frozen=True, eq=False)

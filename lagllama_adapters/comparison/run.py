@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from lagllama_adapters.comparison.cases import Case, Plan, build_cases
+from lagllama_adapters.comparison.cases import Case, Plan, Point, build_cases
 from lagllama_adapters.comparison.collection import collect
 from lagllama_adapters.comparison.hosts import Host, HostName, load_host
 from lagllama_adapters.comparison.outcome import Backtest, Failure
@@ -34,6 +34,8 @@ def compare(
     seed: int = 0,
     checkpoint: str = "base",
     pooled: bool = True,
+    trained_once: Sequence[str] = (),
+    point: Point = "median",
     baseline: str | None = None,
     files: FileSettings | None = None,
     progress: Progress | None = None,
@@ -81,6 +83,15 @@ def compare(
     pooled : bool, default True
         Whether models that are trained once learn from all series of a season together, or from
         each one alone.
+    trained_once : sequence of str, optional
+        Names of other models of sktime that are fitted once, on what precedes the first origins,
+        and from then on told what came (``update(update_params=False)``). Series of the same times,
+        such as those of a panel, are one panel to them, unless ``pooled`` is False. Darts' models
+        are trained once if they are global, and no others can be.
+    point : {"median", "host"}, default "median"
+        Which forecast MASE judges: the median, which is the best one by absolute errors, or what
+        the host's own backtest takes. That is sktime's ``predict``, a mean for many models; for
+        Darts it is the median.
     baseline : str, optional
         Name of the model by which scores are divided. None: the seasonal naive forecast, else the
         first model.
@@ -125,8 +136,9 @@ def compare(
         seed=seed,
         checkpoint=checkpoint,
         pooled=pooled,
+        point=point,
     )
-    specs = parse_models(models)
+    specs = _trained_once(parse_models(models), trained_once)
     runner = load_host(host)
     for spec in specs:
         runner.check(spec)
@@ -152,6 +164,7 @@ def compare(
         settings={
             "host": host,
             "models": {spec.label: spec.description for spec in specs},
+            "trained_once": [spec.label for spec in specs if spec.is_trained_once],
             "baseline": reference,
             **asdict(plan),
             "horizon": plan.horizon if horizons is None else dict(horizons),
@@ -181,6 +194,14 @@ def _check_horizons(horizons: Mapping[str, int] | None, names: Sequence[str], pl
         )
     for steps in horizons.values():
         replace(plan, horizon=steps)  # which checks it
+
+
+def _trained_once(specs: Sequence[ModelSpec], names: Sequence[str]) -> list[ModelSpec]:
+    names = [names] if isinstance(names, str) else names
+    labels = [spec.label for spec in specs]
+    if unknown := [name for name in names if name not in labels]:
+        raise ValueError(f"trained_once: got {unknown}, expected names of the models {labels}")
+    return [replace(spec, is_trained_once=spec.label in names) for spec in specs]
 
 
 def _baseline(specs: Sequence[ModelSpec], named: str | None) -> str:

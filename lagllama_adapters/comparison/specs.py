@@ -67,12 +67,15 @@ class ModelSpec:
         What came after a word: weights for ``zero-shot``, the mode for ``tuned``.
     source : object
         An object of the host, an `ImportedModel` or a function of a `Setting`; None for words.
+    is_trained_once : bool
+        Whether the user wants it fitted before the first origins alone.
     """
 
     label: str
     word: str | None = None
     option: str | None = None
     source: Any = None
+    is_trained_once: bool = False
 
     @property
     def description(self) -> str:
@@ -98,8 +101,8 @@ def parse_models(models: str | Sequence[Any] | Mapping[str, Any]) -> list[ModelS
     models : str, sequence or mapping
         Each a word of `WORDS`, perhaps with an option (``"tuned:lora"``,
         ``"zero-shot:published"``), an import path with arguments, a model object of the host, or a
-        function that makes one from a `Setting`. A mapping gives them names, and so does
-        ``"name=..."`` in a string.
+        function that makes one from a `Setting`; or one of these alone. A mapping gives them names,
+        and so does ``"name=..."`` in a string.
 
     Raises
     ------
@@ -108,8 +111,8 @@ def parse_models(models: str | Sequence[Any] | Mapping[str, Any]) -> list[ModelS
     ImportError
         If a class cannot be imported.
     """
-    if isinstance(models, str):
-        models = [models]
+    if isinstance(models, str) or hasattr(models, "fit") or callable(models):
+        models = [models]  # forecasters of sktime can be iterated over, without an end
     pairs = models.items() if isinstance(models, Mapping) else ((None, one) for one in models)
     specs = [_spec(label, one) for label, one in pairs]
     labels = [spec.label for spec in specs]

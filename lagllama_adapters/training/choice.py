@@ -51,8 +51,8 @@ def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = (
     The losses of two candidates are compared window by window, so that what makes a window hard
     for both does not count: the standard error is that of the sum of the differences. Windows of
     one series, or of one time, may share what makes them better: they are no more evidence than
-    one. A candidate that gains most, but in one stretch of time alone, makes room for one that gains
-    a little in all of them.
+    one. A candidate that gains most, but in one stretch of time alone, makes room for one that
+    gains a little in all of them.
 
     Parameters
     ----------

@@ -176,3 +176,8 @@ def test_the_model_given_is_not_changed(monthly):
     model = NaiveSeasonal(K=12)
     compare(monthly, 6, [model], origins=1)
     assert model.training_series is None
+
+
+def test_darts_decides_itself_what_is_trained_once(monthly):
+    with pytest.raises(ValueError, match="trained_once: got 'naive' with host='darts'"):
+        compare(monthly, 6, {"naive": "seasonal-naive"}, trained_once=["naive"])

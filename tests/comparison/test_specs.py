@@ -59,3 +59,16 @@ def test_other_things_are_refused(models, message):
 def test_classes_have_to_exist(path):
     with pytest.raises(ImportError, match="can be imported"):
         parse_models(path)
+
+
+def test_model_alone_is_one_model():
+    class Endless:
+        def fit(self):
+            raise AssertionError
+
+        def __getitem__(self, key):  # as forecasters of sktime: iteration has no end
+            return self
+
+    model = Endless()
+    assert [spec.source for spec in parse_models(model)] == [model]
+    assert [spec.source for spec in parse_models(len)] == [len]

@@ -29,6 +29,8 @@ class Host(Protocol):
             If a library is missing.
         TypeError
             If it is no model of this host.
+        ValueError
+            If it is to be trained once, which this host decides by itself.
         """
 
     def backtest(

@@ -41,6 +41,11 @@ class DartsHost:
 
     def check(self, spec: ModelSpec) -> None:
         """Refuse a model that Darts cannot run; see `Host`."""
+        if spec.is_trained_once:
+            raise ValueError(
+                f"trained_once: got {spec.label!r} with host='darts', expected none: Darts trains "
+                "global models once as it is, and forecasts with others only what follows their fit"
+            )
         if spec.word is not None:
             check_word(spec.word, BUILDERS, {})
         elif hasattr(spec.source, "fit") and not isinstance(spec.source, ForecastingModel):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from skpro.distributions import Delta
+from skpro.distributions import Delta, Empirical
 from sktime.forecasting.base import BaseForecaster
 from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 from sktime.performance_metrics.forecasting.probabilistic import EmpiricalCoverage, PinballLoss
@@ -55,8 +55,13 @@ class SktimeHost:
         """Forecast all origins of cases of one season; see `Host`."""
         if spec.word in compiled_words():
             _compile(spec.word, short_season(cases[0].season))
+        if spec.is_trained_once or spec.word in TRAINED_ONCE:
+            yield from _backtest_once(spec, cases, plan)
+            return
         is_panel = spec.word in ("zero-shot", "tuned")
         size = max(1, _TOGETHER // plan.origins) if is_panel else 1
+
+        is_median = plan.point == "median"
 
         def prepare(pool: Sequence[Case]) -> BaseForecaster:
             model = _make(spec, setting_of(pool, plan))
@@ -65,13 +70,41 @@ class SktimeHost:
         def forecast(model: BaseForecaster, pool: Sequence[Case], training: float) -> Outcomes:
             def found(cases: Sequence[Case]) -> list[list[_Forecast]]:
                 if is_panel:
-                    return _forecast_panel(model, cases)
-                return [_forecast_each(model, case, spec.word in TRAINED_ONCE) for case in cases]
+                    return _forecast_panel(model, cases, is_median)
+                return [_forecast_each(model, case, is_median) for case in cases]
 
             for first in range(0, len(pool), size):
                 yield from attempt(pool[first : first + size], training, found, _score)
 
         yield from backtest_pools(cases, is_panel and plan.pooled, prepare, forecast)
+
+
+def _backtest_once(spec: ModelSpec, cases: Sequence[Case], plan: Plan) -> Outcomes:
+    """With models that are fitted before the first origins and updated after.
+
+    Origins of a panel are the same times in all its series: only such series are pooled, and only
+    for models that learn from all of a panel.
+    """
+    panels: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        calendar = case.series.calendar
+        start = None if calendar is None else calendar.stamp(0)
+        panels.setdefault((start, case.cutoffs), []).append(case)
+
+    def prepare(pool: Sequence[Case]) -> list[list[_Forecast]]:
+        model = _make(spec, setting_of(pool, plan))
+        return _forecast_once(model, pool, plan.point == "median")
+
+    def score(found: list[list[_Forecast]], pool: Sequence[Case], seconds: float) -> Outcomes:
+        ready = dict(zip((case.name for case in pool), found, strict=True))
+        for case in pool:
+            yield from attempt(
+                [case], seconds, lambda cases: [ready[one.name] for one in cases], _score
+            )
+
+    for alike in panels.values():
+        is_pooled = plan.pooled and _takes_panels(spec, setting_of(alike, plan))
+        yield from backtest_pools(alike, is_pooled, prepare, score)
 
 
 def make_host() -> SktimeHost:
@@ -114,6 +147,14 @@ def _make(spec: ModelSpec, setting: Setting) -> BaseForecaster:
     return model
 
 
+def _takes_panels(spec: ModelSpec, setting: Setting) -> bool:
+    try:
+        inner = _make(spec, setting).get_tag("y_inner_mtype")
+    except Exception:  # which becomes a result where the model is made in earnest
+        return False
+    return "pd-multiindex" in inner or "pd_multiindex_hier" in inner
+
+
 def _pasts(pool: Sequence[Case]) -> pd.DataFrame:
     """Panel of what precedes the first origins."""
     pasts = {case.name: to_sktime(case)[: case.cutoffs[0]].to_frame() for case in pool}
@@ -121,42 +162,86 @@ def _pasts(pool: Sequence[Case]) -> pd.DataFrame:
 
 
 class _Forecast:
-    """One origin: quantiles, an interval and the host's CRPS by step, still to be scored."""
+    """One origin: quantiles, an interval, a distribution and a point, still to be scored."""
 
     def __init__(
         self,
         quantiles: pd.DataFrame,
         interval: pd.DataFrame,
         distribution: Any,
+        point: Any,
         is_point: bool = False,
     ) -> None:
         self.quantiles = quantiles
         self.interval = interval
         self.distribution = distribution
+        self.point = np.asarray(point, np.float64).reshape(-1)
         self.is_point = is_point
 
+    def part(self, rows: slice) -> "_Forecast":
+        """Of one series of a panel."""
+        if len(self.quantiles) == rows.stop - rows.start:
+            return self
+        quantiles = self.quantiles.iloc[rows]
+        part = self.distribution.iloc[np.arange(rows.start, rows.stop)]  # not all take a slice
+        if not isinstance(part, Empirical):  # skpro finds no columns where rows have two levels
+            quantiles = quantiles.droplevel(list(range(quantiles.index.nlevels - 1)))
+            part = part.set_params(index=quantiles.index)
+        return _Forecast(
+            quantiles,
+            self.interval.iloc[rows],
+            part,
+            self.point[rows],
+            self.is_point,
+        )
 
-def _forecast_each(model: BaseForecaster, case: Case, is_once: bool) -> list[_Forecast]:
+
+def _forecast_each(model: BaseForecaster, case: Case, is_median: bool) -> list[_Forecast]:
     y, steps = to_sktime(case), np.arange(1, case.horizon + 1)
-    found = []
-    fitted: BaseForecaster | None = None
-    known = 0
-    for cutoff in case.cutoffs:
-        if fitted is None or not is_once:
-            fitted = model.clone().fit(y[:cutoff], fh=steps)
+    return [
+        _forecast(model.clone().fit(y[:cutoff], fh=steps), times, is_median)
+        for cutoff in case.cutoffs
+        for times in [y.index[cutoff : cutoff + case.horizon]]
+    ]
+
+
+def _forecast_once(
+    model: BaseForecaster, cases: Sequence[Case], is_median: bool
+) -> list[list[_Forecast]]:
+    """Fit to what precedes the first origin; several cases of the same times are one panel."""
+    found: list[list[_Forecast]] = [[] for _ in cases]
+    fitted, known = model.clone(), 0
+    horizon, origins = cases[0].horizon, cases[0].cutoffs
+    for cutoff in origins:
+        y = _rows(cases, slice(known, cutoff))
+        if known == 0:
+            fitted.fit(y, fh=np.arange(1, horizon + 1))
         else:
-            fitted.update(y[known:cutoff], update_params=False)
+            fitted.update(y, update_params=False)
         known = cutoff
-        found.append(_forecast(fitted, y.index[cutoff : cutoff + case.horizon]))
+        times = _rows(cases, slice(cutoff, cutoff + horizon)).index
+        forecast = _forecast(fitted, times, is_median)
+        for position, of_case in enumerate(found):
+            of_case.append(forecast.part(slice(position * horizon, (position + 1) * horizon)))
     return found
 
 
-def _forecast(fitted: BaseForecaster, times: pd.Index) -> _Forecast:
+def _rows(cases: Sequence[Case], rows: slice) -> pd.Series | pd.DataFrame:
+    """Rows of a series, or of several as a panel in their order."""
+    if len(cases) == 1:
+        return to_sktime(cases[0])[rows]
+    parts = {position: to_sktime(case)[rows].to_frame() for position, case in enumerate(cases)}
+    return pd.concat(parts, names=["series", "time"])
+
+
+def _forecast(fitted: BaseForecaster, times: pd.Index, is_median: bool) -> _Forecast:
     if fitted.get_tag("capability:pred_int"):
+        quantiles = fitted.predict_quantiles(alpha=list(LEVELS))
         return _Forecast(
-            fitted.predict_quantiles(alpha=list(LEVELS)),
+            quantiles,
             fitted.predict_interval(coverage=_COVERAGE),
             fitted.predict_proba(),
+            quantiles.iloc[:, LEVELS.index(0.5)] if is_median else fitted.predict(),
         )
     values = np.asarray(fitted.predict(), np.float64).reshape(len(times), 1)
     names = pd.MultiIndex.from_product([[COLUMN], LEVELS])
@@ -166,11 +251,14 @@ def _forecast(fitted: BaseForecaster, times: pd.Index) -> _Forecast:
         pd.DataFrame(np.repeat(values, len(LEVELS), axis=1), times, names),
         pd.DataFrame(np.repeat(values, 2, axis=1), times, ends),
         Delta(pd.DataFrame(values, times, columns), index=times, columns=columns),
+        values,
         is_point=True,
     )
 
 
-def _forecast_panel(model: LagLlamaForecaster, cases: Sequence[Case]) -> list[list[_Forecast]]:
+def _forecast_panel(
+    model: LagLlamaForecaster, cases: Sequence[Case], is_median: bool
+) -> list[list[_Forecast]]:
     """Each history up to an origin is a series of one panel."""
     histories = {
         (position, cutoff): to_sktime(case)[:cutoff].to_frame()
@@ -179,19 +267,17 @@ def _forecast_panel(model: LagLlamaForecaster, cases: Sequence[Case]) -> list[li
     }
     panel = pd.concat(histories, names=["series", "origin", "time"])
     fitted = model.clone().fit(panel, fh=np.arange(1, cases[0].horizon + 1))
-    quantiles = fitted.predict_quantiles(alpha=list(LEVELS))
-    interval = fitted.predict_interval(coverage=_COVERAGE)
-    distribution = fitted.predict_proba()
-    found: list[list[_Forecast]] = []
     size = cases[0].horizon
+    times = pd.RangeIndex(size * sum(len(case.cutoffs) for case in cases))
+    forecast = _forecast(fitted, times, is_median)
+    found: list[list[_Forecast]] = []
     row = 0
     for position, case in enumerate(cases):
         found.append([])
         for cutoff in case.cutoffs:
             rows = slice(row, row + size)
-            assert quantiles.index[row][:2] == (position, cutoff)
-            part = distribution.iloc[rows]
-            found[-1].append(_Forecast(quantiles.iloc[rows], interval.iloc[rows], part))
+            assert forecast.quantiles.index[row][:2] == (position, cutoff)
+            found[-1].append(forecast.part(rows))
             row += size
     return found
 
@@ -211,7 +297,11 @@ def _score(case: Case, forecasts: Sequence[_Forecast], seconds: float) -> Backte
         observed = np.isfinite(truth.to_numpy()[:, 0])
         by_step = np.full(case.horizon, np.nan)
         if observed.any():
-            part = one.distribution if observed.all() else one.distribution.iloc[observed]
+            part = (
+                one.distribution
+                if observed.all()
+                else one.distribution.iloc[np.flatnonzero(observed)]
+            )
             by_step[observed] = crps.evaluate_by_index(truth[observed], part).to_numpy()[:, 0]
         scores.append((observed, truth, by_step, values.T))
     return Backtest(
@@ -224,9 +314,9 @@ def _score(case: Case, forecasts: Sequence[_Forecast], seconds: float) -> Backte
         ),
         mase=np.array(
             [
-                _mase(case, cutoff, truth, quantiles, observed)
-                for cutoff, (observed, truth, _, quantiles) in zip(
-                    case.cutoffs, scores, strict=True
+                _mase(case, cutoff, truth, one.point, observed)
+                for cutoff, (observed, truth, _, _), one in zip(
+                    case.cutoffs, scores, forecasts, strict=True
                 )
             ]
         ),
@@ -262,17 +352,16 @@ def _mase(
     case: Case,
     cutoff: int,
     truth: pd.DataFrame,
-    quantiles: npt.NDArray[np.float64],
+    point: npt.NDArray[np.float64],
     observed: npt.NDArray[np.bool_],
 ) -> float:
-    """Of the median, by changes of the history over a season; NaN where there are none."""
+    """Of a point forecast, by changes of the history over a season; NaN where there are none."""
     past = to_sktime(case).to_numpy()[:cutoff]
     if not observed.any() or seasonal_scale(past, case.season) == 0:
         return float("nan")
     metric = MeanAbsoluteScaledError(sp=case.season)
-    median = pd.Series(quantiles[LEVELS.index(0.5)])[observed]
     known = past[np.isfinite(past)]
-    return float(metric(truth[observed].to_numpy()[:, 0], median.to_numpy(), y_train=known))
+    return float(metric(truth[observed].to_numpy()[:, 0], point[observed], y_train=known))
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
