@@ -134,26 +134,43 @@ def measured(call: Callable[[], Any], series: int, *, with_memory: bool) -> dict
 
 
 def _processor_seconds() -> float:
-    """Of this process and its children that have ended."""
+    """Of this process, its descendants, and those that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    ended = sum(one.ru_utime + one.ru_stime for one in used)
+    return ended + sum(_seconds_so_far(pid) for pid in _descendants(os.getpid()))
+
+
+def _seconds_so_far(pid: int) -> float:
+    """Of a process and its children that have ended."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # utime ... cstime
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        tasks = list((PROC / str(pid) / "task").iterdir())
+        children = [int(one) for task in tasks for one in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return children + [one for child in children for one in _descendants(child)]
 
 
 def _watch(peak: list[int], over: threading.Event) -> None:
-    """Sum of the resident memory, five times a second; what processes share is counted for each."""
-    while not over.wait(0.2):
+    """Sum of the memory, once a second; what processes share is divided among them."""
+    while not over.wait(1.0):  # a look takes some milliseconds a process
         own = os.getpid()
-        tasks = (PROC / str(own) / "task").iterdir()
-        children = [pid for task in tasks for pid in (task / "children").read_text().split()]
-        peak[0] = max(peak[0], sum(_resident(pid) for pid in (own, *children)))
+        peak[0] = max(peak[0], sum(_resident(pid) for pid in (own, *_descendants(own))))
 
 
-def _resident(pid: int | str) -> int:
+def _resident(pid: int) -> int:
     try:
-        pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from lagllama_adapters.inference import ForecastOptions, LagLlamaPredictor
 from lagllama_adapters.inference.files import forecast_files
+from lagllama_adapters.inference.files.pools import worker_context
 
 HORIZON, OPTIONS = 5, ForecastOptions(num_samples=12, seed=4)
 
@@ -30,6 +31,28 @@ def slow(*arguments):
 run.forecast_part = slow
 forecast_files(sys.argv[1], sys.argv[2], 5, ForecastOptions(num_samples=12, seed=4),
                checkpoint=sys.argv[3], series_per_part=3, workers=1)
+"""
+
+
+# Two workers that wait forever once they have begun.
+WAITING = """
+import os, sys, time
+from lagllama_adapters.inference.files.pools import ProcessPool
+if __name__ == "__main__":
+    pool = ProcessPool(None, (sys.argv[1], "cpu", None, None), 2)
+    print(*{pool._pool.submit(os.getpid).result() for _ in range(20)}, flush=True)
+    pool._pool.submit(time.sleep, 600), pool._pool.submit(time.sleep, 600)
+    time.sleep(600)
+"""
+
+# What a worker has imported when it begins, and its processor seconds.
+LOOKING = """
+from concurrent.futures import ProcessPoolExecutor
+from lagllama_adapters.inference.files.pools import worker_context
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, worker_context()) as pool:
+        print(pool.submit(eval, "'torch' in __import__('sys').modules").result(),
+              pool.submit(eval, "__import__('time').process_time()").result())
 """
 
 
@@ -123,6 +146,46 @@ def test_killed_twice_and_resumed_is_the_same_to_the_byte(
     assert _content(out) == _content(whole.folder)
     assert (report.series, report.faults) == (whole.series, whole.faults)
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_outlives_a_killed_parent(block_checkpoint):
+    command = [sys.executable, "-c", WAITING, block_checkpoint]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        workers = [int(pid) for pid in running.stdout.readline().split()]
+        server = _parent(workers[0])
+        running.kill()
+    left, until = {*workers, server}, time.monotonic() + 30
+    while left and time.monotonic() < until:
+        left = {pid for pid in left if _parent(pid) is not None}
+        time.sleep(0.05)
+    assert workers
+    assert not left
+
+
+def _parent(pid):
+    """None where there is no such process, or it has ended and nobody asked how."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            state, parent = file.read().rpartition(")")[2].split()[:2]
+    except FileNotFoundError:
+        return None
+    return None if state == "Z" else int(parent)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers begin anew")
+def test_workers_are_forked_from_a_process_that_has_imported(block_checkpoint):
+    """Imports cost as much as hundreds of forecasts: they are done once for all workers."""
+    command = [sys.executable, "-c", LOOKING, block_checkpoint]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    imported, seconds = done.stdout.split()
+    assert imported == "True"
+    assert float(seconds) < 0.5
+
+
+def test_workers_begin_anew_where_forks_are_not_safe(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert worker_context().get_start_method() == "spawn"
 
 
 def test_two_processes_write_the_same_bytes_as_one(folder, whole, tmp_path, block_checkpoint):
