@@ -27,6 +27,8 @@ _FEW_PAIRS = 1.0  # penalty of periods that few pairs speak for
 _LEAST_DEPTH = 0.1  # by which the log of a minimum lies below what came before it
 _NEARLY, _NEARLY_PAIRS = 0.1, 2.0  # difference of logs within which a part of a period is taken
 _MOST_PARTS, _PART_WIDTH = 16, 2  # of a period, and steps by which its part may be off
+_PARTS = tuple(range(_MOST_PARTS, 0, -1))
+_NEAR = tuple(range(-_PART_WIDTH, _PART_WIDTH + 1))
 _LEAST_PAIRS = 3
 _LONGEST_FEATURE = 7.0  # log of the longest period that training sees
 
@@ -102,13 +104,14 @@ def measure_seasons(
     known = (lag >= 1) & (pairs >= 1)
     barrier = log_d.masked_fill(~known, -torch.inf).cummax(1).values
     depth = torch.where(known, log_d - barrier, torch.zeros_like(log_d))
-    cost = _cost(log_d, depth, pairs, observed)
+    span = _span(observed)
+    cost = _cost(log_d, depth, pairs, span)
     variance = x.square().sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
     log_variance = variance.clamp_min(_LEAST).log()
     first = _cheapest(cost, pairs, None)
     if season_length is not None:
         given = season_length[:, None]
-        first = torch.where((given > 0) & (2 * given <= _span(observed)), given, first)
+        first = torch.where((given > 0) & (2 * given <= span), given, first)
     second = _cheapest(cost, pairs, first)
     second = torch.where(second > 1, _divisor_near(second, first), second)
     periods = torch.cat((first, second), dim=1)
@@ -125,7 +128,7 @@ def measure_seasons(
     features = torch.where(periods[..., None] > 1, features, 0.0).flatten(1)
     any_value = ((log_variance + math.log(2)) / 2)[..., None].expand(-1, 1, block)
     # Others in the batch may be longer: what is known of a history must not depend on them.
-    farthest = (_span(observed) // 2 + 1).clamp_min(2 * block + 1)
+    farthest = (span // 2 + 1).clamp_min(2 * block + 1)
     pairs = torch.where(lag <= farthest, pairs, 0.0)
     errors = torch.cat((_log_errors(log_d, pairs, first, block), any_value), dim=1)
     return Seasons(periods, features, errors, _at(log_d, pairs, distances))
@@ -184,14 +187,12 @@ def _span(observed: Tensor) -> Tensor:
     return observed.shape[1] - observed.to(torch.int8).argmax(1, keepdim=True)
 
 
-def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, observed: Tensor) -> Tensor:
+def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, span: Tensor) -> Tensor:
     """``[batch, distance]``: by which periods are ranked, inf for what is none."""
     lag = torch.arange(log_d.shape[1], device=log_d.device)
     is_low = torch.zeros_like(log_d, dtype=torch.bool)
     is_low[:, 1:-1] = (log_d[:, 1:-1] < log_d[:, :-2]) & (log_d[:, 1:-1] <= log_d[:, 2:])
-    enough = (
-        (lag >= 2) & (2 * lag <= _span(observed)) & (pairs >= _LEAST_PAIRS) & (2 * pairs >= lag)
-    )
+    enough = (lag >= 2) & (2 * lag <= span) & (pairs >= _LEAST_PAIRS) & (2 * pairs >= lag)
     doubt = _FEW_PAIRS * pairs.clamp_min(1).rsqrt()
     usable = is_low & enough & (depth + doubt < -_LEAST_DEPTH)
     cost = log_d + doubt + _PER_LOG_STEP * lag.clamp_min(1).to(log_d.dtype).log()
@@ -204,13 +205,13 @@ def _cheapest(cost: Tensor, pairs: Tensor, longer: Tensor | None) -> Tensor:
     Multiples of a season repeat as well as the season itself, and by chance sometimes better. So
     the shortest divisor that is not clearly worse is taken.
     """
-    lag = torch.arange(cost.shape[1], device=cost.device)
     if longer is not None:
+        lag = torch.arange(cost.shape[1], device=cost.device)
         cost = cost.masked_fill(2 * lag > longer, torch.inf)
     least, best = cost.min(1, keepdim=True)
-    parts = torch.arange(_MOST_PARTS, 0, -1, device=cost.device)
-    near = torch.arange(-_PART_WIDTH, _PART_WIDTH + 1, device=cost.device)
-    where = ((best / parts).round().long()[..., None] + near).clamp(0, len(lag) - 1)
+    parts = constant(_PARTS, torch.long, cost.device)
+    near = constant(_NEAR, torch.long, cost.device)
+    where = ((best / parts).round().long()[..., None] + near).clamp(0, cost.shape[1] - 1)
     found = cost.gather(1, where.flatten(1)).view(where.shape)
     of_part, which = found.min(2)
     margin = _NEARLY + _NEARLY_PAIRS * pairs.gather(1, best).clamp_min(1).rsqrt()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import kept
+
 __all__ = ["BlockCopula", "Dependence", "Independent"]
 
 
@@ -76,15 +78,21 @@ class BlockCopula(Dependence):
 
     def join(self, shocks: Tensor) -> Tensor:
         """Sum of the two processes."""
-        step = torch.arange(self.block_length, dtype=shocks.dtype, device=shocks.device)
-        distance = step[:, None] - step
-        # A stationary AR(1) as a sum of its shocks: [step, shock of a step, process].
-        decay = shocks.new_tensor([self.slow, self.fast])
-        weight = decay ** distance.clamp_min(0)[..., None] * (distance >= 0)[..., None]
-        weight[:, 1:] *= (1 - decay.square()).sqrt()
-        weight *= shocks.new_tensor([self.share, 1 - self.share]).sqrt()
+        weight = _weight(self, shocks.dtype, shocks.device)
         blocks = []
         for block in shocks.split(self.block_length, dim=-2):
             steps = block.shape[-2]
             blocks.append(block.flatten(-2) @ weight[:steps, :steps].flatten(1).T)
         return torch.cat(blocks, dim=-1)
+
+
+@kept
+def _weight(copula: BlockCopula, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``[step, shock of a step, process]``: a stationary AR(1) as a sum of its shocks."""
+    step = torch.arange(copula.block_length, dtype=dtype, device=device)
+    distance = step[:, None] - step
+    decay = torch.tensor([copula.slow, copula.fast], dtype=dtype, device=device)
+    weight = decay ** distance.clamp_min(0)[..., None] * (distance >= 0)[..., None]
+    weight[:, 1:] *= (1 - decay.square()).sqrt()
+    weight *= torch.tensor([copula.share, 1 - copula.share], dtype=dtype, device=device).sqrt()
+    return weight
