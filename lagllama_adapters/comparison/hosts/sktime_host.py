@@ -178,12 +178,12 @@ class _Forecast:
         self.point = np.asarray(point, np.float64).reshape(-1)
         self.is_point = is_point
 
-    def part(self, rows: slice) -> "_Forecast":
+    def part(self, rows: npt.NDArray[np.intp]) -> "_Forecast":
         """Of one series of a panel."""
-        if len(self.quantiles) == rows.stop - rows.start:
+        if len(self.quantiles) == len(rows):
             return self
         quantiles = self.quantiles.iloc[rows]
-        part = self.distribution.iloc[np.arange(rows.start, rows.stop)]  # not all take a slice
+        part = self.distribution.iloc[rows]
         if not isinstance(part, Empirical):  # skpro finds no columns where rows have two levels
             quantiles = quantiles.droplevel(list(range(quantiles.index.nlevels - 1)))
             part = part.set_params(index=quantiles.index)
@@ -222,7 +222,12 @@ def _forecast_once(
         times = _rows(cases, slice(cutoff, cutoff + horizon)).index
         forecast = _forecast(fitted, times, is_median)
         for position, of_case in enumerate(found):
-            of_case.append(forecast.part(slice(position * horizon, (position + 1) * horizon)))
+            rows = np.arange(horizon)
+            if len(cases) > 1:  # in the order of the forecaster, which may be that of texts
+                rows = np.flatnonzero(
+                    forecast.quantiles.index.get_level_values(0) == cases[position].name
+                )
+            of_case.append(forecast.part(rows))
     return found
 
 
@@ -230,7 +235,7 @@ def _rows(cases: Sequence[Case], rows: slice) -> pd.Series | pd.DataFrame:
     """Rows of a series, or of several as a panel in their order."""
     if len(cases) == 1:
         return to_sktime(cases[0])[rows]
-    parts = {position: to_sktime(case)[rows].to_frame() for position, case in enumerate(cases)}
+    parts = {case.name: to_sktime(case)[rows].to_frame() for case in cases}
     return pd.concat(parts, names=["series", "time"])
 
 
@@ -275,7 +280,7 @@ def _forecast_panel(
     for position, case in enumerate(cases):
         found.append([])
         for cutoff in case.cutoffs:
-            rows = slice(row, row + size)
+            rows = np.arange(row, row + size)
             assert forecast.quantiles.index[row][:2] == (position, cutoff)
             found[-1].append(forecast.part(rows))
             row += size
