@@ -34,7 +34,7 @@ def test_harm_would_be_seen(script, monkeypatch):
     from lagllama_adapters.training import choice
     from lagllama_adapters.training.finetuning import run
 
-    def last(model, tuned, judge, margin, *, mix=True):
+    def last(model, tuned, judge, margin, **_):
         generator = torch.Generator().manual_seed(0)
         for parameter in model.parameters():
             parameter.data.add_(torch.randn(parameter.shape, generator=generator))

@@ -120,11 +120,11 @@ def test_context_is_the_usual_one_unless_another_is_better_by_more_than_chance(
 
     def losses(judge, model):
         best = {16: 1.0, 4: 0.9, 8: 0.8}[judge.context_length]
-        return np.full(18, best)
+        return np.full(len(task), best)
 
     monkeypatch.setattr(Judge, "window_losses", losses)
     assert best_context(make_model(), panel, 6, candidates=(4, 8)).context_length == 8
-    monkeypatch.setattr(Judge, "window_losses", lambda judge, model: np.full(18, 1.0))
+    monkeypatch.setattr(Judge, "window_losses", lambda judge, model: np.full(len(task), 1.0))
     assert best_context(make_model(), panel, 6, candidates=(4, 8)).context_length == 16
 
 
