@@ -38,7 +38,7 @@ def test_harm_would_be_seen(script, monkeypatch):
         generator = torch.Generator().manual_seed(0)
         for parameter in model.parameters():
             parameter.data.add_(torch.randn(parameter.shape, generator=generator))
-        return choice.choose({0.0: judge.window_losses(model)}, margin)
+        return choice.choose({0.0: judge.window_losses(model)}, margin)._replace(share=1.0)
 
     monkeypatch.setattr(run, "keep_choice", last)
     assert script.measure(load_pretrained("tiny"), "noise", QUICK, count=20).ratio > 1.05
