@@ -86,6 +86,13 @@ def test_load_is_forecast_better_with_its_temperature(benchmark, predictor, fold
     assert line.ratio < 0.6
 
 
+def test_load_before_the_last_year_teaches_weights(benchmark, predictor, folder):
+    names = ("load", "degrees")
+    (line,) = benchmark.load_learned(predictor, folder, names, steps=25, history=600, origins=2)
+    assert line.ratio < 0.8
+    assert "kept" in line.name
+
+
 def test_cost_is_a_ratio_of_times(benchmark, predictor):
     (line,) = benchmark.cost(predictor, n_series=4, rounds=1)
     assert line.ratio > 0

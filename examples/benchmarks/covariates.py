@@ -18,6 +18,7 @@ it should keep, and whether it does.
   that all series have in common;
 - load: a series of FOLDER (``--load NAME COVARIATE``) with another as what is known ahead, at
   origins spread over the last year;
+- load-learned: the same with weights that have learned the covariate from what precedes that year;
 - learned: the made panels with short and long histories; weights that have learned to read the
   covariate, of which the pretrained ones stay as they are, over the regression on each history;
 - cost: processor time of 256 series with ten columns, medians of rounds in turns.
@@ -244,13 +245,10 @@ def _with_noise(
     return Panel(tuple(members))
 
 
-def load(
-    predictor: LagLlamaPredictor,
-    folder: Path,
-    names: Sequence[str],
-    history: int = 4_000,
-    origins: int = 24,
-) -> Iterator[Line]:
+def load_windows(
+    folder: Path, names: Sequence[str], history: int = 4_000, origins: int = 24
+) -> tuple[Series, Panel, np.ndarray]:
+    """A load before its last year, and its ends at origins spread over that, with what followed."""
     corpus = Corpus.read(folder)
     row, other = (corpus.item_id.index(name) for name in names)
     target, known = (corpus[i].astype(np.float64) for i in (row, other))
@@ -258,14 +256,41 @@ def load(
     horizon = round(86_400 / frequency_seconds(freq))  # a day
     whole = Series(target, corpus.start[row], freq, future_covariates={names[1]: known})
     last, year = len(target) - horizon, 365 * horizon
+    before = {names[1]: known[: last - year]}
+    past = replace(whole, target=target[: last - year], future_covariates=before, item_id="past")
     members, future = [], []
     for end in np.linspace(last - year, last, origins).round().astype(int).tolist():
         ahead = {names[1]: known[: end + horizon]}
         one = replace(whole, target=target[:end], future_covariates=ahead, item_id=str(end))
         members.append(one.tail(history))
         future.append(target[end : end + horizon])
-    ratio = gain(predictor, Panel(tuple(members)), np.stack(future))
+    return past, Panel(tuple(members)), np.stack(future)
+
+
+def load(
+    predictor: LagLlamaPredictor, folder: Path, names: Sequence[str], **windows: int
+) -> Iterator[Line]:
+    _, panel, future = load_windows(folder, names, **windows)
+    ratio = gain(predictor, panel, future)
     yield Line(f"load: {names[0]} with {names[1]}, a day ahead", ratio, 0.85)
+
+
+def load_learned(
+    predictor: LagLlamaPredictor,
+    folder: Path,
+    names: Sequence[str],
+    steps: int = 150,
+    **windows: int,
+) -> Iterator[Line]:
+    past, panel, future = load_windows(folder, names, **windows)
+    settings = FinetuneSettings(mode="covariates", steps=steps, horizon=future.shape[1])
+    before = time.perf_counter()
+    tuned, report = finetune(predictor.model, series_corpus(Panel((past,))), settings)
+    seconds = time.perf_counter() - before
+    without = loss(predictor, panel, future) / gain(predictor, panel, future)
+    ratio = loss(LagLlamaPredictor(tuned), panel, future) / without
+    about = f"load: {names[0]} with {names[1]}, learned before its last year"
+    yield Line(f"{about} (kept {report.kept}; {seconds:.0f} s)", ratio, 0.85)
 
 
 def learned(
@@ -319,7 +344,8 @@ def cost(predictor: LagLlamaPredictor, n_series: int, rounds: int) -> Iterator[L
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("effects", "pooled", "noise", "pooled-noise", "load", "learned", "cost")
+    on_data = ("noise", "pooled-noise", "load", "load-learned")
+    parts = ("effects", "pooled", *on_data, "learned", "cost")
     parser.add_argument("--only", nargs="+", choices=parts, default=("effects", "pooled", "cost"))
     parser.add_argument("--data", type=Path, help="folder of data sets, for noise and load")
     parser.add_argument("--load", nargs=2, default=("vic_demand", "melbourne_temperature"))
@@ -328,7 +354,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--checkpoint", default="base")
     options = parser.parse_args()
-    if options.data is None and {"noise", "pooled-noise", "load"} & set(options.only):
+    if options.data is None and set(on_data) & set(options.only):
         parser.error("--data: got none, expected a folder of data sets for noise and load")
     predictor = LagLlamaPredictor(options.checkpoint)
     run = {
@@ -345,6 +371,7 @@ def main() -> None:
             pool=True,
         ),
         "load": lambda: load(predictor, options.data, options.load),
+        "load-learned": lambda: load_learned(predictor, options.data, options.load),
         "learned": lambda: learned(predictor, options.series),
         "cost": lambda: cost(predictor, 256, options.rounds),
     }
