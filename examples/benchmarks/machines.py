@@ -116,6 +116,11 @@ def rows_done(data: Path, out: Path, options: argparse.Namespace) -> list[tuple[
 
 def speed(done: list[tuple[float, int]]) -> float:
     """Series a second between the first result and the last."""
+    if len(done) < 3:
+        raise SystemExit(
+            f"--series: got results in {len(done)} pieces, expected 3 or more to measure between; "
+            "give more series"
+        )
     (begin, before), (end, after) = done[0], done[-1]
     return (after - before) / (end - begin)
 
