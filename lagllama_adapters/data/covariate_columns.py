@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lagllama_adapters.data.covariates import MOST_LEVELS, covariate_array
+from lagllama_adapters.data.covariates import (
+    check_levels,
+    covariate_array,
+    interpolated,
+    own_columns,
+)
 from lagllama_adapters.data.series import Series, SeriesError
 from lagllama_adapters.model.config import CovariateConfig
 
@@ -214,7 +219,7 @@ def covariate_columns(
     columns: list[npt.NDArray[np.float64]] = []
     for name in config.future:
         values = covariate_array(_KINDS[1], name, covariates.future[name])
-        columns += map(_interpolated, _split(_KINDS[1], name, values, config))
+        columns += map(interpolated, _split(_KINDS[1], name, values, config))
     steps = min((len(x) for x in columns), default=length)
     for name in config.past:
         given = covariates.past if name in covariates.past else covariates.future
@@ -263,13 +268,9 @@ _BENDS = 4
 
 
 def _words(name: str, values: npt.NDArray[Any]) -> tuple[str, ...]:
-    words = sorted({word for word in values if word is not None})
-    if len(words) > MOST_LEVELS:
-        raise SeriesError(
-            f"covariates: got {len(words)} different words for {name!r}, expected at most "
-            f"{MOST_LEVELS}; group them, or encode them as numbers"
-        )
-    return tuple(words[1:] if len(words) == 2 else words)
+    words = {word for word in values if word is not None}
+    check_levels(name, words)
+    return tuple(own_columns(words))
 
 
 def _of_kind(kind: str, name: str, values: npt.NDArray[Any], are_words: bool) -> npt.NDArray[Any]:
@@ -296,14 +297,6 @@ def _by_word(
     if levels is None:
         return [values]
     return [(values == word).astype(np.float64) for word in levels]
-
-
-def _interpolated(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    missing = np.isnan(values)
-    if not missing.any() or missing.all():
-        return values
-    steps = np.arange(len(values))
-    return np.interp(steps, steps[~missing], values[~missing])
 
 
 def _carried(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Covariates of a panel from arrays, data frames or mappings."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy.typing as npt
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import SeriesError
 
-__all__ = ["MOST_LEVELS", "covariate_array", "with_covariates"]
+__all__ = ["check_levels", "covariate_array", "interpolated", "own_columns", "with_covariates"]
 
-MOST_LEVELS = 32
-"""Different words of a covariate, at most."""
+_MOST_LEVELS = 32
 
 
 def with_covariates(
@@ -115,6 +114,43 @@ def covariate_array(kind: str, name: str, values: Any) -> npt.NDArray[Any]:
             f"{int(np.isinf(numbers).argmax())}, expected finite or missing (NaN) ones"
         )
     return numbers
+
+
+def check_levels(name: str, words: Collection[str]) -> None:
+    """Refuse more words of a covariate than can be told apart.
+
+    Parameters
+    ----------
+    name : str
+        Of the covariate.
+    words : collection of str
+        Different ones.
+
+    Raises
+    ------
+    SeriesError
+        If there are more than 32.
+    """
+    if len(words) > _MOST_LEVELS:
+        raise SeriesError(
+            f"covariates: got {len(words)} different words for {name!r}, expected at most "
+            f"{_MOST_LEVELS}; group them, or encode them as numbers"
+        )
+
+
+def own_columns(words: Collection[str]) -> list[str]:
+    """The words of a covariate that have a column of their own: all, sorted; of two the second."""
+    ordered = sorted(words)
+    return ordered[1:] if len(ordered) == 2 else ordered
+
+
+def interpolated(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Numbers without gaps, the nearest repeated at the ends; what is all missing stays so."""
+    missing = np.isnan(values)
+    if not missing.any() or missing.all():
+        return values
+    steps = np.arange(len(values))
+    return np.interp(steps, steps[~missing], values[~missing])
 
 
 def _is_missing(value: Any) -> bool:

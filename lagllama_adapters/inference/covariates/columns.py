@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lagllama_adapters.data.covariates import MOST_LEVELS, covariate_array
+from lagllama_adapters.data.covariates import (
+    check_levels,
+    covariate_array,
+    interpolated,
+    own_columns,
+)
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError
 
-__all__ = ["Column", "check_levels", "named_columns", "panel_columns", "word_levels"]
+__all__ = ["Column", "named_columns", "panel_columns", "word_levels"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -174,42 +179,14 @@ def _arrays(series: Series, horizon: int | None) -> list[tuple[str, Any, int]]:
     return arrays
 
 
-def check_levels(name: str, words: Collection[str]) -> None:
-    """Refuse more words of a covariate than can be told apart.
-
-    Parameters
-    ----------
-    name : str
-        Of the covariate.
-    words : collection of str
-        Different ones.
-
-    Raises
-    ------
-    SeriesError
-        If there are more than 32.
-    """
-    if len(words) > MOST_LEVELS:
-        raise SeriesError(
-            f"covariates: got {len(words)} different words for {name!r}, expected at most "
-            f"{MOST_LEVELS}; group them, or encode them as numbers"
-        )
-
-
 def _encode(name: str, values: Any, ahead: int, levels: Collection[str] | None) -> list[Column]:
     if levels is None:
         return [Column(name, _filled(values), ahead)]
-    words = sorted(levels)
-    if len(words) == 2:
-        words = words[1:]
-    return [Column(f"{name}={word}", (values == word).astype(np.float64), ahead) for word in words]
+    return [
+        Column(f"{name}={word}", (values == word).astype(np.float64), ahead)
+        for word in own_columns(levels)
+    ]
 
 
 def _filled(values: Floats) -> Floats:
-    missing = np.isnan(values)
-    if not missing.any():
-        return values
-    if missing.all():
-        return np.zeros_like(values)
-    steps = np.arange(len(values))
-    return np.interp(steps, steps[~missing], values[~missing])
+    return np.zeros_like(values) if np.isnan(values).all() else interpolated(values)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lagllama_adapters.data.covariates import check_levels
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.data.series import Series, SeriesError
-from lagllama_adapters.inference.covariates.columns import check_levels
 
 __all__ = ["StaticNumbers"]
 

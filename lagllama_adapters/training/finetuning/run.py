@@ -129,9 +129,11 @@ def finetune(
     module.best.restore(tuned)
     best = merged_state(tuned) if module.best.step else None
     with torch.inference_mode(False):
-        kept, before = copy.deepcopy(given).to(target), copy.deepcopy(model).to(target)
+        kept = copy.deepcopy(given).to(target)
+        before = None if given is model else copy.deepcopy(model).to(target)
     choice = keep_choice(kept, best, judge, settings.margin, mix=settings.mix, before=before)
-    kept = kept if choice.share else before
+    if before is not None and not choice.share:
+        kept = before
     return kept.to(model.device).requires_grad_(True).eval(), module.report(choice)
 
 
