@@ -13,7 +13,8 @@ def round_weights(model: nn.Module, bits: int = 11) -> None:
     """Round the parameters of a network in place to the nearest floats with a shorter mantissa.
 
     The others of the 23 bits are zeros, which a wheel or another archive compresses: with 11 bits
-    to two thirds. Values change by a relative 2^-12 at most.
+    to two thirds. Values change by a relative 2^-12 at most. A value halfway between two goes to
+    the one that is farther from zero.
 
     Parameters
     ----------

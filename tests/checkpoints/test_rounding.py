@@ -9,11 +9,16 @@ from lagllama_adapters.checkpoints.rounding import round_weights
 
 def test_values_are_the_nearest_with_fewer_bits():
     layer = nn.Linear(50, 40)
+    with torch.no_grad():
+        layer.weight.normal_(generator=torch.Generator().manual_seed(0))
+        # Halfway between two neighbours of 11 bits: one whose last bit is even, one odd.
+        layer.bias[:4] = torch.tensor([1 + 2.0**-12, -1 - 2.0**-12, 1 + 3 * 2.0**-12, -1 - 3 * 2.0**-12])
     before = [p.detach().double().clone() for p in layer.parameters()]
     round_weights(layer, bits=11)
     for old, parameter in zip(before, layer.parameters(), strict=True):
         grid = torch.exp2(old.abs().log2().floor() - 11)
-        torch.testing.assert_close(parameter.double(), (old / grid).round() * grid, rtol=0, atol=0)
+        nearest = old.sign() * ((old / grid).abs() + 0.5).floor() * grid
+        torch.testing.assert_close(parameter.double(), nearest, rtol=0, atol=0)
         assert ((parameter - old).abs() <= 2.0**-12 * old.abs()).all()
 
 
