@@ -12,7 +12,9 @@ def test_values_are_the_nearest_with_fewer_bits():
     with torch.no_grad():
         layer.weight.normal_(generator=torch.Generator().manual_seed(0))
         # Halfway between two neighbours of 11 bits: one whose last bit is even, one odd.
-        layer.bias[:4] = torch.tensor([1 + 2.0**-12, -1 - 2.0**-12, 1 + 3 * 2.0**-12, -1 - 3 * 2.0**-12])
+        layer.bias[:4] = torch.tensor(
+            [1 + 2.0**-12, -1 - 2.0**-12, 1 + 3 * 2.0**-12, -1 - 3 * 2.0**-12]
+        )
     before = [p.detach().double().clone() for p in layer.parameters()]
     round_weights(layer, bits=11)
     for old, parameter in zip(before, layer.parameters(), strict=True):
