@@ -37,6 +37,14 @@ SIZES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def products_that_are_the_same_on_every_machine(monkeypatch):
+    """Training rounds products to bfloat16 where the processor is fast at it: not in tests."""
+    monkeypatch.setattr(
+        "lagllama_adapters.training.precision.has_fast_bfloat16", lambda device: False
+    )
+
+
 def _save(folder, **fields):
     with torch.random.fork_rng():  # initialisers know only the global generator
         torch.manual_seed(0)

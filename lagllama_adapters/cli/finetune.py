@@ -57,6 +57,9 @@ def finetune(
     ] = "",
     delimiter: Delimiter = None,
     on_error: OnError = "skip",
+    precision: Annotated[
+        str, typer.Option(help="Of matrix products in training: auto, float32 or bfloat16.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of windows and validation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     progress_bar: Annotated[bool, typer.Option(help="Show progress.")] = True,
@@ -80,6 +83,7 @@ def finetune(
             patience=patience,
             horizon=horizon,
             past_covariates=[x.strip() for x in past_covariates.split(",") if x.strip()],
+            precision=precision,  # type: ignore[arg-type]  # checked there
             seed=seed,
             progress_bar=progress_bar,
         )

@@ -45,7 +45,7 @@ def pretrain(
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between states.")] = None,
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Of matrix products in training: float32 or bfloat16.")
+        str | None, typer.Option(help="Of matrix products in training: auto, float32 or bfloat16.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes that train together.")] = 1,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import lightning as L
 import torch
@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 
 from lagllama_adapters.inference.arguments import as_integer, positive_integer
 from lagllama_adapters.training.averaging import AverageWeights
+from lagllama_adapters.training.precision import Precision
 from lagllama_adapters.training.run_state import SaveState
 
 __all__ = ["LoopSettings", "accelerator_of", "make_trainer"]
@@ -34,13 +35,17 @@ class LoopSettings:
         Decay of the averaged weights, which are the ones validated and kept.
     validate_every : int
         Steps between validations.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the matrix products of a training step; weights, loss and optimizer stay in float32.
+        "auto": bfloat16 where the device has instructions for it, else float32.
     seed : int
         Of all randomness.
 
     Raises
     ------
     ValueError
-        For counts that are not positive integers, a negative rollout and a seed that is no integer.
+        For counts that are not positive integers, a negative rollout, a seed that is no integer and
+        an unknown precision.
     """
 
     batch_size: int
@@ -49,6 +54,7 @@ class LoopSettings:
     gradient_clip: float | None = 1.0
     ema_decay: float
     validate_every: int
+    precision: Precision = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,6 +64,9 @@ class LoopSettings:
             raise ValueError(
                 f"rollout_length: got {self.rollout_length!r}, expected an integer, 0 or more"
             )
+        if self.precision not in get_args(Precision):
+            expected = ", ".join(get_args(Precision))
+            raise ValueError(f"precision: got {self.precision!r}, expected one of {expected}")
         if seed is None:
             raise ValueError(f"seed: got {self.seed!r}, expected an integer")
         object.__setattr__(self, "rollout_length", rollout)

@@ -19,6 +19,7 @@ from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.devices import has_fast_bfloat16
 from lagllama_adapters.training.copula_calibration import estimate_block_copula
 from lagllama_adapters.training.loop import make_trainer
+from lagllama_adapters.training.precision import matmul_dtype
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings, settings_to_dict
 from lagllama_adapters.training.run_state import (
@@ -129,7 +130,6 @@ def pretrain(
         model,
         settings.optimizer,
         tasks,
-        matmul_dtype=getattr(torch, settings.precision),
         history_discount=settings.history_discount,
         compiled=settings.compiled,
     )
@@ -147,6 +147,7 @@ def pretrain(
     trainer = _trainer(
         out, settings, bool(tasks), device, devices, share, tensorboard, progress_bar, callbacks
     )
+    module.matmul_dtype = matmul_dtype(settings.precision, trainer.strategy.root_device)
     _warn_of_slow_products(settings, trainer)
     validation, resumed = seedless_loader(range(len(tasks))), last if last.exists() else None
     on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)

@@ -183,6 +183,29 @@ def test_same_seed_gives_the_same_weights(make_model, panel):
     assert other.losses != report.losses
 
 
+def test_rounded_products_tune_nearly_as_well(make_model, panel):
+    exact, report = finetune(make_model(), panel, QUICK)
+    rounded, other = finetune(make_model(), panel, replace(QUICK, precision="bfloat16"))
+    assert changed(state_of(exact), rounded)
+    assert all(x.dtype == torch.float32 for x in rounded.parameters())
+    assert other.kept == "tuned"
+    assert other.loss_after == pytest.approx(report.loss_after, rel=0.05)
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_products_are_rounded_by_default_where_that_is_fast(
+    make_model, panel, monkeypatch, fast, precision
+):
+    name = "lagllama_adapters.training.precision.has_fast_bfloat16"
+    monkeypatch.setattr(name, lambda device: fast)
+    assert FinetuneSettings().precision == "auto"
+    brief = replace(QUICK, steps=10)
+    chosen, report = finetune(make_model(), panel, replace(brief, precision="auto"))
+    named, same = finetune(make_model(), panel, replace(brief, precision=precision))
+    assert report == same
+    assert changed(state_of(chosen), named) == set()
+
+
 def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, monkeypatch):
     settings = replace(QUICK, folder=tmp_path)
     expected, report = finetune(make_model(), panel, QUICK)

@@ -374,7 +374,8 @@ def test_precision_reaches_the_step_and_is_saved(corpus_folder, tmp_path, settin
 
 
 def test_an_unknown_precision_is_refused(settings):
-    with pytest.raises(ValueError, match="precision: got 'half', expected float32 or bfloat16"):
+    message = "precision: got 'half', expected one of auto, float32, bfloat16"
+    with pytest.raises(ValueError, match=message):
         replace(settings, precision="half")
 
 
@@ -385,12 +386,13 @@ def test_a_run_may_be_extended_with_the_other_precision(corpus_folder, tmp_path,
 
 
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float32", "auto"])
 def test_slow_bfloat16_is_said_once(
     corpus_folder, tmp_path, settings, monkeypatch, fast, precision
 ):
-    name = "lagllama_adapters.training.pretrain.has_fast_bfloat16"
-    monkeypatch.setattr(name, lambda device: fast or device.type != "cpu")
+    for module in ("pretrain", "precision"):
+        name = f"lagllama_adapters.training.{module}.has_fast_bfloat16"
+        monkeypatch.setattr(name, lambda device: fast or device.type != "cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _run(corpus_folder, tmp_path, replace(_with_steps(settings, 2), precision=precision))

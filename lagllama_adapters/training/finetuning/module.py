@@ -12,6 +12,7 @@ from lagllama_adapters.training.finetuning.settings import FinetuneReport, Finet
 from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.module import TrainingModule
+from lagllama_adapters.training.precision import matmul_dtype
 
 __all__ = ["FinetuningModule"]
 
@@ -38,7 +39,12 @@ class FinetuningModule(TrainingModule):
         judge: Judge,
         watch: Callable[[int, float], None] | None = None,
     ) -> None:
-        super().__init__(model, settings.optimization(), history_discount=settings.history_discount)
+        super().__init__(
+            model,
+            settings.optimization(),
+            matmul_dtype=matmul_dtype(settings.precision, model.device),
+            history_discount=settings.history_discount,
+        )
         self.settings = settings
         self.judge = judge
         self.watch = watch

@@ -70,6 +70,8 @@ class FinetuneSettings(LoopSettings):
     past_covariates : sequence of str
         Covariates that forecasts will know up to now only, although the series have them as known
         ahead.
+    precision : {"auto", "float32", "bfloat16"}
+        See `LoopSettings`; bfloat16 takes half the time on a CPU with instructions for it.
     seed : int
         Of windows, and of the paths of validation forecasts.
     folder : path, optional
