@@ -37,12 +37,13 @@ SIZES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def products_that_are_the_same_on_every_machine(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def products_that_are_the_same_on_every_machine():
     """Training rounds products to bfloat16 where the processor is fast at it: not in tests."""
-    monkeypatch.setattr(
-        "lagllama_adapters.training.precision.has_fast_bfloat16", lambda device: False
-    )
+    name = "lagllama_adapters.training.precision.has_fast_bfloat16"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(name, lambda device: False)
+        yield
 
 
 def _save(folder, **fields):

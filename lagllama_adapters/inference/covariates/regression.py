@@ -23,7 +23,9 @@ _FAR = 3.0  # robust standard deviations
 _LEAST_OBSERVED = 12
 _LEAST_SPREAD = 1e-9
 _PREFERENCE = 0.97  # what a design of more features, or another link, has to come to
-_RECENT = 1_500  # steps: effects of weather and prices change within a year
+# Effects of weather and prices change within a year: steps after which a value counts by half,
+# and those that count.
+_HALF_LIFE, _RECENT = 1_000, 1_500
 _LAGS = (0,)
 _PAST_LAGS, _LONGEST_PAST_LAG = 3, 48
 _SERIES_AT_ONCE = 32  # whose features stay in a processor's cache
@@ -210,11 +212,12 @@ def _fit_link(
 ) -> tuple[Floats, list[_Fits]]:
     """Scales of the values of some series, and estimates where there is an effect."""
     z = np.zeros((len(rows), designs.history))
+    recency = 0.5 ** (np.arange(designs.history)[::-1] / _HALF_LIFE)
     weight, scales = np.zeros_like(z), np.zeros(len(rows))
     for k, (row, first) in enumerate(zip(rows.tolist(), designs.start.tolist(), strict=True)):
         case = cases[row]
         z[k, first:], scales[k] = case.standardised(link)
-        weight[k, first:] = case.observed
+        weight[k, first:] = case.observed * recency[first:]
     own = np.flatnonzero(scales > 0)
     if not len(own):
         return scales, []

@@ -16,8 +16,8 @@ PENALTIES = 10.0 ** np.arange(-4, 4.01, 0.5)
 def effect_of(target, columns, horizon, seasons):
     """Link, effect of the history and of the horizon, or None: the slow way of `estimate_effects`.
 
-    For covariates known ahead, at lag 0, and at most 1,500 steps. Each fold and each penalty is
-    solved by itself, on rows that are cut out.
+    For covariates known ahead, at lag 0, and at most 1,500 steps, of which those of 1,000 steps ago
+    count half. Each fold and each penalty is solved by itself, on rows that are cut out.
     """
     observed = ~np.isnan(target)
     sizes, features = _features(np.stack(columns, axis=1), len(target), seasons)
@@ -75,7 +75,8 @@ def _fitted(target, observed, features, sizes, seasons):
     lags = sorted({1, 2, 3, *seasons, *(s + 1 for s in seasons)})
     lags = [lag for lag in lags if lag <= history // 3]
     reach = lags[-1]
-    rest, weight = z, observed.astype(float)
+    recent = observed * 0.5 ** ((history - 1 - steps) / 1_000)
+    rest, weight = z, recent
     for _ in range(2):
         noise = _autoregression(rest, weight, lags)
         x, y = (_whitened(one, lags, noise) for one in (features[:history], z))
@@ -92,7 +93,7 @@ def _fitted(target, observed, features, sizes, seasons):
         sizes = [size]
         residual = np.abs(y - level - x[:, :size] @ slopes)
         spread = 1.4826 * np.median(residual[observed[reach:]])
-        weight = observed.astype(float)
+        weight = recent.copy()
         weight[reach:] /= np.maximum(residual / (3 * spread), 1)
         rest = z - features[:history, :size] @ slopes
     return left, size, scale * used * (features[:, :size] @ slopes)
