@@ -14,7 +14,7 @@ __all__ = ["LEAST_WINDOWS", "Choice", "choose", "keep_choice", "mixture"]
 
 LEAST_WINDOWS = 8  # below which a standard error is a guess
 # Student's t at the level of one standard deviation over 1, by groups: few say little of a spread.
-_FEW = {3: 1.32, 4: 1.20, 5: 1.14, 6: 1.11, 7: 1.09}
+_FEW = {2: 1.84, 3: 1.32, 4: 1.20, 5: 1.14, 6: 1.11, 7: 1.09}
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 Floats = npt.NDArray[np.float64]
@@ -61,9 +61,9 @@ def choose(candidates: Mapping[float, Floats], margin: float, groups: Labels = (
     margin : float
         Standard errors; 0: any gain is enough.
     groups : sequence of ndarray
-        Labels of the windows, int; each a way in which windows belong together. Ways with fewer
-        than three groups are left out; with fewer than `LEAST_WINDOWS`, errors are raised as of
-        Student's t distribution.
+        Labels of the windows, int; each a way in which windows belong together. A single group has
+        nothing to be compared with, and is left out; with fewer than `LEAST_WINDOWS`, errors are
+        raised as of Student's t distribution.
 
     Returns
     -------
@@ -100,11 +100,8 @@ def _standard_error(parts: Floats) -> float:
 def _grouped(differences: Floats, labels: npt.NDArray[np.integer]) -> float:
     """Standard error of the sum, where groups are independent and windows of a group are not."""
     _, group = np.unique(labels, return_inverse=True)
-    count = int(group.max()) + 1
-    if count < min(_FEW):
-        return 0.0
     sums = np.bincount(group, weights=differences).astype(np.float64)
-    return _FEW.get(count, 1.0) * _standard_error(sums)
+    return _FEW.get(len(sums), 1.0) * _standard_error(sums) if len(sums) > 1 else 0.0
 
 
 def mixture(

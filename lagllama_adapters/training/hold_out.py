@@ -15,7 +15,9 @@ __all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "series_corpu
 
 _BLOCKS = 10  # of time, into which windows are grouped where series have enough of them
 _LEAST_SERIES = 8  # whose spread says something
-_MAX_SHARE = 0.2  # of a series' steps that are held out, one window aside
+# Of a series' steps, most that are held out, and most for the windows that are asked for; one
+# window aside.
+_MAX_SHARE, _MAX_NEEDED = 1 / 5, 1 / 3
 
 
 def panel_corpus(
@@ -96,8 +98,8 @@ def plan_hold_out(
     """Choose windows at the end of every series.
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
-    They are as many as share ``max_windows`` out among the series, ``origins`` at least, but no
-    more than a fifth of the series; one at least, if enough remains before it. Where these are more
+    They are as many as share ``max_windows`` out among the series, but no more than a fifth of the
+    series, or, up to ``origins``, a third; one at least, if enough remains before it. Where these are more
     than ``max_windows``, every so many-th is forecast, and the steps of the others are left out all
     the same: what happens to all series at once must not be known.
 
@@ -112,7 +114,7 @@ def plan_hold_out(
     least : int
         Steps of a series that must remain; it is trained on whole otherwise.
     origins : int
-        Windows of a series, where a fifth of it holds them.
+        Windows of a series, where a third of it holds them.
 
     Returns
     -------
@@ -129,7 +131,8 @@ def plan_hold_out(
     lengths, cuts = [], []
     for i in range(len(panel)):
         series, length = panel[i], int(panel.lengths[i])
-        windows = max(1, min(per_series, int(_MAX_SHARE * length) // horizon))
+        most, needed = (int(share * length) // horizon for share in (_MAX_SHARE, _MAX_NEEDED))
+        windows = max(1, min(per_series, most), min(origins, needed))
         end = length - windows * horizon
         is_cut = end >= least
         lengths.append(end if is_cut else length)

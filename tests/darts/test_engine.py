@@ -15,7 +15,7 @@ from lagllama_adapters.training import context as context_module
 from lagllama_adapters.training.choice import choose
 
 QUICK = {
-    "steps": 6,
+    "steps": 12,
     "batch_size": 8,
     "learning_rate": 1e-2,
     "validate_every": 3,

@@ -59,12 +59,20 @@ def test_windows_that_belong_together_are_no_more_evidence_than_one():
     assert apart.gain == together.gain == pytest.approx(20 * shared.sum())
     assert together.standard_error == pytest.approx(20 * shared.std(ddof=1) * 10**0.5)
     assert apart.standard_error == pytest.approx(together.standard_error / 20**0.5, rel=0.1)
-    halves = np.arange(200) % 2  # two groups say nothing of a spread
-    assert choose(candidates, 1.0, [halves]) == apart
-    assert choose(candidates, 1.0, [halves, labels]) == together
 
 
-@pytest.mark.parametrize("count", [3, 5, 7])
+def test_of_two_groups_both_have_to_gain():
+    """The lesser gain has to be three tenths of the greater; a single group says nothing."""
+    halves, given = np.arange(2).repeat(20), np.full(40, 9.0)
+    for lesser, share in ((0.25, 0.0), (0.35, 1.0)):
+        gains = np.array([1.0, lesser])[halves] + 0.01 * np.tile([-1.0, 1.0], 20)
+        candidates = {0.0: given, 1.0: given - gains}
+        assert choose(candidates, 1.0, [halves]).share == share
+        assert choose(candidates, 1.0).share == 1.0
+        assert choose(candidates, 1.0, [np.zeros(40, int)]) == choose(candidates, 1.0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 7])
 def test_few_groups_raise_the_error_as_student_t_does(count):
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(count)

@@ -49,6 +49,15 @@ def test_windows_share_at_most_a_fifth_of_a_series():
     assert len(many) == 50
 
 
+def test_origins_that_are_needed_may_take_a_third_of_a_series():
+    """Of 8 steps each: a fifth of 72 holds one, a third three; a third of 40 holds one."""
+    for length, origins, expected in ((72, 3, 3), (72, 1, 1), (40, 3, 1), (200, 3, 5)):
+        panel = panel_corpus([ramp(length)])
+        training, task = hold_out(panel, 8, max_windows=200, origins=origins)
+        assert len(task) == expected
+        assert training.lengths.tolist() == [length - 8 * expected]
+
+
 def test_windows_of_a_series_share_its_values():
     """Else 200 windows of a series would take 200 times its memory."""
     _, task = hold_out(panel_corpus([ramp(100), ramp(100)]), 6, max_windows=4)
@@ -101,5 +110,5 @@ def test_windows_are_grouped_by_stretch_before_the_last_and_by_series():
     assert stretch.tolist() == 2 * [9 - i // 2 for i in range(20)]
     _, task = hold_out(panel_corpus([np.arange(50.0 - i) for i in range(8)]), 4, 16, origins=3)
     stretch, series = window_groups(task)
-    assert series.tolist() == np.arange(8).repeat(2).tolist()
-    assert stretch.tolist() == 8 * [1, 0]
+    assert series.tolist() == np.arange(8).repeat(3).tolist()
+    assert stretch.tolist() == 8 * [2, 1, 0]
