@@ -99,9 +99,9 @@ def plan_hold_out(
 
     A window is forecast from all the history before it. The windows of a series do not overlap.
     They are as many as share ``max_windows`` out among the series, but no more than a fifth of the
-    series, or, up to ``origins``, a third; one at least, if enough remains before it. Where these are more
-    than ``max_windows``, every so many-th is forecast, and the steps of the others are left out all
-    the same: what happens to all series at once must not be known.
+    series, or, up to ``origins``, a third; one at least, if enough remains before it. Where these
+    are more than ``max_windows``, every so many-th is forecast, and the steps of the others are
+    left out all the same: what happens to all series at once must not be known.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def test_windows_are_grouped_by_stretch_before_the_last_and_by_series():
     _, task = hold_out(panel_corpus([np.arange(300.0), np.arange(300.0)]), 3, 80, origins=3)
     (stretch,) = window_groups(task)  # two series: each counts for itself
     assert stretch.tolist() == 2 * [9 - i // 2 for i in range(20)]
-    _, task = hold_out(panel_corpus([np.arange(50.0 - i) for i in range(8)]), 4, 16, origins=3)
+    _, task = hold_out(panel_corpus([np.arange(50.0 - i) for i in range(8)]), 4, 24, origins=3)
     stretch, series = window_groups(task)
     assert series.tolist() == np.arange(8).repeat(3).tolist()
     assert stretch.tolist() == 8 * [2, 1, 0]
