@@ -21,7 +21,9 @@ def few_shot(
         str, typer.Option(help="Per cent of the history that is tuned on, with commas.")
     ] = "0,20,40,60,80,100",
     mode: Annotated[str, typer.Option(help="full, head, last_layers, lora or bias.")] = "full",
-    steps: Annotated[int, typer.Option(help="Most steps of a tuning.")] = 500,
+    steps: Annotated[
+        int | None, typer.Option(help="Most steps of a tuning; default: by the size of the panel.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of windows and validation.")] = 0,
     prediction_length: Annotated[
         int | None, typer.Option(help="Steps ahead; default: by frequency.")

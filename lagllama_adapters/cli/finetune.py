@@ -33,8 +33,10 @@ def finetune(
     mode: Annotated[
         str, typer.Option(help="full, head, last_layers, lora, bias or covariates.")
     ] = "full",
-    steps: Annotated[int, typer.Option(help="Most steps of the optimizer.")] = 500,
-    batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 32,
+    steps: Annotated[
+        int | None, typer.Option(help="Most steps; default: by the size of the panel.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Windows per step.")] = 16,
     learning_rate: Annotated[
         float | None, typer.Option(help="Largest; default: by the mode.")
     ] = None,

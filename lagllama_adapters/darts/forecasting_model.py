@@ -179,7 +179,7 @@ class LagLlamaModel(TunableModel):
         Other parameters of Darts' torch models: ``batch_size``, ``n_epochs``, ``optimizer_cls``,
         ``optimizer_kwargs``, ``lr_scheduler_cls``, ``lr_scheduler_kwargs``, ``pl_trainer_kwargs``,
         ``model_name``, ``work_dir``, ``save_checkpoints``, ``log_tensorboard``, ... Unless an
-        optimizer is given, fine-tuning is by Muon at a learning rate of 2e-4, 2e-3 for ``"lora"``
+        optimizer is given, fine-tuning is by Muon at a learning rate of 4e-4, 2e-3 for ``"lora"``
         and ``"bias"`` (or that of ``optimizer_kwargs``), which rises and falls with the steps of
         the whole fit unless a scheduler is given, with gradients of norm 1 at most. The default
         precision is float32 whatever the type of the series, which forecasts keep.

@@ -19,7 +19,7 @@ from lagllama_adapters.training.windows.lead import training_lead
 
 __all__ = ["LEARNING_RATE", "TunedModule"]
 
-LEARNING_RATE = 2e-4  # of fine-tuning
+LEARNING_RATE = 4e-4  # of fine-tuning
 HISTORY_DISCOUNT = 2.0
 MAX_STEPS = 10**9  # of a fit without an end
 

@@ -206,6 +206,17 @@ def test_products_are_rounded_by_default_where_that_is_fast(
     assert changed(state_of(chosen), named) == set()
 
 
+def test_large_panels_have_more_steps(make_model, panel):
+    plain = FinetuneSettings()
+    assert plain.steps is None
+    # Of 16 windows of 96 tokens each, which show every value eight times.
+    assert [plain.steps_for(n, 96) for n in (1_000, 57_600, 10**9)] == [150, 300, 500]
+    assert replace(plain, batch_size=32).steps_for(57_600, 96) == 150
+    assert replace(plain, steps=7).steps_for(10**9, 96) == 7
+    _, report = finetune(make_model(), panel, replace(QUICK, steps=None, validate_every=100))
+    assert [step for step, _ in report.losses] == [0, 100]
+
+
 def test_interrupted_run_goes_on_to_the_same_end(make_model, panel, tmp_path, monkeypatch):
     settings = replace(QUICK, folder=tmp_path)
     expected, report = finetune(make_model(), panel, QUICK)

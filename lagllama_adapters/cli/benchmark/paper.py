@@ -24,7 +24,9 @@ def paper(
     context_length: Annotated[int, typer.Option(help="Tokens of context.")] = 32,
     num_samples: NumSamples = 100,
     mode: Annotated[str, typer.Option(help="full, head, last_layers, lora or bias.")] = "full",
-    steps: Annotated[int, typer.Option(help="Most steps of a tuning.")] = 500,
+    steps: Annotated[
+        int | None, typer.Option(help="Most steps of a tuning; default: by the size of the panel.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Rerun the protocol of the Lag-Llama paper: CRPS zero-shot and few-shot, and mean ranks."""

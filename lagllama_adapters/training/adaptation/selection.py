@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"decoder\.blocks\.(\d+)\.")
 class _Selection(ABC):
     """Adaptation of some of the network's own weights."""
 
-    learning_rate: ClassVar[float] = 2e-4
+    learning_rate: ClassVar[float] = 4e-4
 
     @abstractmethod
     def trained(self, model: LagLlama) -> set[str]:

@@ -90,6 +90,9 @@ def finetune(
     training, validation = hold_out(
         panel, settings.horizon, settings.validation_windows, origins=_ORIGINS
     )
+    tokens = context + settings.rollout_length
+    steps = settings.steps_for(int(training.observed.sum()), tokens)
+    settings = replace(settings, steps=steps)
     with torch.inference_mode(False):  # or the copy could not be trained
         given = _reading_covariates(model, training)
         tuned = copy.deepcopy(given).to(target).train()
@@ -101,7 +104,7 @@ def finetune(
         training,
         replace(PLAIN_WINDOWS, min_observed=2, max_rollout=settings.rollout_length),
         lead=training_lead(config),
-        steps=context + settings.rollout_length,
+        steps=tokens,
         block=config.block_length,
         batch_size=settings.batch_size,
         seed=settings.seed,
@@ -112,7 +115,7 @@ def finetune(
     with interrupts(), quiet(verbose=settings.progress_bar, show_warnings=False):
         make_trainer(
             settings,
-            settings.steps,
+            steps,
             **accelerator_of(target),
             # Parts that start at zero have a way to go: the average must forget their first steps.
             average_warm_up=config.covariates is not None,

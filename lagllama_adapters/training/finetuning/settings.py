@@ -16,6 +16,10 @@ from lagllama_adapters.training.optimization import (
 __all__ = ["FinetuneReport", "FinetuneSettings"]
 
 
+# Where the number of steps is not given.
+_TIMES_SHOWN, _LEAST_STEPS, _MOST_STEPS = 8, 150, 500
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinetuneSettings(LoopSettings):
     """How a network is fine-tuned.
@@ -28,14 +32,15 @@ class FinetuneSettings(LoopSettings):
         gains of norms; parts that read covariates, which all other modes train as well where the
         panel has some. ``{word: options}`` has options of the way, such as
         ``{"lora": {"rank": 8}}`` or ``{"last_layers": {"k": 2}}``: see `LastLayers` and `Lora`.
-    steps : int
-        Most steps of the optimizer.
+    steps : int, optional
+        Most steps of the optimizer. None: as many as show each observed value about eight times,
+        150 at least and 500 at most; see `steps_for`.
     batch_size : int
         Windows per step.
     optimizer : {"muon", "adamw"}
         See `OptimizerSettings`. Weights that Muon has pretrained are best tuned with it.
     learning_rate : float, optional
-        Rises over the first tenth of ``steps`` and falls over the last three tenths. None: 2e-4,
+        Rises over the first tenth of ``steps`` and falls over the last three tenths. None: 4e-4,
         2e-3 where few weights are trained (``"lora"`` and ``"bias"``), and 1e-2 for
         ``"covariates"``, which in other modes have that rate whatever is given here.
     weight_decay : float
@@ -87,8 +92,8 @@ class FinetuneSettings(LoopSettings):
     """
 
     mode: Spec = "full"
-    steps: int = 500
-    batch_size: int = 32
+    steps: int | None = None
+    batch_size: int = 16
     optimizer: OptimizerName = "muon"
     learning_rate: float | None = None
     weight_decay: float = 0.01
@@ -108,9 +113,8 @@ class FinetuneSettings(LoopSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.adaptation()
-        self.check_counts("steps", "horizon", "validation_windows", "patience")
-        if self.n_series is not None:
-            self.check_counts("n_series")
+        self.check_counts("horizon", "validation_windows", "patience")
+        self.check_counts(*(x for x in ("steps", "n_series") if getattr(self, x) is not None))
         names = self.past_covariates
         is_list = isinstance(names, Sequence) and not isinstance(names, str)
         if not is_list or not all(isinstance(name, str) for name in names):
@@ -137,6 +141,23 @@ class FinetuneSettings(LoopSettings):
             raise ValueError(f"mode: got {self.mode!r}, expected something that is trained")
         return chosen
 
+    def steps_for(self, observed: int, tokens: int) -> int:
+        """Most steps of a tuning.
+
+        Small panels are learned by heart in as many steps as large ones need.
+
+        Parameters
+        ----------
+        observed : int
+            Values that are trained on.
+        tokens : int
+            Of a window.
+        """
+        if self.steps is not None:
+            return self.steps
+        enough = _TIMES_SHOWN * observed // (self.batch_size * tokens)
+        return min(max(enough, _LEAST_STEPS), _MOST_STEPS)
+
     def optimization(self) -> OptimizerSettings:
         """Optimizer and schedule."""
         chosen = self.adaptation()
@@ -146,7 +167,7 @@ class FinetuneSettings(LoopSettings):
             learning_rate=rate,
             covariate_rate=rate if isinstance(chosen, Covariates) else COVARIATE_RATE,
             weight_decay=self.weight_decay,
-            steps=self.steps,
+            steps=_MOST_STEPS if self.steps is None else self.steps,
         )
 
 
