@@ -51,7 +51,7 @@ def test_rate_is_that_of_the_way_unless_chosen(make):
         "full": make(enable_finetuning="full"),
     }
     rates = {name: model.model_params["optimizer_kwargs"]["lr"] for name, model in rates.items()}
-    assert rates == {"lora": 2e-3, "chosen": 1e-3, "full": 2e-4}
+    assert rates == {"lora": 2e-3, "chosen": 1e-3, "full": 4e-4}
 
 
 def test_saved_copied_and_exported_models_forecast_alike(tuned, make, monthly, tmp_path):

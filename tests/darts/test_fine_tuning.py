@@ -111,11 +111,11 @@ def test_the_learning_rate_is_one_for_pretrained_weights_unless_the_user_chooses
         optimizer = configured[0][0] if isinstance(configured, tuple | list) else configured
         return type(optimizer), optimizer.defaults["lr"]
 
-    assert chosen() == (MuonAdamW, 2e-4)
+    assert chosen() == (MuonAdamW, 4e-4)
     assert chosen(optimizer_kwargs={"lr": 1e-2}) == (MuonAdamW, 1e-2)
-    assert chosen(optimizer_kwargs={"weight_decay": 0.1}) == (MuonAdamW, 2e-4)
+    assert chosen(optimizer_kwargs={"weight_decay": 0.1}) == (MuonAdamW, 4e-4)
     assert chosen(optimizer_cls=torch.optim.AdamW) == (torch.optim.AdamW, 1e-3)  # torch's own
-    assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 2e-4}
+    assert make().untrained_model().model_params["optimizer_kwargs"] == {"lr": 4e-4}
 
 
 def test_sample_weights_take_one_pass(make, monthly, settings, monkeypatch):
