@@ -44,7 +44,7 @@ def finetune(
         float, typer.Option(help="Standard errors by which tuned weights must be better.")
     ] = 1.0,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 25,
-    patience: Annotated[int, typer.Option(help="Validations without a gain until it stops.")] = 4,
+    patience: Annotated[int, typer.Option(help="Validations without a gain until it stops.")] = 8,
     context_length: Annotated[int | None, typer.Option(help="Tokens of context.")] = None,
     freq: Freq = None,
     layout: LayoutName = "auto",

@@ -61,7 +61,8 @@ class FinetuneSettings(LoopSettings):
     validate_every : int
         Steps between validations.
     patience : int
-        Validations without a new best loss after which training stops.
+        Validations without a new best loss after which training stops. Many gains come only when
+        the rate falls.
     margin : float
         By how many standard errors, over the validation windows, tuned weights must be better than
         those given to be kept; 0: any gain is enough. With less than 8 windows those given are kept
@@ -101,7 +102,7 @@ class FinetuneSettings(LoopSettings):
     horizon: int = 24
     validation_windows: int = 200
     validate_every: int = 25
-    patience: int = 4
+    patience: int = 8
     margin: float = 1.0
     mix: bool = True
     history_fraction: float = 1.0
