@@ -4,8 +4,8 @@
 
 FOLDER holds data sets as `lagllama evaluate` takes them. Of each, the steps before the first test
 window of a series are what the network is tuned on, validation included; the test windows are those
-of `lagllama evaluate`. The settings are the defaults of the sktime forecaster's ``pretrain``. Seconds
-are processor time, as other programs may run beside.
+of `lagllama evaluate`. The settings are the defaults of the sktime forecaster's ``pretrain``.
+Seconds are processor time, as other programs may run beside.
 """
 
 import argparse

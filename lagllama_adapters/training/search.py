@@ -4,24 +4,27 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.adaptation import adaptation
+from lagllama_adapters.training.choice import choose
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
-from lagllama_adapters.training.hold_out import hold_out
+from lagllama_adapters.training.hold_out import hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 
 __all__ = ["SearchResult", "SearchSpace", "tune"]
 
 _NONE = "zero-shot"  # the mode of a trial that trains nothing
 _ORIGINS, _WINDOWS = 3, 100
-_STUDY = "lagllama"
+_STUDY, _WINDOW_LOSSES = "lagllama", "window losses"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,8 @@ class SearchSpace:
         Tokens of context; those beyond the limit of the weights are left out.
     rate : tuple of float
         Least and greatest factor of the learning rate of a mode.
-    steps : tuple of int
-        Most steps.
+    steps : tuple of int or None
+        Most steps; None: by the size of the panel.
     history_fraction : tuple of float
         Shares of the history.
 
@@ -50,7 +53,7 @@ class SearchSpace:
     mode: tuple[str, ...] = (_NONE, "full", "lora", "head")
     context_length: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
     rate: tuple[float, float] = (0.25, 4.0)
-    steps: tuple[int, ...] = (100, 200, 400)
+    steps: tuple[int | None, ...] = (None, 100, 400)
     history_fraction: tuple[float, ...] = (0.5, 1.0)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,7 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best settings found.
+    """The settings found.
 
     Attributes
     ----------
@@ -124,7 +127,10 @@ def tune(
     """Search for the settings whose tuning forecasts the end of a panel best.
 
     The end of every series is set aside, and each trial tunes on what precedes it. The first trials
-    are zero-shot and the default of each mode: the result is at least as good on these windows.
+    are zero-shot and the default of each mode. Of many trials the best is so by chance, too: the
+    result is the default (of ``settings.mode``, or the first mode of the space), unless others are
+    better on the windows set aside by more than ``settings.margin`` standard errors, see `choose`;
+    then it is the best of these. A margin of 0 takes the best in any case.
 
     Parameters
     ----------
@@ -188,11 +194,11 @@ def tune(
         missing = n_trials - len(study.get_trials(states=states))
         if missing > 0:
             study.optimize(trial_of, missing, timeout)
-        best = study.best_trial
+        best = trial_of.choice(study.get_trials(states=states[:1]), settings.margin)
         return SearchResult(
             settings=trial_of.settings(best.params),
             context_length=best.params["context_length"],
-            loss=float(study.best_value),
+            loss=float(best.value),
             loss_zero_shot=Judge(trial_of.task, None, settings.seed)(model),
             trials=len(study.get_trials(states=states)),
         )
@@ -223,15 +229,32 @@ class _Trial:
 
     def defaults(self) -> Iterator[dict[str, Any]]:
         """Parameters of the trials that come first."""
-        usual = self.model.config.context_length
+        usual, steps = self.model.config.context_length, self.space.steps
         for mode in self.space.mode:
             yield {
                 "mode": mode,
                 "context_length": usual,
                 "rate": min(max(1.0, self.space.rate[0]), self.space.rate[1]),
-                "steps": self.space.steps[-1],
+                "steps": None if None in steps else steps[-1],
                 "history_fraction": self.space.history_fraction[-1],
             }
+
+    def choice(self, trials: Sequence[Any], margin: float) -> Any:
+        """Of completed trials the default one, or the best of those that are surely better."""
+        first: dict[str, Any] = {}  # of a mode, which is its default
+        for trial in trials:
+            first.setdefault(trial.params["mode"], trial)
+        trained = [mode for mode in self.space.mode if mode != _NONE]
+        default = next(first[mode] for mode in (*self._usual(), *trained, _NONE) if mode in first)
+        others = [trial for trial in trials if trial is not default]
+        losses = [np.array(trial.user_attrs[_WINDOW_LOSSES]) for trial in (default, *others)]
+        candidates = {float(k): windows for k, windows in enumerate(losses)}
+        found = choose(candidates, margin, window_groups(self.task)).share
+        return (default, *others)[int(found)]
+
+    def _usual(self) -> tuple[str, ...]:
+        """Mode of the settings, if it is one word."""
+        return (self.base.mode,) if isinstance(self.base.mode, str) else ()
 
     def settings(self, params: dict[str, Any]) -> FinetuneSettings | None:
         """Settings of a trial; None: zero-shot."""
@@ -279,7 +302,9 @@ class _Trial:
                 )
             except FloatingPointError as error:  # too high a rate
                 raise optuna.TrialPruned from error
-        return Judge(self.task, params["context_length"], self.base.seed)(network)
+        losses = Judge(self.task, params["context_length"], self.base.seed).window_losses(network)
+        trial.set_user_attr(_WINDOW_LOSSES, losses.tolist())
+        return float(losses.sum())
 
 
 def _enqueue(study: Any, trial_of: _Trial, optuna: Any) -> None:

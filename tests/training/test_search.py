@@ -61,6 +61,30 @@ def test_result_is_the_best_trial_and_no_worse_than_the_defaults(make_model, pan
     assert result.for_darts() == renamed
 
 
+def test_the_default_stays_unless_a_trial_is_better_by_more_than_chance(
+    make_model, panel, monkeypatch
+):
+    """The margin is that of tuning; with 0 the best trial is taken, however it came to be."""
+    rng, calls = np.random.default_rng(0), []
+
+    def losses(judge, model):
+        calls.append(judge.context_length)
+        better = {4: 0.3 if len(calls) > 4 else 0.0}.get(judge.context_length, 0.0)
+        return 1.0 - better + 0.01 * rng.random(len(judge.task))
+
+    settings = replace(QUICK, margin=1.0, mode="head")
+    monkeypatch.setattr(search, "finetune", lambda model, *args, **kwargs: (model, None))
+    monkeypatch.setattr(Judge, "window_losses", losses)
+    chance = tune(
+        make_model(), panel, 6, n_trials=4, space=SPACE, settings=replace(settings, margin=3.0)
+    )
+    assert (chance.settings.mode, chance.settings.steps) == ("head", 10)
+    assert chance.context_length == 16
+    sure = tune(make_model(), panel, 6, n_trials=12, space=SPACE, settings=settings)
+    assert sure.context_length == 4
+    assert sure.loss < 0.8 * chance.loss
+
+
 def test_killed_search_goes_on_with_the_trial_that_was_under_way(
     make_model, panel, tmp_path, monkeypatch
 ):
