@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich.console import Console
@@ -25,7 +25,7 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.evaluation import geometric_mean
 from lagllama_adapters.model import PUBLISHED_LAGS, LagLlama
 from lagllama_adapters.model.config import StudentTConfig, StudentTMixtureConfig
-from lagllama_adapters.model.devices import has_fast_bfloat16
+from lagllama_adapters.training.precision import Precision, matmul_dtype
 from lagllama_adapters.training.pretrain import pretrain, training_windows
 from lagllama_adapters.training.pretraining_module import PretrainingModule
 from lagllama_adapters.training.recipes import RECIPES, PretrainSettings
@@ -105,7 +105,7 @@ def step_seconds(settings: PretrainSettings, corpus: Corpus, steps: int = 12) ->
     batches = training_windows(replace(settings, synthetic_series=500), corpus)
     with torch.random.fork_rng(devices=[]):
         network = LagLlama(settings.model)
-    products = getattr(torch, settings.precision)
+    products = matmul_dtype(settings.precision, torch.device("cpu"))
     module = PretrainingModule(network, settings.optimizer, matmul_dtype=products)
     stepper = module.configure_optimizers()["optimizer"]
     seconds = []
@@ -167,9 +167,9 @@ def main() -> None:
     parser.add_argument("--synthetic-series", type=int, default=40_000, help="drawn for a run")
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
-        default="bfloat16" if has_fast_bfloat16(torch.device("cpu")) else "float32",
-        help="of matrix products; default: what this processor is faster with",
+        choices=get_args(Precision),
+        default="auto",
+        help="of matrix products; auto: what this processor is faster with",
     )
     parser.add_argument("--only", nargs="+", choices=VARIATIONS, help="variations; default: all")
     arguments = parser.parse_args()

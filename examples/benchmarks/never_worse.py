@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="base")
     parser.add_argument("--panels", type=int, default=1, help="of each kind")
     parser.add_argument("--horizon", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=FinetuneSettings().steps)
+    parser.add_argument("--steps", type=int, help="default: by the size of the panel")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_pretrained(options.checkpoint)

@@ -47,7 +47,6 @@ from lagllama_adapters.darts.likelihood import (
 from lagllama_adapters.darts.one_step import one_step_forecasts
 from lagllama_adapters.darts.pool import by_position, fit_pool
 from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
-from lagllama_adapters.darts.training_module import LEARNING_RATE
 from lagllama_adapters.inference.arguments import positive_integer
 from lagllama_adapters.inference.covariates.pool import CovariatePool
 from lagllama_adapters.inference.covariates.pooled_design import PooledDesign
@@ -60,6 +59,7 @@ from lagllama_adapters.model.low_rank import merge_low_rank
 from lagllama_adapters.training.adaptation import adaptation
 from lagllama_adapters.training.choice import Choice
 from lagllama_adapters.training.finetuning import FinetuneReport
+from lagllama_adapters.training.optimization import FINETUNING_RATE
 from lagllama_adapters.training.quiet import quiet
 from lagllama_adapters.training.windows.lead import training_lead
 
@@ -301,7 +301,7 @@ class LagLlamaModel(TunableModel):
         if finetune_settings is None and not kwargs.get("optimizer_cls"):
             optimizer_kwargs = kwargs.get("optimizer_kwargs") or {}
             chosen = adaptation(enable_finetuning, prefix="network.")
-            rate = LEARNING_RATE if chosen is None else chosen.learning_rate
+            rate = FINETUNING_RATE if chosen is None else chosen.learning_rate
             params["optimizer_kwargs"] = {"lr": rate, **optimizer_kwargs}
             params["pl_trainer_kwargs"] = {
                 "gradient_clip_val": GRADIENT_CLIP,

@@ -10,6 +10,7 @@ from lagllama_adapters.model.lag_llama import N_TIME_FEATURES, LagLlama
 from lagllama_adapters.training.keep_best import KeepBest
 from lagllama_adapters.training.loss import training_loss
 from lagllama_adapters.training.optimization import (
+    FINETUNING_RATE,
     OptimizerSettings,
     make_optimizer,
     make_schedule,
@@ -17,9 +18,8 @@ from lagllama_adapters.training.optimization import (
 from lagllama_adapters.training.windows.forecast_start import draw_forecast_start
 from lagllama_adapters.training.windows.lead import training_lead
 
-__all__ = ["LEARNING_RATE", "TunedModule"]
+__all__ = ["TunedModule"]
 
-LEARNING_RATE = 4e-4  # of fine-tuning
 HISTORY_DISCOUNT = 2.0
 MAX_STEPS = 10**9  # of a fit without an end
 
@@ -132,7 +132,7 @@ class TunedModule(PLForecastingModule):  # type: ignore[misc]
 
     def _optimization(self) -> OptimizerSettings:
         steps = math.inf if self._trainer is None else self.trainer.estimated_stepping_batches
-        chosen = {"learning_rate": self.optimizer_kwargs.get("lr", LEARNING_RATE)}
+        chosen = {"learning_rate": self.optimizer_kwargs.get("lr", FINETUNING_RATE)}
         if "weight_decay" in self.optimizer_kwargs:
             chosen["weight_decay"] = self.optimizer_kwargs["weight_decay"]
         trained = [n for n, p in self.network.named_parameters() if p.requires_grad]

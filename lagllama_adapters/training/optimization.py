@@ -10,6 +10,7 @@ from lagllama_adapters.training.optimizers import MuonAdamW, parameter_groups
 
 __all__ = [
     "COVARIATE_RATE",
+    "FINETUNING_RATE",
     "OptimizerName",
     "OptimizerSettings",
     "make_optimizer",
@@ -21,6 +22,9 @@ OptimizerName = Literal["adamw", "muon"]
 
 COVARIATE_RATE = 1e-2
 """Peak learning rate of parts that read covariates."""
+
+FINETUNING_RATE = 4e-4
+"""Peak learning rate of pretrained weights that are tuned themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)

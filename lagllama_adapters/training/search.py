@@ -194,7 +194,7 @@ def tune(
         missing = n_trials - len(study.get_trials(states=states))
         if missing > 0:
             study.optimize(trial_of, missing, timeout)
-        best = trial_of.choice(study.get_trials(states=states[:1]), settings.margin)
+        best = trial_of.choice(study.get_trials(states=states[:1]))
         return SearchResult(
             settings=trial_of.settings(best.params),
             context_length=best.params["context_length"],
@@ -239,22 +239,19 @@ class _Trial:
                 "history_fraction": self.space.history_fraction[-1],
             }
 
-    def choice(self, trials: Sequence[Any], margin: float) -> Any:
+    def choice(self, trials: Sequence[Any]) -> Any:
         """Of completed trials the default one, or the best of those that are surely better."""
         first: dict[str, Any] = {}  # of a mode, which is its default
         for trial in trials:
             first.setdefault(trial.params["mode"], trial)
         trained = [mode for mode in self.space.mode if mode != _NONE]
-        default = next(first[mode] for mode in (*self._usual(), *trained, _NONE) if mode in first)
+        usual = [mode for mode in trained if mode == self.base.mode]
+        default = next(first[mode] for mode in (*usual, *trained, _NONE) if mode in first)
         others = [trial for trial in trials if trial is not default]
         losses = [np.array(trial.user_attrs[_WINDOW_LOSSES]) for trial in (default, *others)]
         candidates = {float(k): windows for k, windows in enumerate(losses)}
-        found = choose(candidates, margin, window_groups(self.task)).share
+        found = choose(candidates, self.base.margin, window_groups(self.task)).share
         return (default, *others)[int(found)]
-
-    def _usual(self) -> tuple[str, ...]:
-        """Mode of the settings, if it is one word."""
-        return (self.base.mode,) if isinstance(self.base.mode, str) else ()
 
     def settings(self, params: dict[str, Any]) -> FinetuneSettings | None:
         """Settings of a trial; None: zero-shot."""

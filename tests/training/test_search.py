@@ -64,7 +64,7 @@ def test_result_is_the_best_trial_and_no_worse_than_the_defaults(make_model, pan
 def test_the_default_stays_unless_a_trial_is_better_by_more_than_chance(
     make_model, panel, monkeypatch
 ):
-    """The margin is that of tuning; with 0 the best trial is taken, however it came to be."""
+    """The margin is that of tuning."""
     rng, calls = np.random.default_rng(0), []
 
     def losses(judge, model):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lagllama_adapters.inference.arguments import as_integer
 from lagllama_adapters.model import LagLlama
-from lagllama_adapters.training.optimization import COVARIATE_RATE
+from lagllama_adapters.training.optimization import COVARIATE_RATE, FINETUNING_RATE
 
 __all__ = ["Bias", "Covariates", "Full", "HeadOnly", "LastLayers", "Patterns"]
 
@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"decoder\.blocks\.(\d+)\.")
 class _Selection(ABC):
     """Adaptation of some of the network's own weights."""
 
-    learning_rate: ClassVar[float] = 4e-4
+    learning_rate: ClassVar[float] = FINETUNING_RATE
 
     @abstractmethod
     def trained(self, model: LagLlama) -> set[str]:
