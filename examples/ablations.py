@@ -54,6 +54,7 @@ _NO_COPIES = {
     "copy_experts": (),
     "spread_references": False,
     "weigh_records": False,
+    "doubt_by_state": False,
     "climatology": False,
 }
 
@@ -73,7 +74,8 @@ VARIATIONS: dict[str, Change] = {
     "no copies of cycles": model(**_NO_COPIES),
     "no measured seasons": model(season_reach=0, **_NO_COPIES),
     "no spread references": model(spread_references=False),
-    "no records": model(weigh_records=False),
+    "no records": model(weigh_records=False, doubt_by_state=False),
+    "no doubt by state": model(doubt_by_state=False),
     "no climatology": model(climatology=False),
     "context 32": model(context_length=32),
     "context 128": model(context_length=128),

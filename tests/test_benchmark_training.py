@@ -56,6 +56,7 @@ def test_flops_are_those_that_torch_counts(benchmark):
         "copy_experts": (),
         "spread_references": False,
         "weigh_records": False,
+        "doubt_by_state": False,
         "climatology": False,
     }
     for config in (PRESETS["tiny"].replace(**plain), PRESETS["published"]):

@@ -187,6 +187,28 @@ def _add_seasons(config: Config) -> Config:
     return {**config, **upgraded}
 
 
+def _add_doubt(config: Config) -> Config:
+    """From version 3 to 4, whose quantile heads may weigh records by the state."""
+    head = config.get("head")
+    if not isinstance(head, Mapping):
+        return config
+    upgraded = _with_doubt(head)
+    if isinstance(head.get("reference"), Mapping):
+        upgraded["reference"] = _with_doubt(head["reference"])
+    return {**config, "head": upgraded}
+
+
+def _with_doubt(head: Mapping[str, Any]) -> Config:
+    if head.get("family") != "quantile":
+        return dict(head)
+    if "doubt_by_state" in head:
+        raise ValueError(
+            "configuration of format version 3: unknown keys ['doubt_by_state'] in head; it was "
+            "edited by hand"
+        )
+    return {**head, "doubt_by_state": False}
+
+
 def _same_name(name: str) -> str:
     return name
 
@@ -194,6 +216,7 @@ def _same_name(name: str) -> str:
 MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] = {
     1: (_group_fields, _name_the_projection),
     2: (_add_seasons, _same_name),
+    3: (_add_doubt, _same_name),
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 

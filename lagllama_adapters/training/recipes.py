@@ -76,6 +76,7 @@ _BASE = LagLlamaConfig(
         ),
         spread_references=True,
         weigh_records=True,
+        doubt_by_state=True,
         climatology=True,
     ),
     sampling=SamplingConfig(path_stride=16, exact_constants=True, path_bounds=True),

@@ -19,11 +19,13 @@ from lagllama_adapters.checkpoints.migrations import (
 )
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.config import (
+    NegativeBinomialConfig,
     NormalConfig,
     QuantileConfig,
     StudentTConfig,
     StudentTMixtureConfig,
 )
+from lagllama_adapters.training.recipes import PRESETS
 
 VERSION_1 = Path(__file__).parents[1] / "fixtures" / "version_1"
 
@@ -62,7 +64,14 @@ def test_version_2_gets_the_fields_that_describe_it():
     added = {
         "inputs": ("input_limit", "season_reach", "repeat_features"),
         "sampling": ("exact_constants", "path_bounds"),
-        "head": ("tails", "copy_experts", "spread_references", "weigh_records", "climatology"),
+        "head": (
+            "tails",
+            "copy_experts",
+            "spread_references",
+            "weigh_records",
+            "doubt_by_state",
+            "climatology",
+        ),
     }
     for group, names in added.items():
         for name in names:
@@ -71,6 +80,22 @@ def test_version_2_gets_the_fields_that_describe_it():
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     plain["inputs"]["season_reach"] = 5
     with pytest.raises(ValueError, match=r"unknown keys \['season_reach'\] in inputs"):
+        upgrade_config(kept)
+
+
+@pytest.mark.parametrize("reshaped", [False, True])
+def test_version_3_weighs_records_by_no_state(reshaped):
+    config = PRESETS["tiny"].replace(doubt_by_state=False)
+    if reshaped:
+        head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
+        config = config.replace(head=head)
+    plain = config.to_dict()
+    head = plain["head"]["reference"] if reshaped else plain["head"]
+    del head["doubt_by_state"]
+    kept = {"format_version": 3, "config": plain}
+    assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
+    head["doubt_by_state"] = True
+    with pytest.raises(ValueError, match=r"version 3: unknown keys \['doubt_by_state'\]"):
         upgrade_config(kept)
 
 

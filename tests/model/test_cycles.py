@@ -5,14 +5,15 @@ import torch
 
 from lagllama_adapters.inference.noise import draw_scores
 from lagllama_adapters.inference.sampler import History, sample_paths, sample_paths_uncached
-from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model import LagLlama, LagLlamaConfig, Window
 from lagllama_adapters.model.config import (
     DecoderConfig,
     InputConfig,
     QuantileConfig,
     SamplingConfig,
 )
-from lagllama_adapters.model.cycles import COPY_EXPERTS, CycleHistory, mix_copies
+from lagllama_adapters.model.cycles import COPY_EXPERTS, CycleHistory, mix_copies, record_of
+from lagllama_adapters.model.heads.seasonal_projection import SeasonalProjection
 
 CONFIG = LagLlamaConfig(
     inputs=InputConfig(
@@ -45,6 +46,7 @@ CONFIG = LagLlamaConfig(
         copy_experts=COPY_EXPERTS,
         spread_references=True,
         weigh_records=True,
+        doubt_by_state=True,
         climatology=True,
     ),
     sampling=SamplingConfig(path_stride=4, exact_constants=True, path_bounds=True),
@@ -188,3 +190,25 @@ def test_records_are_errors_of_the_history_up_to_the_token() -> None:
         errors.append(sum(found) / len(found))
     expected = torch.stack(errors).log()
     torch.testing.assert_close(records[1, :5], expected - expected.min())
+
+
+def test_the_state_says_how_much_records_count() -> None:
+    """Its power of a record, times the record, is what a copy loses of its log odds."""
+    torch.manual_seed(0)
+    model = LagLlama(CONFIG).double().eval()
+    values, observed = _histories(174)
+    _, tokens = model.read(Window(values, observed, None, 24))
+    state = torch.randn(5, 24, CONFIG.d_model, dtype=torch.float64)
+    head = model.head.projection
+    assert isinstance(head, SeasonalProjection)
+    assert head.doubt is not None
+    assert tokens.outlook is not None
+    plain = head.expert_weights(state, tokens)
+    head.doubt.weight.data.normal_()
+    power = torch.nn.functional.softplus(head.record_power + head.doubt(state))
+    lost = record_of(tokens.outlook.read().copies, COPY_EXPERTS)
+    before = torch.nn.functional.softplus(head.record_power)
+    n = CONFIG.head.lag_experts
+    expected = plain.log()
+    expected[..., n:] -= lost * (power - before)
+    torch.testing.assert_close(head.expert_weights(state, tokens), expected.softmax(-1))

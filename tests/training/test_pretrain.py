@@ -446,6 +446,20 @@ def test_a_run_begins_with_given_weights(corpus_folder, tmp_path, settings):
         _run(corpus_folder, tmp_path / "second", replace(again, initial_weights=None))
 
 
+def test_weights_from_before_doubt_by_state_go_on_with_it(corpus_folder, tmp_path, settings):
+    model = _seasonal(PRESETS["base"])
+    frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
+    before = replace(settings, model=model.replace(doubt_by_state=False), optimizer=frozen)
+    old = _run(corpus_folder, tmp_path / "old", before)
+    after = replace(
+        before, model=model, initial_weights=str(tmp_path / "old" / "checkpoint"), seed=7
+    )
+    new = _run(corpus_folder, tmp_path / "new", after)
+    kept = new.state_dict()
+    assert not kept.pop("head.projection.doubt.weight").any()
+    torch.testing.assert_close(kept, old.state_dict(), rtol=0, atol=0)
+
+
 def test_initial_weights_of_another_architecture_are_refused_before_anything_is_written(
     corpus_folder, tmp_path, settings
 ):

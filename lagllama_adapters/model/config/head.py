@@ -129,6 +129,9 @@ class QuantileConfig(BlockConfig):
     weigh_records : bool
         Whether the weight of a copy falls with the error that it had on the history; how fast is
         learned.
+    doubt_by_state : bool
+        Whether how fast it falls depends on the state: records of many cycles are worth more than
+        those of two.
     climatology : bool
         Whether quantiles are mixed with those of the history, by a share of the state for each
         step.
@@ -146,12 +149,13 @@ class QuantileConfig(BlockConfig):
     copy_experts: tuple[str, ...] = ()
     spread_references: bool = False
     weigh_records: bool = False
+    doubt_by_state: bool = False
     climatology: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         seasonal = ("spread_references", "weigh_records", "climatology")
-        check_booleans(self, "gain", *seasonal)
+        check_booleans(self, "gain", "doubt_by_state", *seasonal)
         check_choices(self, tails=Tails)
         experts = self.copy_experts
         valid = isinstance(experts, tuple | list) and set(experts) <= set(COPY_EXPERTS)
@@ -164,6 +168,9 @@ class QuantileConfig(BlockConfig):
         for name in seasonal:
             valid = bool(experts) or not getattr(self, name)
             require(valid, self.GROUP, name, getattr(self, name), "False without copy_experts")
+        valid = self.weigh_records or not self.doubt_by_state
+        expected = "False without weigh_records"
+        require(valid, self.GROUP, "doubt_by_state", self.doubt_by_state, expected)
         check_lists(self, float, "quantile_levels")
         levels = self.quantile_levels
         valid = len(levels) >= 2 and is_ascending(levels)

@@ -98,6 +98,7 @@ def make(config: QuantileConfig, d_model: int, lags_seq: tuple[int, ...]) -> Hea
             copy_experts=config.copy_experts,
             spread_references=config.spread_references,
             weigh_records=config.weigh_records,
+            doubt_by_state=config.doubt_by_state,
             climatology=config.climatology,
         )
     else:

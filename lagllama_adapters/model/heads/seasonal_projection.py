@@ -34,6 +34,9 @@ class SeasonalProjection(Projection):
         exponents of the state, and a power, 0 to 1, of how much each phase of the season changes.
     weigh_records : bool
         Whether the odds of a copy fall with a learned power of its error on the history.
+    doubt_by_state : bool
+        Whether that power depends on the state. It starts as one that does not, so that weights
+        without it can go on with it.
     climatology : bool
         Whether c is more than 0. It falls with how much better naive forecasts were on the history
         than any other of its values, and where a phase changes less than others do.
@@ -54,6 +57,7 @@ class SeasonalProjection(Projection):
         copy_experts: tuple[str, ...],
         spread_references: bool,
         weigh_records: bool,
+        doubt_by_state: bool,
         climatology: bool,
     ) -> None:
         n_copies = N_PERIODS * len(copy_experts)
@@ -70,6 +74,9 @@ class SeasonalProjection(Projection):
         self.copy_experts = copy_experts
         self.spread_power = nn.Linear(d_model, 4) if spread_references else None
         self.record_power = nn.Parameter(torch.full((n_copies,), _POWER)) if weigh_records else None
+        self.doubt = nn.Linear(d_model, n_copies, bias=False) if doubt_by_state else None
+        if self.doubt is not None:
+            nn.init.zeros_(self.doubt.weight)
         self.climatology_gate = nn.Linear(d_model, block_length) if climatology else None
         self.climatology_power = nn.Parameter(torch.tensor(_POWER)) if climatology else None
 
@@ -111,7 +118,10 @@ class SeasonalProjection(Projection):
         assert self.expert_gate is not None
         gate: Tensor = self.expert_gate(state)
         if self.record_power is not None:
-            doubt = record_of(ahead.copies, self.copy_experts) * F.softplus(self.record_power)
+            power = self.record_power
+            if self.doubt is not None:
+                power = power + self.doubt(state).to(power)
+            doubt = record_of(ahead.copies, self.copy_experts) * F.softplus(power)
             gate = gate - F.pad(doubt, (self.n_lag_experts, 0)).to(gate)
         return gate.softmax(-1)
 

@@ -29,6 +29,7 @@ MEASURED = LagLlamaConfig().replace(
         lag_experts=2,
         copy_experts=COPY_EXPERTS,
         weigh_records=True,
+        doubt_by_state=True,
         climatology=True,
     ),
 )
