@@ -7,15 +7,13 @@ from lagllama_adapters.data.corpus import Corpus
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.choice import choose
-from lagllama_adapters.training.hold_out import hold_out, window_groups
+from lagllama_adapters.training.hold_out import ORIGINS, hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 
 __all__ = ["CONTEXTS", "ContextChoice", "best_context"]
 
 CONTEXTS = (32, 64, 128, 256, 512, 1024)
 """Candidates, of which those beyond the limit of the weights are left out."""
-
-_ORIGINS = 3
 
 
 class ContextChoice(NamedTuple):
@@ -75,7 +73,7 @@ def best_context(
         candidates = [c for c in CONTEXTS if c <= limit and (c <= longest or c == CONTEXTS[0])]
     for candidate in candidates:
         ForecastOptions(context_length=candidate).context_tokens(model.config)
-    _, task = hold_out(panel, horizon, windows, origins=_ORIGINS)
+    _, task = hold_out(panel, horizon, windows, origins=ORIGINS)
     by_length = {
         length: Judge(task, length, seed).window_losses(model)
         for length in dict.fromkeys([usual, *candidates])

@@ -11,7 +11,18 @@ from lagllama_adapters.data.covariate_columns import SeriesCovariates, covariate
 from lagllama_adapters.data.panel import Panel, Series
 from lagllama_adapters.evaluation import ForecastTask
 
-__all__ = ["HoldOut", "hold_out", "panel_corpus", "plan_hold_out", "series_corpus", "window_groups"]
+__all__ = [
+    "ORIGINS",
+    "HoldOut",
+    "hold_out",
+    "panel_corpus",
+    "plan_hold_out",
+    "series_corpus",
+    "window_groups",
+]
+
+ORIGINS = 3
+"""Windows of a series that a choice is judged by, where it is long enough: one day may be odd."""
 
 _BLOCKS = 10  # of time, into which windows are grouped where series have enough of them
 _LEAST_SERIES = 8  # whose spread says something

@@ -17,13 +17,13 @@ from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.adaptation import adaptation
 from lagllama_adapters.training.choice import choose
 from lagllama_adapters.training.finetuning import FinetuneSettings, finetune
-from lagllama_adapters.training.hold_out import hold_out, window_groups
+from lagllama_adapters.training.hold_out import ORIGINS, hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 
 __all__ = ["SearchResult", "SearchSpace", "tune"]
 
 _NONE = "zero-shot"  # the mode of a trial that trains nothing
-_ORIGINS, _WINDOWS = 3, 100
+_WINDOWS = 100
 _STUDY, _WINDOW_LOSSES = "lagllama", "window losses"
 
 
@@ -214,7 +214,7 @@ class _Trial:
         contexts = {c for c in space.context_length if c <= limit} | {model.config.context_length}
         self.model, self.space, self.base = model, space, settings
         self.contexts = sorted(contexts)
-        self.training, self.task = hold_out(panel, settings.horizon, _WINDOWS, origins=_ORIGINS)
+        self.training, self.task = hold_out(panel, settings.horizon, _WINDOWS, origins=ORIGINS)
 
     def identity(self, seed: int) -> str:
         """Hash of all that a study depends on."""

@@ -15,11 +15,10 @@ from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.training.choice import Choice, choose
 from lagllama_adapters.training.features.rows import FeatureRows, past_windows
-from lagllama_adapters.training.hold_out import hold_out, panel_corpus, window_groups
+from lagllama_adapters.training.hold_out import ORIGINS, hold_out, panel_corpus, window_groups
 
 __all__ = ["FeatureRegression", "Regressor"]
 
-_ORIGINS = 3
 _VALIDATION_WINDOWS = 200
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
@@ -148,7 +147,7 @@ class FeatureRegression:
         corpus = panel_corpus(
             panel.targets, [one.start for one in panel], [one.freq for one in panel]
         )
-        training, task = hold_out(corpus, self.horizon, _VALIDATION_WINDOWS, origins=_ORIGINS)
+        training, task = hold_out(corpus, self.horizon, _VALIDATION_WINDOWS, origins=ORIGINS)
         self._fitted = self._learn(training, task.horizon)
         rows = FeatureRows.of(self.model, task.panel, task.horizon, self.options)
         missed, total = self._missed(rows.embedding, task.horizon), np.nansum(np.abs(task.future))

@@ -15,7 +15,7 @@ from lagllama_adapters.model.low_rank import merged_state
 from lagllama_adapters.training.choice import keep_choice
 from lagllama_adapters.training.finetuning.module import FinetuningModule
 from lagllama_adapters.training.finetuning.settings import FinetuneReport, FinetuneSettings
-from lagllama_adapters.training.hold_out import hold_out, window_groups
+from lagllama_adapters.training.hold_out import ORIGINS, hold_out, window_groups
 from lagllama_adapters.training.judge import Judge
 from lagllama_adapters.training.limit_history import limit_history
 from lagllama_adapters.training.loop import accelerator_of, make_trainer
@@ -26,8 +26,6 @@ from lagllama_adapters.training.windows.lead import training_lead
 from lagllama_adapters.training.windows.settings import PLAIN_WINDOWS
 
 __all__ = ["finetune"]
-
-_ORIGINS = 3  # of validation windows, where series are long enough: one day may be odd
 
 
 def finetune(
@@ -88,7 +86,7 @@ def finetune(
     panel = limit_history(panel, settings.history_fraction, settings.n_series)
     panel = _not_ahead(panel, settings.past_covariates)
     training, validation = hold_out(
-        panel, settings.horizon, settings.validation_windows, origins=_ORIGINS
+        panel, settings.horizon, settings.validation_windows, origins=ORIGINS
     )
     tokens = context + settings.rollout_length
     steps = settings.steps_for(int(training.observed.sum()), tokens)
