@@ -25,7 +25,8 @@ def pretrain(
         Path | None, typer.Option(help="Folder or file of data sets to validate on.")
     ] = None,
     config: Annotated[
-        str, typer.Option(help="base, tiny, gpu, published or a YAML file; see `lagllama recipe`.")
+        str,
+        typer.Option(help="base, tiny, gpu, continued, published or a YAML file; see `recipe`."),
     ] = "base",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     minutes: Annotated[

@@ -8,7 +8,7 @@ __all__ = ["recipe"]
 
 
 def recipe(
-    name: Annotated[str, typer.Argument(help="base, tiny, gpu or published.")] = "base",
+    name: Annotated[str, typer.Argument(help="base, tiny, gpu, continued or published.")] = "base",
 ) -> None:
     """Print a stock configuration for `lagllama pretrain --config`, to be changed."""
     from lagllama_adapters.training.recipes import RECIPES, settings_to_yaml

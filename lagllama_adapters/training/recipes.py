@@ -178,6 +178,16 @@ _MANY_EPOCHS = replace(
     round=0.02,
 )
 
+# Up to a day of seconds or four years of hours, so that seasons of thousands of steps come round;
+# and more series whose right forecast is known.
+_PRIORS = SyntheticPriors()
+_LONG_SERIES = replace(
+    _PRIORS,
+    lengths=_PRIORS.lengths
+    | {"minutely": (200, 36_000), "quarter-hourly": (200, 36_000), "hourly": (100, 30_000)},
+    family_weights=_PRIORS.family_weights | {"gaussian": 4.5},
+)
+
 _STOCK = PretrainSettings(
     optimizer=OptimizerSettings(name="muon", steps=9_600, decay_steps=2_000),
     windows=_MANY_EPOCHS,
@@ -203,6 +213,21 @@ RECIPES: dict[str, PretrainSettings] = {
         checkpoint_every=500,
         validate_every=4_000,
         compiled=True,
+    ),
+    "continued": replace(
+        _STOCK,
+        optimizer=replace(_STOCK.optimizer, learning_rate=8e-4, steps=3_000, decay_steps=900),
+        windows=replace(
+            _MANY_EPOCHS,
+            synthetic_share=0.3,
+            far_rollout=0.1,
+            long_lead=0.12,
+            long_lead_length=17_664,
+        ),
+        synthetic=_LONG_SERIES,
+        batch_size=128,
+        ema_decay=0.998,
+        initial_weights="base",
     ),
     "published": PretrainSettings(
         model=PRESETS["published"],
@@ -230,10 +255,11 @@ RECIPES: dict[str, PretrainSettings] = {
 }
 """Whole settings by name.
 
-"gpu" and "tiny" made the weights in the package ("base" and "tiny"). "base" trains the architecture
-of the former on a CPU, in small batches. "published" follows arXiv 2310.08278 and the
-pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000 epochs
-(early stopping is left out), windows of a context of 32 and one step more.
+"gpu", and then "continued", made "base" of the package, "tiny" its "tiny". "base" trains the
+architecture of the first from random weights on a CPU, in small batches; "continued" goes on from
+the weights in the package, at a fifth of the rate of "gpu". "published" follows arXiv 2310.08278
+and the pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000
+epochs (early stopping is left out), windows of a context of 32 and one step more.
 """
 
 

@@ -36,6 +36,16 @@ def test_the_recipe_for_gpus_trains_the_network_of_base_on_its_windows():
     assert gpu.batch_size > 10 * base.batch_size
 
 
+def test_the_recipe_to_go_on_with_has_the_network_of_base_and_sees_long_seasons():
+    base, continued = RECIPES["base"], RECIPES["continued"]
+    assert continued.model == base.model
+    assert continued.initial_weights == "base"
+    assert continued.optimizer.learning_rate < base.optimizer.learning_rate
+    assert continued.windows.long_lead_length == base.model.inputs.season_reach
+    longest = {name: longest for name, (_, longest) in continued.synthetic.lengths.items()}
+    assert longest["minutely"] > 2 * continued.windows.long_lead_length
+
+
 def test_a_file_changes_what_it_names(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(
