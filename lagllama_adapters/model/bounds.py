@@ -13,7 +13,7 @@ _LEAST_ROOM = 0.25  # beyond an extreme, in ranges of the history
 _WIDENING = 2.0  # of the envelope, in ranges of the history per root of its lengths ahead
 _PARTS, _LEAST_VALUES = 4, 40  # of a history whose ranges are compared with its own
 # Mean range of the parts over that of the whole: of 19 in 20 random walks it is below the first, of
-# white noise (500 values) at the second.
+# 500 values of white noise it is 0.86 on average.
 _SHARES = (0.7, 0.875)
 
 
