@@ -178,8 +178,8 @@ _MANY_EPOCHS = replace(
     round=0.02,
 )
 
-# Up to 25 days of minutes or three years of hours, so that seasons of thousands of steps come round;
-# and more series whose right forecast is known.
+# Up to 25 days of minutes or three years of hours, in which seasons of thousands of steps come
+# round, and more series whose right forecast is known.
 _PRIORS = SyntheticPriors()
 _LONG_SERIES = replace(
     _PRIORS,
