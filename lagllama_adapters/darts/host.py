@@ -28,6 +28,7 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingBatch,
     TorchTrainingSample,
 )
+from darts.utils.likelihood_models.base import LikelihoodType
 from darts.utils.likelihood_models.torch import (
     GaussianLikelihood,
     NegativeBinomialLikelihood,
@@ -47,6 +48,7 @@ __all__ = [
     "ForecastingModel",
     "FoundationModel",
     "GaussianLikelihood",
+    "LikelihoodType",
     "ModuleStage",
     "NegativeBinomialLikelihood",
     "PLForecastingModule",
