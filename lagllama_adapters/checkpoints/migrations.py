@@ -177,14 +177,22 @@ def _add_seasons(config: Config) -> Config:
         added["head"] = _ADDED_TO_QUANTILES_IN_3
     for name, values in added.items():
         group = upgraded.setdefault(name, {})
-        early = sorted(set(group) & set(values))
-        if early:
-            raise ValueError(
-                f"configuration of format version 2: unknown keys {early} in {name}; it was edited "
-                "by hand"
-            )
+        _refuse_early(2, name, group, values)
         group.update(values)
     return {**config, **upgraded}
+
+
+def _refuse_early(version: int, name: str, group: Mapping[str, Any], added: Config) -> None:
+    """Refuse a group that has fields which its version did not know."""
+    early = sorted(set(group) & set(added))
+    if early:
+        raise ValueError(
+            f"configuration of format version {version}: unknown keys {early} in {name}; it was "
+            "edited by hand"
+        )
+
+
+_ADDED_TO_QUANTILES_IN_4: Config = {"doubt_by_state": False}
 
 
 def _add_doubt(config: Config) -> Config:
@@ -201,12 +209,8 @@ def _add_doubt(config: Config) -> Config:
 def _with_doubt(head: Mapping[str, Any]) -> Config:
     if head.get("family") != "quantile":
         return dict(head)
-    if "doubt_by_state" in head:
-        raise ValueError(
-            "configuration of format version 3: unknown keys ['doubt_by_state'] in head; it was "
-            "edited by hand"
-        )
-    return {**head, "doubt_by_state": False}
+    _refuse_early(3, "head", head, _ADDED_TO_QUANTILES_IN_4)
+    return {**head, **_ADDED_TO_QUANTILES_IN_4}
 
 
 def _same_name(name: str) -> str:
