@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,8 +10,6 @@ import ray
 from lagllama_adapters.inference.arguments import positive_integer
 
 __all__ = ["check_gpus", "connected", "count_workers", "worker_processors"]
-
-_PATIENCE = 10.0  # seconds for a host to answer
 
 
 @contextmanager
@@ -34,7 +31,6 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
     # A cluster that is started here sends no statistics unless the user wants that.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with ExitStack() as stack:
@@ -46,20 +42,6 @@ def connected(address: str | None) -> Iterator[None]:
         )
         stack.callback(ray.shutdown)
         yield
-
-
-def _check_reachable(address: str) -> None:
-    """Refuse a host that does not answer: Ray itself tries for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):  # "auto", "local", or what Ray makes sense of
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise ConnectionError(
-            f"address: got {address!r}, where nothing answers ({error}); expected the HOST:PORT of "
-            "a running cluster, as `ray start --head` prints it"
-        ) from error
 
 
 def check_gpus(num_gpus: float) -> float:
