@@ -221,6 +221,7 @@ MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] =
     1: (_group_fields, _name_the_projection),
     2: (_add_seasons, _same_name),
     3: (_add_doubt, _same_name),
+    4: (dict, _same_name),  # `copy_experts` may name further ones
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 

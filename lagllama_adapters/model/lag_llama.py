@@ -14,7 +14,7 @@ from lagllama_adapters.model.config import (
     successor_config,
 )
 from lagllama_adapters.model.covariates import CovariateParts, SeriesEffect, TokenCovariates
-from lagllama_adapters.model.cycles import CycleHistory
+from lagllama_adapters.model.cycles import CycleHistory, reads_own_records
 from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.estimation import estimate_facts
 from lagllama_adapters.model.facts import SeriesFacts
@@ -368,7 +368,10 @@ class LagLlama(nn.Module):
         if facts.seasons is None or facts.last is None or not self.head.reads_outlook:
             return None
         block, time = self.config.block_length, scaled.shape[1]
-        cycles = CycleHistory(scaled, observed, facts.seasons.periods, facts.last, block)
+        head = self.config.head.quantiles
+        own_records = head is not None and reads_own_records(head.copy_experts)
+        periods, last = facts.seasons.periods, facts.last
+        cycles = CycleHistory(scaled, observed, periods, last, block, own_records)
         positions = torch.arange(time - steps, time, device=scaled.device)
         return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))
 

@@ -10,7 +10,6 @@ import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import Tensor
 
 from lagllama_adapters.checkpoints import load_pretrained, save_checkpoint
 from lagllama_adapters.data.corpus import Corpus
@@ -19,6 +18,7 @@ from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.devices import has_fast_bfloat16
 from lagllama_adapters.training.copula_calibration import estimate_block_copula
+from lagllama_adapters.training.growth import grown
 from lagllama_adapters.training.loop import make_trainer
 from lagllama_adapters.training.precision import matmul_dtype
 from lagllama_adapters.training.pretraining_module import PretrainingModule
@@ -210,24 +210,16 @@ def _initial_model(settings: PretrainSettings) -> LagLlama:
         if found.block_length > 1 and expected.block_length > 1:
             # The copula is no weight: it is estimated after training.
             expected = expected.replace(copula=getattr(found.head, "copula"))  # noqa: B009
-        found, state = _with_doubt(weights, model)
+        found, state = grown(weights, expected)
         if found != expected:
             raise ValueError(
                 f"initial_weights {settings.initial_weights!r}: got another architecture than "
-                "`model`; expected the same, apart from the copula and `doubt_by_state`. Choose "
-                "the recipe that made them, or write their configuration (config.json) into `model`"
+                "`model`; expected the same, apart from the copula, `doubt_by_state` and further "
+                "`copy_experts`. Choose the recipe that made them, or write their configuration "
+                "(config.json) into `model`"
             )
         model.load_state_dict(state)
     return model
-
-
-def _with_doubt(weights: LagLlama, model: LagLlama) -> tuple[LagLlamaConfig, dict[str, Tensor]]:
-    """Configuration and tensors, with the zeros that ``doubt_by_state`` starts from if wanted."""
-    state = weights.state_dict()
-    lacking = {name: x for name, x in model.state_dict().items() if name not in state}
-    if [*lacking] != ["head.projection.doubt.weight"]:
-        return weights.config, state
-    return weights.config.replace(doubt_by_state=True), {**state, **lacking}
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:

@@ -15,6 +15,7 @@ from lagllama_adapters.model.config import (
 from lagllama_adapters.model.cycles import COPY_EXPERTS, CycleHistory, mix_copies, record_of
 from lagllama_adapters.model.heads.seasonal_projection import SeasonalProjection
 
+KINDS = tuple(name for name in COPY_EXPERTS if name not in ("proven", "lately"))
 CONFIG = LagLlamaConfig(
     inputs=InputConfig(
         lags_seq=(*range(12), 13, 23, 24, 47),
@@ -113,6 +114,15 @@ def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str,
 
     now, then = mean([at(t - i) for i in range(p)]), mean([at(t - p - i) for i in range(p)])
     change = 0.0 if now is None or then is None else now - then
+    eights = [(at(i), mean([at(i - k * p) for k in range(8)])) for i in range(t - p + 1, t + 1)]
+    above = mean([None if v is None else v - m for v, m in eights]) or 0.0
+
+    def window(i: int, parts: int, n: int) -> float:
+        width = p // parts
+        centre = i - p * (i + width > t)
+        near = range(centre - width, centre + width + 1)
+        return mean([at(j - k * p) for j in near for k in range(n)]) or 0.0
+
     a, b = at(t), at(t - p)
     step = 0.0 if a is None or b is None else a - b
     result: dict[str, list[float]] = {name: [] for name in COPY_EXPERTS}
@@ -120,17 +130,23 @@ def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str,
         cycle = -(-h // p)
         i = t + h - p * cycle
         means = [cycles(i, n) for n in (1, 2, 4, 8, 16)]
-        width = p // 72
-        centre = i - p * (i + width > t)
-        near = [at(j - k * p) for j in range(centre - width, centre + width + 1) for k in range(4)]
-        smooth = mean(near) or 0.0
         drift = max(-6.0, min(6.0, change * (cycle + 0.5)))
-        moved = (means[0] + rises(1), means[2] + rises(4), means[0] + step)
-        for name, value in zip(
-            COPY_EXPERTS, (*means, smooth, means[1] + drift, *moved), strict=True
-        ):
+        moved = (means[0] + rises(1), means[2] + rises(4), means[0] + step, means[3] + above)
+        found = (*means, window(i, 72, 4), window(i, 500, 8), means[1] + drift, *moved)
+        for name, value in zip(KINDS, found, strict=True):
             result[name].append(value)
     return result
+
+
+def _slow_records(x: list[float | None], t: int, p: int, since: int = -1) -> torch.Tensor:
+    """Absolute errors of all kinds one period ahead, at the times at which all are known."""
+    errors = []
+    for i in range(max(p, since + 1), t + 1):
+        if x[i] is None or all(j < 0 or x[j] is None for j in (i - p, i - 2 * p)):
+            continue
+        copies = _slow_copies(x, i - p, p, p)
+        errors.append([abs(x[i] - copies[name][-1]) for name in KINDS])
+    return torch.tensor(errors, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("period", [1, 3, 7, 30, 40, 80])
@@ -139,12 +155,12 @@ def test_copies_are_their_definitions(period: int) -> None:
     x = torch.randn(1, 300, generator=generator, dtype=torch.float64)
     observed = torch.rand(1, 300, generator=generator) < 0.7
     periods, last = torch.tensor([[period, period]]), torch.tensor([[299]])
-    history = CycleHistory(x, observed, periods, last, block=12)
+    history = CycleHistory(x, observed, periods, last, block=12, own_records=True)
     copies = history.ahead(torch.tensor([[40, 299]]))
     plain = [float(v) if o else None for v, o in zip(x[0], observed[0], strict=True)]
     for row, t in enumerate((40, 299)):
         expected = _slow_copies(plain, t, period, 12)
-        for i, name in enumerate(COPY_EXPERTS):
+        for i, name in enumerate(KINDS):
             for which in range(2):
                 weights = torch.zeros(1, 2, 2 * len(COPY_EXPERTS), dtype=torch.float64)
                 weights[..., which * len(COPY_EXPERTS) + i] = 1
@@ -152,6 +168,37 @@ def test_copies_are_their_definitions(period: int) -> None:
                 torch.testing.assert_close(
                     found, torch.tensor(expected[name], dtype=torch.float64), msg=name
                 )
+
+
+@pytest.mark.parametrize("period", [1, 7, 24])
+def test_proven_is_in_proportion_to_the_likelihood_of_each_kind(period: int) -> None:
+    generator = torch.Generator().manual_seed(period)
+    x = torch.randn(1, 120, generator=generator, dtype=torch.float64).cumsum(1) / 4
+    observed = torch.rand(1, 120, generator=generator) < 0.8
+    periods, last = torch.tensor([[period, 1]]), torch.tensor([[99]])
+    history = CycleHistory(x, observed, periods, last, block=6, own_records=True)
+    copies = history.ahead(torch.tensor([[60, 119]]))
+    plain = [float(v) if o else None for v, o in zip(x[0], observed[0], strict=True)]
+    kinds = len(KINDS)
+    for row, t in enumerate((60, 99)):  # what comes after the history is no record
+        errors = _slow_records(plain, t, period)
+        scale = errors.mean(0)
+        records = (scale / scale.min()).log().clamp(max=3.0)
+        torch.testing.assert_close(copies.log_records[0, row, :kinds], records)
+        likelihood = (-errors / scale - scale.log()).sum(0)
+        torch.testing.assert_close(likelihood, -len(errors) * (records + 1 + scale.min().log()))
+        # Of so many values, known or not, "lately" reads those that have a record.
+        recent = _slow_records(plain, t, period, since=t - max(2 * period, 16))
+        of_recent = -len(recent) * recent.mean(0).log()
+        slow = _slow_copies(plain, (60, 119)[row], period, 6)
+        values = torch.tensor([slow[kind] for kind in KINDS], dtype=torch.float64)
+        for i, evidence in enumerate((likelihood, of_recent)):
+            shares = copies.proven[0, row, i, :kinds]
+            torch.testing.assert_close(shares, (evidence / 4).softmax(0))
+            weights = torch.zeros(1, 2, 2 * len(COPY_EXPERTS), dtype=torch.float64)
+            weights[..., kinds + i] = 1.0
+            found = mix_copies(copies, weights, COPY_EXPERTS)[0, row]
+            torch.testing.assert_close(found, shares @ values)
 
 
 def test_spread_follows_the_phase_and_not_what_comes_after_the_token() -> None:

@@ -460,6 +460,36 @@ def test_weights_from_before_doubt_by_state_go_on_with_it(corpus_folder, tmp_pat
     torch.testing.assert_close(kept, old.state_dict(), rtol=0, atol=0)
 
 
+def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_path, settings):
+    model = _seasonal(PRESETS["base"])
+    names = model.head.copy_experts
+    few = tuple(x for x in names if x not in ("narrow", "level_eight", "proven", "lately"))
+    frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
+    before = replace(settings, model=model.replace(copy_experts=few), optimizer=frozen)
+    old = _run(corpus_folder, tmp_path / "old", before).state_dict()
+    after = replace(before, model=model, initial_weights=str(tmp_path / "old" / "checkpoint"))
+    new = _run(corpus_folder, tmp_path / "new", after).state_dict()
+    likes = {
+        "narrow": ("smooth", -1.0),
+        "level_eight": ("drift", -1.0),
+        "proven": ("smooth", 0.0),
+        "lately": ("smooth", -0.5),
+    }
+    for name, x in new.items():
+        lag_maps = 2 if "expert_gate" in name else 0
+        if not any(part in name for part in ("expert_gate", "record_power", "doubt")):
+            torch.testing.assert_close(x, old[name], rtol=0, atol=0)
+            continue
+        torch.testing.assert_close(x[:lag_maps], old[name][:lag_maps], rtol=0, atol=0)
+        for period in range(2):
+            for i, copy in enumerate(names):
+                like, odds = likes.get(copy, (copy, 0.0))
+                place = lag_maps + period * len(few) + few.index(like)
+                shift = odds if name.endswith("gate.bias") else 0.0
+                expected = old[name][place] + shift
+                torch.testing.assert_close(x[lag_maps + period * len(names) + i], expected)
+
+
 def test_initial_weights_of_another_architecture_are_refused_before_anything_is_written(
     corpus_folder, tmp_path, settings
 ):

@@ -26,6 +26,10 @@ COPY_WORDS = {
     "level": "the last cycle of {period} steps, at the level of now",
     "level_four": "the mean of the last 4 cycles of {period} steps, at the level of now",
     "step": "the last cycle of {period} steps, moved to the last value",
+    "narrow": "the smoothed mean of the last 8 cycles of {period} steps",
+    "level_eight": "the mean of the last 8 cycles of {period} steps, at the level of the last one",
+    "proven": "the copies of {period} steps that have been right so far",
+    "lately": "the copies of {period} steps that have been right of late",
 }
 """What a copy of a measured season is, by its name; see `COPY_EXPERTS`."""
 
@@ -38,6 +42,10 @@ _WITHOUT_SEASON = {
     "sixteen": "the mean of the last 16 values",
     "smooth": "the mean of the last 4 values",
     "drift": "the trend of the last values",
+    "narrow": "the mean of the last 8 values",
+    "level_eight": "the last value",
+    "proven": "the means and trends of the last values that have been right so far",
+    "lately": "the means and trends of the last values that have been right of late",
 }
 CLIMATOLOGY = "the distribution of all values so far"
 

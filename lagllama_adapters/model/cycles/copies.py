@@ -9,7 +9,7 @@ from lagllama_adapters.model.constants import kept
 from lagllama_adapters.model.cycles.tables import MEANS, SHAPES
 from lagllama_adapters.model.seasons import N_PERIODS
 
-__all__ = ["COPY_EXPERTS", "Copies", "mix_copies", "record_of"]
+__all__ = ["COPY_EXPERTS", "Copies", "mix_copies", "reads_own_records", "record_of"]
 
 COPY_EXPERTS = (
     "last",
@@ -18,23 +18,33 @@ COPY_EXPERTS = (
     "eight",
     "sixteen",
     "smooth",
+    "narrow",
     "drift",
     "level",
     "level_four",
     "step",
+    "level_eight",
+    "proven",
+    "lately",
 )
 """Kinds of forecasts per period.
 
 The last cycle, and means of the last 2, 4, 8 and 16; "smooth": the mean of four over a 72nd of
-a period on both sides, a longer one has more to average; "drift": the mean of two moved on by the
+a period on both sides, a longer one has more to average, "narrow": that of eight over a 500th;
+"drift": the mean of two moved on by the
 change from the last cycle but one to the last, per cycle; "level": the last cycle moved by how much
 the last quarter of a period stands above that of one period before, "level_four" the mean of four
-likewise above those means, "step" the last cycle by how much the last value alone does. For the
-period 1 they are the last value, local means, and trends.
+likewise above those means, "step" the last cycle by how much the last value alone does, and
+"level_eight" the mean of eight by how much the last period stands above it. For the period 1 they
+are the last value, local means, and trends. "proven" is the mean of all of these, in proportion to
+their likelihood, the fourth root of that of a Laplace distribution whose scale is their error one
+period ahead on the history; "lately" likewise by the last two periods alone, or 16 values.
 """
 
 
-_Part = Literal["shape", "move", "record"]
+_BY_EVIDENCE = ("proven", "lately")
+_KINDS = tuple(name for name in COPY_EXPERTS if name not in _BY_EVIDENCE)
+_Part = Literal["shape", "move", "record", "own_record"]
 
 
 class Copies(NamedTuple):
@@ -43,23 +53,28 @@ class Copies(NamedTuple):
     Attributes
     ----------
     shapes : Tensor
-        ``[..., block, 2 * 7]``: for each period the means over 1 to 16 cycles, the smooth one and
-        the drift.
+        ``[..., block, 2 * 8]``: for each period the means over 1 to 16 cycles, the smooth and the
+        narrow one, and the drift.
     moves : Tensor
-        ``[..., 2 * 3]``: for each period what "level", "level_four" and "step" add to theirs.
+        ``[..., 2 * 4]``: for each period what "level", "level_four", "step" and "level_eight" add
+        to theirs.
     log_spread : Tensor
         ``[..., block]``: log of the mean absolute change from cycle to cycle at each phase of the
         first period, over its mean of all phases; 0 where it is not known.
     log_records : Tensor
-        ``[..., 2 * 6]``: for each period logs of the mean absolute errors that the means over 1 to
-        16 cycles and the smooth one had one period ahead, until the token and the end of the
-        history, over the least of the period; 0 where none is known.
+        ``[..., 2 * n]``: for each period logs of the mean absolute errors that the means over 1 to
+        16 cycles and the smooth one, or all kinds but "proven" and "lately", had one period ahead,
+        until the token and the end of the history, over the least of the period; 0 where none is
+        known.
+    proven : Tensor
+        ``[..., 2, 2 * n]``: shares of the others in "proven" and in "lately".
     """
 
     shapes: Tensor
     moves: Tensor
     log_spread: Tensor
     log_records: Tensor
+    proven: Tensor
 
 
 def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Tensor:
@@ -79,16 +94,37 @@ def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Ten
     Tensor
         ``[..., block]``.
     """
-    on_shapes = _selection("shape", experts, weights.dtype, weights.device)
-    on_moves = _selection("move", experts, weights.dtype, weights.device)
     # Autocast would round what is copied.
     with torch.autocast(weights.device.type, enabled=False):
+        if reads_own_records(experts):
+            weights, experts = _with_proven(copies, weights, experts), _KINDS
+        on_shapes = _selection("shape", experts, weights.dtype, weights.device)
+        on_moves = _selection("move", experts, weights.dtype, weights.device)
         shaped = (copies.shapes @ (weights @ on_shapes)[..., None]).squeeze(-1)
         return shaped + (copies.moves * (weights @ on_moves)).sum(-1, keepdim=True)
 
 
+def _with_proven(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Tensor:
+    """Weights of `_KINDS`, to which those of "proven" and "lately" are handed out."""
+    handed_out = weights @ _selection("own_record", experts, weights.dtype, weights.device)
+    by_period = weights.unflatten(-1, (N_PERIODS, -1))
+    shares = copies.proven.to(weights).unflatten(-1, (N_PERIODS, -1))
+    for i, name in enumerate(_BY_EVIDENCE):
+        if name in experts:
+            own = by_period[..., experts.index(name), None]
+            handed_out = handed_out + (shares[..., i, :, :] * own).flatten(-2)
+    return handed_out
+
+
+def reads_own_records(experts: tuple[str, ...]) -> bool:
+    """Whether there are some that all others' errors on the history are needed for."""
+    return bool({*experts} & {*_BY_EVIDENCE})
+
+
 def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
-    """The record of each expert, or of the mean that it starts from.
+    """The record of each expert, or where it has none that of the mean that it starts from.
+
+    Those of "proven" and "lately" are 0, as of the best.
 
     Parameters
     ----------
@@ -103,8 +139,9 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
         ``[..., 2 * len(experts)]``, see ``log_records``.
     """
     records = copies.log_records
+    part: _Part = "record" if records.shape[-1] == N_PERIODS * (MEANS + 1) else "own_record"
     with torch.autocast(records.device.type, enabled=False):
-        return records @ _selection("record", experts, records.dtype, records.device).T
+        return records @ _selection(part, experts, records.dtype, records.device).T
 
 
 @kept
@@ -112,14 +149,16 @@ def _selection(
     part: _Part, experts: tuple[str, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Which shape, move or record each expert of each period has."""
-    shape_of = {"level": 0, "level_four": 2, "step": 0}
+    place_of = {name: i for i, name in enumerate(_KINDS)}
+    shape_of = {"level": 0, "level_four": 2, "step": 0, "level_eight": 3}
     shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
-    move_of = {"level": 0, "level_four": 1, "step": 2}
-    record_of = shape_of | {"smooth": MEANS, "drift": 1}
+    move_of = {"level": 0, "level_four": 1, "step": 2, "level_eight": 3}
+    record_of = shape_of | {"smooth": MEANS, "drift": 1, "narrow": 3}
     which, kinds = {
         "shape": (shape_of, SHAPES),
         "move": (move_of, len(move_of)),
         "record": (record_of, MEANS + 1),
+        "own_record": (place_of, len(place_of)),
     }[part]
     chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)
     for i, name in enumerate(experts):

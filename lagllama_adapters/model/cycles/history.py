@@ -11,6 +11,8 @@ __all__ = ["CycleHistory"]
 _SPREAD_CYCLES = 3  # changes from cycle to cycle whose mean is the spread of a phase
 _FLOOR = 0.02  # of the mean spread: phases that never changed
 _WORST_RECORD = 3.0  # log of an error over the least one
+_RECENT_CYCLES, _RECENT_VALUES = 2, 16  # that "lately" goes back, the larger number of values
+_EVIDENCE = 0.25  # of a value's likelihood: errors of neighbouring values are much the same
 _LEAST = 1e-3  # of the mean spread, in units of the scale: a series that never changed
 
 
@@ -31,20 +33,28 @@ class CycleHistory:
         phases is that of cycles up to there; what a path samples must not make it wider.
     block : int
         Steps ahead.
+    own_records : bool
+        Whether all kinds of copies have records, or the means and the smooth one alone.
 
     Attributes
     ----------
     sums : list of Tensor
         ``[batch, 2, 2, 1 + time]`` each: for each period the sum and the number of the observed
         among the last 1 to 16 values of the same phase.
-    fours : Tensor
-        The third of them, cumulated over time.
+    windows : list of Tensor
+        Those of the means that are taken over windows, cumulated over time.
     totals : Tensor
-        ``[batch, 2, 8, 1 + time]``: see `tables.increments`; all but the last two cumulative.
+        ``[batch, 2, 9, 1 + time]``: see `tables.increments`; all but the last two cumulative.
     """
 
     def __init__(
-        self, scaled: Tensor, observed: Tensor, periods: Tensor, last: Tensor, block: int
+        self,
+        scaled: Tensor,
+        observed: Tensor,
+        periods: Tensor,
+        last: Tensor,
+        block: int,
+        own_records: bool = False,
     ) -> None:
         self.periods, self.last, self.block = periods, last, block
         mask = observed.to(scaled.dtype)
@@ -62,41 +72,59 @@ class CycleHistory:
             if k + 1 < tables.DOUBLINGS:
                 earlier = tables.columns(sums, row - 2 ** (k + 1) * period)
         four_before = tables.columns(self.sums[2], index)
-        steps = tables.increments(self.sums[0], before, four_before)
+        steps = tables.increments(self.sums[0], before, four_before, self.sums[3])
         self.totals = torch.cat((steps.cumsum(-1), self.sums[0]), dim=2)
-        self.fours = self.sums[2].cumsum(-1)
-        width = period // tables.SMOOTH
-        ends = torch.cat(((row + width).clamp(max=len(row) - 1), row - width - 1), dim=-1)
-        last_four, first_four = tables.columns(self.fours, ends).chunk(2, dim=-1)
+        self.windows = [self.sums[k].cumsum(-1) for k, _ in tables.WINDOWS]
         means = tables.means(self.sums, dim=2)
-        means.append(tables.smoothed(last_four - first_four, dim=2))
-        self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 6]
-        self._errors = self._cumulated_errors(index)
+        for cumulated, (_, parts) in zip(self.windows, tables.WINDOWS, strict=True):
+            width = period // parts
+            ends = torch.cat(((row + width).clamp(max=len(row) - 1), row - width - 1), dim=-1)
+            until, before_it = tables.columns(cumulated, ends).chunk(2, dim=-1)
+            means.append(tables.smoothed(until - before_it, dim=2))
+        self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 7]
+        self._errors = self._cumulated_errors(index, own_records)
         change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
         pairs = self.sums[0][:, 0, 1] * before[:, 0, 1]
         self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
 
-    def _cumulated_errors(self, index: Tensor) -> Tensor:
-        """``[2 * batch, 1 + time, 6 + 1]``: of means one period ahead, and their number."""
-        earlier = tables.columns(self._copies.transpose(2, 3), index)
+    def _cumulated_errors(self, before: Tensor, own_records: bool) -> Tensor:
+        """``[2 * batch, 1 + time, n + 1]``: of copies one period ahead, and their number."""
+        copies = tables.columns(self._copies.transpose(2, 3), before)
+        if own_records:
+            copies = torch.cat((copies, self._moved(copies, before)), dim=2)
+        else:
+            copies = copies[:, :, : tables.MEANS + 1]
         now, mask = self.sums[0].split(1, dim=2)
-        # All means over the same times: where there are two of the last four cycles to compare.
-        known = mask * (tables.columns(self.sums[1][:, :, 1:], index) > 0)
-        errors = (now - earlier).abs() * known
+        # All of them over the same times: where there are two of the last four cycles to compare.
+        known = mask * (tables.columns(self.sums[1][:, :, 1:], before) > 0)
+        errors = (now - copies).abs() * known
         both = torch.cat((errors, known), dim=2).cumsum(-1)
         return both.flatten(0, 1).transpose(1, 2).contiguous()
 
-    def log_records(self, position: Tensor) -> Tensor:
-        """See `Copies`, ``[batch, token, 2 * 6]``."""
-        until = torch.minimum(position, self.last) + 1
-        rows = until[:, None].expand(-1, len(self.periods[0]), -1)
-        found = tables.rows(self._errors, rows.flatten(0, 1)).view(*rows.shape, -1)
-        errors, count = found[..., :-1], found[..., -1:]
+    def _moved(self, copies: Tensor, before: Tensor) -> Tensor:
+        """``[batch, 2, 5, 1 + time]``: copies with the moves that were known one period before."""
+        back = tables.steps_back(self.periods)[..., None]
+        reads = (tables.columns(self.totals, before - back[:, :, i]) for i in range(back.shape[2]))
+        change, *moves = tables.moves(reads, dim=2)
+        drift = tables.carried(change, torch.ones_like(change))
+        of = [copies[:, :, k] for k in (1, 0, 2, 0, 3)]
+        return torch.stack([x + move for x, move in zip(of, (drift, *moves), strict=True)], dim=2)
+
+    def records(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """``log_records`` and ``proven``, see `Copies`, of ``[batch, token]``."""
+        until = torch.minimum(position, self.last)[:, None] + 1
+        recent = (_RECENT_CYCLES * self.periods).clamp_min(_RECENT_VALUES)[..., None]
+        ends = torch.cat((until.expand(-1, len(self.periods[0]), -1), until - recent), dim=-1)
+        found = tables.rows(self._errors, ends.clamp_min(0).flatten(0, 1))
+        found, before = found.view(*ends.shape, -1).chunk(2, dim=2)
+        # [all of the history or what is recent, batch, 2, token, n + 1]
+        errors, count = torch.stack((found, found - before)).split((found.shape[-1] - 1, 1), dim=-1)
         log = (errors / count.clamp_min(1)).clamp_min(_LEAST).log()
         log = torch.where(count > 0, log, torch.inf)
         # Within a period only: errors one step and one season ahead do not compare.
-        relative = (log - log.amin(-1, keepdim=True)).clamp(max=_WORST_RECORD)
-        return relative.nan_to_num(0.0).transpose(1, 2).flatten(2)
+        relative = (log - log.amin(-1, keepdim=True)).clamp(max=_WORST_RECORD).nan_to_num(0.0)
+        proven = (relative * (-_EVIDENCE * count)).softmax(-1)
+        return relative[0].transpose(1, 2).flatten(2), proven.permute(1, 3, 0, 2, 4).flatten(3)
 
     def _spreads(self, change: Tensor) -> Tensor:
         """``[batch, 1 + time, 4]``: sum and number of the last changes near a phase, and cumulated.
@@ -128,21 +156,24 @@ class CycleHistory:
         """
         token = position[:, None, :, None]
         offset, cycle = (x[:, :, None] for x in tables.same_phase(self.periods, self.block))
-        centre = tables.smooth_centres(self.periods[..., None, None], offset)
-        where = torch.stack((offset, centre), dim=-2) + (token + 1)[..., None]
+        period = self.periods[..., None, None]
+        centres = [tables.window_centres(offset, period, period // n) for _, n in tables.WINDOWS]
+        where = torch.stack((offset, *centres), dim=-2) + (token + 1)[..., None]
         found = tables.rows(self._copies.flatten(0, 1), where.clamp_min(0).flatten(0, 1))
-        found = found.unflatten(0, (-1, len(self.periods[0])))  # [batch, 2, token, 2, block, 6]
+        found = found.unflatten(0, (-1, len(self.periods[0])))  # [batch, 2, token, 3, block, 7]
         back = tables.steps_back(self.periods)  # [batch, 2, 4]
         there = (token + 1 - back[:, :, None]).flatten(2)
         read = tables.columns(self.totals, there).unflatten(-1, (-1, back.shape[-1]))
-        change, *moves = tables.moves(read.transpose(2, 3).unbind(-2))
+        change, *moves = tables.moves(read.unbind(-1), dim=2)
         drift = tables.carried(change[..., None], cycle)
-        shapes = tables.shapes(found[..., 0, :, :-1], found[..., 1, :, -1], drift)
+        n = tables.MEANS
+        smooth = [found[..., 1 + i, :, n + i] for i in range(len(centres))]
+        shapes = tables.shapes(found[..., 0, :, :n], smooth, drift)
         return Copies(
             shapes.permute(0, 2, 3, 1, 4).flatten(3),
             torch.stack(moves, dim=-1).transpose(1, 2).flatten(2),
             self.log_spread(position),
-            self.log_records(position),
+            *self.records(position),
         )
 
     def log_spread(self, position: Tensor) -> Tensor:

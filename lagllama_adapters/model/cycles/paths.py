@@ -28,7 +28,7 @@ class CyclePaths:
         self._known = history.totals.shape[-1] - 1
         size = (horizon, *history.totals.shape[:2])
         self._sums = [history.totals.new_zeros(*size, 2, paths) for _ in history.sums]
-        self._fours = torch.zeros_like(self._sums[0])
+        self._windows = [torch.zeros_like(self._sums[0]) for _ in history.windows]
         self._totals = history.totals.new_zeros(*size, history.totals.shape[2], paths)
 
     def append(self, sampled: Tensor) -> None:
@@ -45,10 +45,12 @@ class CyclePaths:
         first = self._read(self._sums[0], self.history.sums[0], before)
         four = self._read(self._sums[2], self.history.sums[2], before)
         one = self._sums[0][rows]
-        more = tables.increments(one, first, four, dim=3)
+        more = tables.increments(one, first, four, self._sums[3][rows], dim=3)
         last = steps[:1] - 1 - 0 * periods
-        fours = self._read(self._fours, self.history.fours, last)
-        self._fours[rows] = fours + self._sums[2][rows].cumsum(0)
+        for own, old, (k, _) in zip(
+            self._windows, self.history.windows, tables.WINDOWS, strict=True
+        ):
+            own[rows] = self._read(own, old, last) + self._sums[k][rows].cumsum(0)
         total = self._read(self._totals, self.history.totals, last)[:, :, :, :-2]
         self._totals[rows] = torch.cat((total + more.cumsum(0), one), dim=3)
         self.done = rows.stop
@@ -71,21 +73,23 @@ class CyclePaths:
         pairs = zip(self._sums, history.sums, strict=True)
         found = torch.stack(tables.means([self._read(*pair, at) for pair in pairs], dim=3), dim=-1)
         back = here - tables.steps_back(history.periods).permute(2, 0, 1)
-        read = self._read(self._totals, history.totals, back).permute(1, 2, 4, 3, 0)
-        change, *moves = tables.moves(read.unbind(-2))  # [series, 2, path]
+        read = self._read(self._totals, history.totals, back)
+        change, *moves = tables.moves(read.unbind(0), dim=2)  # [series, 2, path]
         found = found.permute(1, 3, 0, 2, 4)  # [series, path, block, 2, mean]
         drift = tables.carried(change[..., None], cycle[:, :, None]).permute(0, 2, 3, 1)
-        centre = here + tables.smooth_centres(history.periods[..., None], offset).permute(2, 0, 1)
-        width = history.periods // tables.SMOOTH
-        ends = (
-            self._read(self._fours, history.fours, x) for x in (centre + width, centre - width - 1)
-        )
-        smooth = tables.smoothed(next(ends) - next(ends), dim=3).permute(1, 3, 0, 2)
+        smooth = []
+        for own, old, (_, parts) in zip(
+            self._windows, history.windows, tables.WINDOWS, strict=True
+        ):
+            period, width = history.periods[..., None], history.periods // parts
+            centre = tables.window_centres(offset, period, width[..., None]).permute(2, 0, 1) + here
+            window = self._read(own, old, centre + width) - self._read(own, old, centre - width - 1)
+            smooth.append(tables.smoothed(window, dim=3).permute(1, 3, 0, 2))
         shapes = tables.shapes(found, smooth, drift)
         position = torch.full_like(history.last, self._known + here)
         return Copies(
             shapes.flatten(3),
             torch.stack(moves, dim=-1).transpose(1, 2).flatten(2),
             history.log_spread(position),
-            history.log_records(position),
+            *history.records(position),
         )

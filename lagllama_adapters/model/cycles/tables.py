@@ -5,13 +5,15 @@ means over the last 1, 2, 4, 8 and 16 cycles. These means are running sums over 
 built by doubling, so a forecast reads them at one place however many cycles they hold.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 DOUBLINGS = 4
 MEANS = DOUBLINGS + 1
-SHAPES = MEANS + 2
-SMOOTH = 72  # part of a period over which phases are averaged on either side
+WINDOWS = ((2, 72), (3, 500))  # doublings, and part of a period averaged on either side
+SHAPES = MEANS + len(WINDOWS) + 1
 _FARTHEST = 6.0  # that a trend may carry a copy, in asinh space
 
 
@@ -50,18 +52,23 @@ def means(sums: list[Tensor], dim: int) -> list[Tensor]:
     return means[::-1]
 
 
-def increments(now: Tensor, before: Tensor, four_before: Tensor, dim: int = 2) -> Tensor:
-    """Values, their differences to one period before, and to the mean over 4 cycles there.
+def increments(
+    now: Tensor, before: Tensor, four_before: Tensor, eight: Tensor, dim: int = 2
+) -> Tensor:
+    """Values, and how much they stand above others of the same phase.
 
-    Each with 1 or 0 for whether there is one: six channels, along the dimension of the two of the
-    arguments.
+    Seven channels, along the dimension of the two of the arguments: values, their differences to
+    one period before, and to the mean over 4 cycles there, each with 1 or 0 for whether there is
+    one; and differences to the mean over 8 cycles that end with the value itself.
     """
     value, mask = now.unbind(dim)
+    total_eight, count_eight = eight.unbind(dim)
     earlier, earlier_mask = before.unbind(dim)
     total, count = four_before.unbind(dim)
     both, known = mask * earlier_mask, mask * (count > 0)
     rise, rise_four = value - earlier, value - total / count.clamp_min(1)
-    parts = (value, mask, rise * both, both, rise_four * known, known)
+    above = (value - total_eight / count_eight.clamp_min(1)) * mask
+    parts = (value, mask, rise * both, both, rise_four * known, known, above)
     return torch.stack(parts, dim=dim)
 
 
@@ -71,29 +78,29 @@ def steps_back(periods: Tensor) -> Tensor:
     return torch.stack((0 * periods, quarter, periods, 2 * periods), dim=-1)
 
 
-def moves(totals: tuple[Tensor, ...]) -> list[Tensor]:
-    """Change from cycle to cycle, and what "level", "level_four" and "step" add.
+def moves(reads: Iterable[Tensor], dim: int) -> list[Tensor]:
+    """Change from cycle to cycle, and what "level", "level_four", "step" and "level_eight" add.
 
-    Of eight channels ``[..., 4]``, read at `steps_back`.
+    Of nine channels along ``dim``, read at each of `steps_back`.
     """
-    total, n, rise, n_rise, rise_four, n_rise_four, value, mask = totals
+    here, quarter, one, two = reads
+    part, cycle, before = here - quarter, here - one, one - two  # of the totals, since then
 
-    def mean(x: Tensor, count: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
-        number = count[..., start] - count[..., end]
-        return (x[..., start] - x[..., end]) / number.clamp_min(1), number > 0
+    def mean(of: Tensor, count: int, total: int) -> Tensor:
+        return of.select(dim, total) / of.select(dim, count).clamp_min(1)
 
-    (now, now_known), (then, then_known) = mean(total, n, 0, 2), mean(total, n, 2, 3)
-    change = (now - then) * (now_known & then_known)
-    step = (value[..., 0] - value[..., 2]) * mask[..., 0] * mask[..., 2]
-    return [change, mean(rise, n_rise, 0, 1)[0], mean(rise_four, n_rise_four, 0, 1)[0], step]
+    known = (cycle.select(dim, 1) > 0) & (before.select(dim, 1) > 0)
+    change = (mean(cycle, 1, 0) - mean(before, 1, 0)) * known
+    step = cycle.select(dim, -2) * here.select(dim, -1) * one.select(dim, -1)
+    return [change, mean(part, 3, 2), mean(part, 5, 4), step, mean(cycle, 1, 6)]
 
 
-def smooth_centres(period: Tensor, offset: Tensor) -> Tensor:
-    """Centres of the windows of "smooth", relative to tokens, from `same_phase`.
+def window_centres(offset: Tensor, period: Tensor, width: Tensor) -> Tensor:
+    """Centres of the windows of "smooth" and "narrow", relative to tokens, from `same_phase`.
 
     Where a window would reach beyond the token it is that of one cycle before.
     """
-    return offset - period * (offset + period // SMOOTH > 0)
+    return offset - period * (offset + width > 0)
 
 
 def smoothed(window: Tensor, dim: int) -> Tensor:
@@ -102,9 +109,10 @@ def smoothed(window: Tensor, dim: int) -> Tensor:
     return total / count.clamp_min(1)
 
 
-def shapes(means: Tensor, smooth: Tensor, drift: Tensor) -> Tensor:
-    """``[..., 7]`` from the means ``[..., 5]``, the smooth one and the drift."""
-    return torch.cat((means, smooth[..., None], (means[..., 1] + drift)[..., None]), dim=-1)
+def shapes(means: Tensor, smooth: list[Tensor], drift: Tensor) -> Tensor:
+    """``[..., 8]`` from the means ``[..., 5]``, those of windows and the drift."""
+    drift = means[..., 1] + drift
+    return torch.cat((means, *(x[..., None] for x in (*smooth, drift))), dim=-1)
 
 
 def carried(change: Tensor, cycle: Tensor) -> Tensor:
