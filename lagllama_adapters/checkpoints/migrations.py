@@ -213,6 +213,16 @@ def _with_doubt(head: Mapping[str, Any]) -> Config:
     return {**head, **_ADDED_TO_QUANTILES_IN_4}
 
 
+def _add_context_stride(config: Config) -> Config:
+    """From version 4 to 5, whose context may skip tokens; `copy_experts` may name further ones."""
+    added: Config = {"context_stride": 1, "dense_context": 1}
+    sampling = config.get("sampling")
+    if not isinstance(sampling, Mapping):
+        return config
+    _refuse_early(4, "sampling", sampling, added)
+    return {**config, "sampling": {**sampling, **added}}
+
+
 def _same_name(name: str) -> str:
     return name
 
@@ -221,7 +231,7 @@ MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] =
     1: (_group_fields, _name_the_projection),
     2: (_add_seasons, _same_name),
     3: (_add_doubt, _same_name),
-    4: (dict, _same_name),  # `copy_experts` may name further ones
+    4: (_add_context_stride, _same_name),
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 

@@ -99,7 +99,8 @@ def series_at_once(options: "ForecastOptions", horizon: int) -> int:
 def encoded_at_once(model: LagLlama, context_length: int) -> int:
     """How many histories of a context the network encodes at a time where no paths are drawn."""
     cap = _ON_CPU if model.device.type == "cpu" else _ON_ACCELERATOR
-    return max(1, cap.encoded // context_length)
+    tokens = len(model.config.sampling.context_positions(context_length))
+    return max(1, cap.encoded // tokens)
 
 
 def paths_at_once(model: LagLlama, horizon: int) -> int:

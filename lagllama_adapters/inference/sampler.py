@@ -145,6 +145,7 @@ class EncodedHistory:
         values, observed = history.values.to(device), history.observed.to(device)
         calendar = None if history.time_feat is None else history.time_feat.to(device)
         context = history.context_length
+        prefix = config.sampling.context_positions(context)
         past_calendar = None if calendar is None else calendar[:, :context]
         window = Window(
             values,
@@ -154,6 +155,7 @@ class EncodedHistory:
             season_length=history.season_length,
             covariates=history.covariates,
             mirrored=history.mirrored,
+            chosen=None if len(prefix) == context else prefix,
         )
         model.head.marginal.check(values, observed)
         self.facts, tokens = model.read(window)
@@ -169,7 +171,8 @@ class EncodedHistory:
         self._rotary = cos[positions], sin[positions]
         self._known = values.shape[1]
         self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
-        self.first_raw = model.prefill(tokens, (cos[:context], sin[:context]), self.cache)
+        rotary = cos[list(prefix)], sin[list(prefix)]
+        self.first_raw = model.prefill(tokens, rotary, self.cache)
         self._shared_tokens, self._cycles = None, None
         if steps:  # beyond one block
             ahead = None if calendar is None else calendar[:, positions]
@@ -289,7 +292,7 @@ def sample_paths_uncached(
 
     facts = facts_of(values, observed)
     length = context + (horizon - 1) // block * block
-    positions = list(range(context))
+    positions = list(model.config.sampling.context_positions(context))
     for start in range(0, horizon, block):
         stop = min(start + block, horizon)
         steps = context + start

@@ -315,7 +315,7 @@ class LagLlama(nn.Module):
         )
 
     def tokens(self, window: Window, facts: SeriesFacts) -> Tokens:
-        """Tokens of the last ``steps`` positions of a window.
+        """Tokens of a window.
 
         Parameters
         ----------
@@ -327,29 +327,30 @@ class LagLlama(nn.Module):
         Returns
         -------
         Tokens
-            ``[batch, steps, ...]``; features are the lags in ascending order, their indicators if
+            ``[batch, tokens, ...]``; features are the lags in ascending order, their indicators if
             the weights use them, scale features, calendar.
         """
         lags, observed = self.config.lags_seq, window.observed
         scaled = facts.history_inputs(window.values, observed)
-        lagged = gather_lags(scaled, lags, window.steps)
+        lagged = gather_lags(scaled, lags, window)
         indicators = (
-            gather_lags(observed.to(scaled.dtype), lags, window.steps)
+            gather_lags(observed.to(scaled.dtype), lags, window)
             if self.config.inputs.observed_indicators
             else None
         )
-        outlook = self.outlook(scaled, observed, facts, window.steps)
+        outlook = self.outlook(scaled, observed, facts, window.positions)
         covariates = None
         if facts.effect is not None:
-            time = scaled.shape[1]
-            positions = torch.arange(time - window.steps, time, device=scaled.device)
-            covariates = facts.effect.of_tokens(positions)
-        return self.assemble_tokens(lagged, indicators, facts, window.calendar, outlook, covariates)
+            covariates = facts.effect.of_tokens(window.positions)
+        calendar = window.calendar
+        if calendar is not None and window.chosen is not None:
+            calendar = calendar[:, list(window.chosen)]
+        return self.assemble_tokens(lagged, indicators, facts, calendar, outlook, covariates)
 
     def outlook(
-        self, scaled: Tensor, observed: Tensor, facts: SeriesFacts, steps: int
+        self, scaled: Tensor, observed: Tensor, facts: SeriesFacts, positions: Tensor
     ) -> HistoryOutlook | None:
-        """What known values tell of the steps after each of the last ``steps`` positions.
+        """What known values tell of the steps after some positions.
 
         Parameters
         ----------
@@ -357,8 +358,8 @@ class LagLlama(nn.Module):
             ``[batch, time]``, as tokens hold them.
         facts : SeriesFacts
             Of the ``batch``.
-        steps : int
-            Tokens.
+        positions : Tensor
+            ``[tokens]``, int64.
 
         Returns
         -------
@@ -367,12 +368,11 @@ class LagLlama(nn.Module):
         """
         if facts.seasons is None or facts.last is None or not self.head.reads_outlook:
             return None
-        block, time = self.config.block_length, scaled.shape[1]
+        block = self.config.block_length
         head = self.config.head.quantiles
         own_records = head is not None and reads_own_records(head.copy_experts)
         periods, last = facts.seasons.periods, facts.last
         cycles = CycleHistory(scaled, observed, periods, last, block, own_records)
-        positions = torch.arange(time - steps, time, device=scaled.device)
         return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))
 
     def assemble_tokens(
@@ -466,9 +466,9 @@ class LagLlama(nn.Module):
         Parameters
         ----------
         tokens : Tokens
-            ``[series, context, ...]``.
+            ``[series, tokens, ...]``.
         rotary : tuple of Tensor
-            Table for context and horizon together.
+            Rows of the rotary table at the tokens' positions.
         cache : KVCache
             Receives the prefix.
 
@@ -477,9 +477,7 @@ class LagLlama(nn.Module):
         Tensor
             ``[series, block, outputs]``.
         """
-        context = tokens.features.shape[1]
-        cos, sin = rotary[0][:context], rotary[1][:context]
-        states = self.decoder(self.embed_tokens(tokens), (cos, sin), cache, last=1)
+        states = self.decoder(self.embed_tokens(tokens), rotary, cache, last=1)
         return self.raw_output(states[:, -1], tokens[:, -1])
 
     def decode_paths(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:

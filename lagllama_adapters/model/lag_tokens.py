@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model.constants import constant
+from lagllama_adapters.model.window import Window
 
 __all__ = ["gather_lags", "lag_positions"]
 
@@ -26,8 +27,8 @@ def lag_positions(lags_seq: tuple[int, ...], tokens: Tensor) -> Tensor:
     return tokens[:, None] - constant(lags_seq, torch.long, tokens.device)
 
 
-def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor:
-    """Lagged values of the last ``steps`` positions.
+def gather_lags(values: Tensor, lags_seq: tuple[int, ...], window: Window) -> Tensor:
+    """Lagged values of the tokens of a window.
 
     Parameters
     ----------
@@ -35,24 +36,23 @@ def gather_lags(values: Tensor, lags_seq: tuple[int, ...], steps: int) -> Tensor
         ``[batch, time]`` with ``time >= steps + max(lags_seq)``.
     lags_seq : tuple of int
         Zero-based lags (arXiv 2310.08278, 3.1).
-    steps : int
-        Tokens to build.
+    window : Window
+        What the values were made of.
 
     Returns
     -------
     Tensor
-        ``[batch, steps, n_lags]``, ordered as ``lags_seq``.
+        ``[batch, tokens, n_lags]``, ordered as ``lags_seq``.
 
     Raises
     ------
     ValueError
         If the series is too short for the largest lag.
     """
-    time = values.shape[1]
+    time, steps = values.shape[1], window.steps
     if time < steps + lags_seq[-1]:
         raise ValueError(
             f"got {time} values, expected at least {steps} tokens + {lags_seq[-1]} lagged values "
             f"= {steps + lags_seq[-1]}; pad the history on the left and mark it as not observed"
         )
-    tokens = torch.arange(time - steps, time, device=values.device)
-    return values[:, lag_positions(lags_seq, tokens)]
+    return values[:, lag_positions(lags_seq, window.positions)]

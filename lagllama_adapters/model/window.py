@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant
 from lagllama_adapters.model.covariates import TokenCovariates
 from lagllama_adapters.model.outlook import KnownOutlook, MovedOutlook, Outlook
 
@@ -39,6 +40,8 @@ class Window:
     mirrored : bool or Tensor
         Whether the values are the negated ones, of all rows or ``[batch]``, bool: effects of
         covariates then are negated too.
+    chosen : tuple of int or None
+        Which of the ``steps`` become tokens, from 0, ascending. None: all.
     """
 
     values: Tensor
@@ -49,6 +52,15 @@ class Window:
     season_length: int | None = None
     covariates: Tensor | None = None
     mirrored: bool | Tensor = False
+    chosen: tuple[int, ...] | None = None
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the tokens stand in the window: ``[tokens]``, int64."""
+        time, device = self.values.shape[1], self.values.device
+        if self.chosen is None:
+            return torch.arange(time - self.steps, time, device=device)
+        return constant(self.chosen, torch.long, device) + (time - self.steps)
 
     @property
     def history(self) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,13 @@ _BASE = LagLlamaConfig(
         doubt_by_state=True,
         climatology=True,
     ),
-    sampling=SamplingConfig(path_stride=16, exact_constants=True, path_bounds=True),
+    sampling=SamplingConfig(
+        path_stride=16,
+        context_stride=4,
+        dense_context=16,
+        exact_constants=True,
+        path_bounds=True,
+    ),
 )
 
 PRESETS: dict[str, LagLlamaConfig] = {

@@ -63,7 +63,7 @@ def test_version_2_gets_the_fields_that_describe_it():
     plain = config.to_dict()
     added = {
         "inputs": ("input_limit", "season_reach", "repeat_features"),
-        "sampling": ("exact_constants", "path_bounds"),
+        "sampling": ("context_stride", "dense_context", "exact_constants", "path_bounds"),
         "head": (
             "tails",
             "copy_experts",
@@ -91,11 +91,24 @@ def test_version_3_weighs_records_by_no_state(reshaped):
         config = config.replace(head=head)
     plain = config.to_dict()
     head = plain["head"]["reference"] if reshaped else plain["head"]
-    del head["doubt_by_state"]
+    del head["doubt_by_state"], plain["sampling"]["context_stride"]
+    del plain["sampling"]["dense_context"]
     kept = {"format_version": 3, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     head["doubt_by_state"] = True
     with pytest.raises(ValueError, match=r"version 3: unknown keys \['doubt_by_state'\]"):
+        upgrade_config(kept)
+
+
+def test_version_4_has_a_token_for_each_step_of_the_context():
+    config = PRESETS["tiny"].replace(context_stride=1, dense_context=1)
+    plain = config.to_dict()
+    sampling = plain["sampling"]
+    del sampling["context_stride"], sampling["dense_context"]
+    kept = {"format_version": 4, "config": plain}
+    assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
+    sampling["context_stride"] = 2
+    with pytest.raises(ValueError, match=r"version 4: unknown keys \['context_stride'\]"):
         upgrade_config(kept)
 
 

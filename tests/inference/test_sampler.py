@@ -38,6 +38,7 @@ CONFIGS = {
     "no calendar": BLOCK.replace(time_feat=False),
     "some tokens of each block": BLOCK.replace(path_stride=3),
     "one token of each block": BLOCK.replace(path_stride=7),
+    "some tokens of the context": BLOCK.replace(context_stride=3, dense_context=4, path_stride=3),
     "blocks of mixtures": BLOCK.replace(
         path_stride=3,
         head=StudentTMixtureConfig(

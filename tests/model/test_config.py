@@ -188,3 +188,13 @@ def test_equal_configurations_have_one_hash_whatever_their_fields():
     assert one == same
     assert hash(one) == hash(same)
     assert len({one, same, LagLlamaConfig()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(1, (0,)), (5, (2, 3, 4)), (6, (0, 3, 4, 5)), (11, (2, 5, 8, 9, 10)), (3, (0, 1, 2))],
+)
+def test_a_context_has_all_of_its_last_tokens_and_some_before(length, expected):
+    sampling = SamplingConfig(context_stride=3, dense_context=3)
+    assert sampling.context_positions(length) == expected
+    assert SamplingConfig().context_positions(length) == tuple(range(length))

@@ -72,6 +72,21 @@ def _histories(length: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(observed, values, 0.0), observed
 
 
+def test_long_cycles_of_paths_are_those_of_the_slow_sampler() -> None:
+    """Windows of several phases, which reach from the history into the path."""
+    torch.manual_seed(0)
+    model = LagLlama(CONFIG.replace(season_reach=1_200)).double().eval()
+    for p in model.parameters():
+        p.data += 0.05 * torch.randn_like(p)
+    noise = torch.randn(1, 1_280, dtype=torch.float64)
+    values = noise[:, :600].repeat(1, 3)[:, :1_280] + 0.2 * noise
+    history = History(values, torch.ones_like(values).bool(), None, 24, season_length=600)
+    scores = draw_scores(model.head, 0, [b"a"], 3, 48)
+    fast = sample_paths(model, history, scores)
+    slow = sample_paths_uncached(model, history, scores)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-9)
+
+
 def test_paths_that_read_their_own_cycles_are_those_of_the_slow_sampler() -> None:
     torch.manual_seed(0)
     model = LagLlama(CONFIG).double().eval()

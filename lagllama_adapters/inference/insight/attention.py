@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference.arguments import positive_integer
-from lagllama_adapters.inference.insight.reading import first_steps, read, token_states
+from lagllama_adapters.inference.insight.reading import read, token_states
 from lagllama_adapters.inference.options import ForecastOptions
 from lagllama_adapters.model import LagLlama
 from lagllama_adapters.model.attention import CausalSelfAttention
@@ -33,20 +33,23 @@ class AttentionMaps:
         ``[series, layer, head, query, key]``; each row of keys sums to 1. Keys are all tokens of
         the context, queries the last ones. A token stands for a step and the values at its lags.
     first_step : ndarray of int64
-        ``[series]``: the step of the series at which its first key stands. Below 0: keys before
-        the series began are padding.
+        ``[series]``: the step of the series at which its context begins. Below 0: keys before the
+        series began are padding.
+    positions : ndarray of int64
+        ``[key]``: the step of the context, from 0, at which each key stands. The weights may leave
+        out steps, see ``SamplingConfig.context_stride``.
     panel : Panel
         The series.
     """
 
     weights: npt.NDArray[np.float32]
     first_step: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     panel: Panel
 
     def steps(self, series: int = 0) -> npt.NDArray[np.int64]:
         """Steps of a series at which its keys stand, ``[key]``."""
-        keys = np.arange(self.weights.shape[-1], dtype=np.int64)
-        steps: npt.NDArray[np.int64] = self.first_step[series] + keys
+        steps: npt.NDArray[np.int64] = self.first_step[series] + self.positions
         return steps
 
     def to_last(self, series: int = 0) -> npt.NDArray[np.float32]:
@@ -76,24 +79,28 @@ def attention_maps(
     Returns
     -------
     AttentionMaps
-        4 bytes a weight: series * layers * heads * queries * context of them.
+        4 bytes a weight: series * layers * heads * queries * tokens of them.
 
     Raises
     ------
     ValueError
-        If ``queries`` is not from 1 to the context, and as `LagLlamaPredictor.forecast`.
+        If ``queries`` is not from 1 to the tokens of the context, and as
+        `LagLlamaPredictor.forecast`.
     """
     context, decoder = options.context_tokens(model.config), model.config.decoder
-    kept = context if queries is None else positive_integer("queries", queries)
-    if kept > context:
-        raise ValueError(f"queries: got {kept}, expected at most the {context} tokens of context")
-    per_series = decoder.n_layer * decoder.n_head * context * context
-    weights = np.empty((len(panel), decoder.n_layer, decoder.n_head, kept, context), np.float32)
-    for rows, _, tokens in read(model, panel, options, _NUMBERS_AT_ONCE // per_series):
+    positions = model.config.sampling.context_positions(context)
+    keys = len(positions)
+    kept = keys if queries is None else positive_integer("queries", queries)
+    if kept > keys:
+        raise ValueError(f"queries: got {kept}, expected at most the {keys} tokens of context")
+    per_series = decoder.n_layer * decoder.n_head * keys * keys
+    weights = np.empty((len(panel), decoder.n_layer, decoder.n_head, kept, keys), np.float32)
+    for reading in read(model, panel, options, _NUMBERS_AT_ONCE // per_series):
         with recorded_weights(model, last=kept) as layers:
-            token_states(model, tokens)
-        weights[rows] = torch.stack(layers, dim=1).float().cpu().numpy()
-    return AttentionMaps(weights, first_steps(panel, context).numpy(), panel)
+            token_states(model, reading)
+        weights[reading.rows] = torch.stack(layers, dim=1).float().cpu().numpy()
+    first = np.array([len(series) - context for series in panel], dtype=np.int64)
+    return AttentionMaps(weights, first, np.array(positions, dtype=np.int64), panel)
 
 
 @contextmanager

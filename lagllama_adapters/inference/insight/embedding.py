@@ -40,8 +40,9 @@ def embed(
     Returns
     -------
     ndarray of float32
-        ``[series, d_model]`` or, without a pool, ``[series, context, d_model]``, NaN at tokens
-        before the first observed value of a series.
+        ``[series, d_model]`` or, without a pool, ``[series, tokens, d_model]``, NaN at tokens
+        before the first observed value of a series. A context has a token for each of its steps
+        unless the weights leave some out, see ``SamplingConfig.context_positions``.
 
     Raises
     ------
@@ -52,22 +53,22 @@ def embed(
         raise ValueError(f'pool: got {pool!r}, expected "last", "mean" or None')
     context = options.context_tokens(model.config)
     parts: list[npt.NDArray[np.float32]] = []
-    for rows, _, tokens in read(model, panel, options):
-        states = token_states(model, tokens, last=1 if pool == "last" else None).float().cpu()
+    for reading in read(model, panel, options):
+        states = token_states(model, reading, last=1 if pool == "last" else None).float().cpu()
         if pool == "last":
             parts.append(states[:, -1].numpy())
             continue
-        before = torch.tensor([_tokens_before(one.target, context) for one in panel[rows]])
-        padding = torch.arange(context) < before[:, None]
+        first = torch.tensor([_first_step(one.target, context) for one in panel[reading.rows]])
+        padding = torch.tensor(reading.positions) < first[:, None]
         if pool == "mean":
             total = states.masked_fill(padding[..., None], 0.0).sum(1)
-            parts.append((total / (context - before)[:, None]).numpy())
+            parts.append((total / (~padding).sum(1, keepdim=True)).numpy())
         else:
             parts.append(states.masked_fill(padding[..., None], torch.nan).numpy())
     return np.concatenate(parts)
 
 
-def _tokens_before(target: npt.NDArray[Any], context: int) -> int:
-    """Tokens before the first observed value; all but the last where that lies behind them all."""
+def _first_step(target: npt.NDArray[Any], context: int) -> int:
+    """Step of the context at which values begin; the last one where they begin after it."""
     first = int(np.flatnonzero(~np.isnan(target))[0])
     return min(max(0, first - (len(target) - context)), context - 1)

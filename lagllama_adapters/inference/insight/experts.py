@@ -123,9 +123,9 @@ def expert_shares(model: LagLlama, panel: Panel, options: ForecastOptions) -> Ex
     further = projection.further_expert_names
     lag_maps = _lag_map_words(model)
     shares, periods = [], []
-    for _, facts, tokens in read(model, panel, options):
-        state = token_states(model, tokens, last=1)[:, -1]
-        last = tokens[:, -1].to(model.device)
+    for reading in read(model, panel, options):
+        state = token_states(model, reading, last=1)[:, -1]
+        facts, last = reading.facts, reading.tokens[:, -1].to(model.device)
         gate = projection.expert_weights(state, last).cpu().double()
         climatology = projection.climatology_share(state, last).cpu().double()
         climatology = climatology.mean(-1, keepdim=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lagllama_adapters.data.covariate_columns import check_covariates
@@ -19,7 +18,7 @@ from lagllama_adapters.model.config import CovariateConfig
 from lagllama_adapters.model.devices import reading_device
 from lagllama_adapters.model.facts import SeriesFacts
 
-__all__ = ["Reading", "first_steps", "read", "refuse_covariates", "token_states"]
+__all__ = ["Reading", "read", "refuse_covariates", "token_states"]
 
 
 class Reading(NamedTuple):
@@ -32,12 +31,16 @@ class Reading(NamedTuple):
     facts : SeriesFacts
         Of the series.
     tokens : Tokens
-        ``[series, context, ...]``; the last one is the last step of each series.
+        ``[series, tokens, ...]``, those that a forecast is made from; the last one is the last step
+        of each series.
+    positions : tuple of int
+        At which steps of the context they stand, from 0.
     """
 
     rows: slice
     facts: SeriesFacts
     tokens: Tokens
+    positions: tuple[int, ...]
 
 
 def read(
@@ -61,6 +64,7 @@ def read(
     context, season = options.context_tokens(config), options.known_season(config)
     size = histories_at_once(read_length(config, context, panel.targets), options.batch_size)
     size = size if at_once is None else max(1, min(size, at_once))
+    positions = config.sampling.context_positions(context)
     for rows in chunks(len(panel), size):
         part, _ = apply_all(values_of(options, np.dtype(np.float64)), panel[rows])
         calendar = calendar_of(config, part, context, horizon=0)
@@ -72,20 +76,18 @@ def read(
             context,
             season_length=season,
             covariates=history.covariates,
+            chosen=positions,
         )
-        yield Reading(rows, *model.read(window))
+        yield Reading(rows, *model.read(window), positions)
 
 
-def token_states(model: LagLlama, tokens: Tokens, last: int | None = None) -> Tensor:
-    """Normed states of the ``last`` tokens, ``[series, last or context, d_model]``."""
-    rotary = model.rotary(tokens.features.shape[1])
-    states: Tensor = model.decoder(model.embed_tokens(tokens), rotary, last=last)
+def token_states(model: LagLlama, reading: Reading, last: int | None = None) -> Tensor:
+    """Normed states of the ``last`` tokens, ``[series, last or tokens, d_model]``."""
+    positions = list(reading.positions)
+    cos, sin = model.rotary(positions[-1] + 1)
+    rotary, embedded = (cos[positions], sin[positions]), model.embed_tokens(reading.tokens)
+    states: Tensor = model.decoder(embedded, rotary, last=last)
     return states
-
-
-def first_steps(panel: Panel, context_length: int) -> torch.Tensor:
-    """Steps of series at which their first tokens stand, ``[series]``, int64; below 0: padding."""
-    return torch.tensor([len(series) - context_length for series in panel])
 
 
 def refuse_covariates(

@@ -23,6 +23,12 @@ class SamplingConfig:
         Every how many sampled steps a path reads its own samples back as a token, counted backwards
         from the end of each block; 1: every step. A token's lags hold the steps between, so that
         weights with dense lags lose nothing by a stride and sample long horizons faster.
+    context_stride : int
+        Every how many steps the context has a token before its last ``dense_context`` steps, each
+        of which has one; 1: every step. Lags and measured seasons hold the steps between here too.
+        Training reads every step.
+    dense_context : int
+        Likewise.
     exact_constants : bool
         Whether the forecast of a series that never changed, of two or more values, is that constant
         exactly.
@@ -40,10 +46,24 @@ class SamplingConfig:
 
     rescaling: Rescaling = "frozen"
     path_stride: int = 1
+    context_stride: int = 1
+    dense_context: int = 1
     exact_constants: bool = False
     path_bounds: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self, rescaling=Rescaling)
-        check_integers(self, 1, "path_stride")
+        check_integers(self, 1, "path_stride", "context_stride", "dense_context")
         check_booleans(self, "exact_constants", "path_bounds")
+
+    def context_positions(self, context_length: int) -> tuple[int, ...]:
+        """Steps of a context that have a token, from 0, ascending; the last one always does.
+
+        Parameters
+        ----------
+        context_length : int
+            Steps.
+        """
+        dense = max(0, context_length - self.dense_context)
+        before = range(dense - self.context_stride, -1, -self.context_stride)
+        return (*before[::-1], *range(dense, context_length))

@@ -19,8 +19,8 @@ def test_pools_are_those_of_the_states_of_all_tokens(predictor, series):
     states = predictor.embed(series, pool=None)
     model = predictor.model
     with torch.inference_mode():
-        ((_, _, tokens),) = read(model, Panel.from_arrays(series), ForecastOptions())
-        whole = model.states(tokens).numpy()
+        (reading,) = read(model, Panel.from_arrays(series), ForecastOptions())
+        whole = model.states(reading.tokens).numpy()
     context = model.config.context_length
     assert states.shape == (3, context, model.config.d_model)
     known = ~np.isnan(states)
