@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import kept
+
 __all__ = ["apply_rotary", "rotary_table"]
 
 _BASE = 10_000.0
@@ -48,13 +50,34 @@ def rotary_table(
         elif length > max_context_length:
             stretch = factor * length / max_context_length - (factor - 1)
             base *= stretch ** (head_dim / (head_dim - 2))
+    if rope_scaling is None or rope_scaling["type"] == "linear":
+        # A longer table begins with this one.
+        size = 1 << (length - 1).bit_length()
+        cos, sin = _table(size, head_dim, base, position_scale, device, dtype).unbind(0)
+        return cos[:length], sin[:length]
+    cos, sin = _angles(length, head_dim, base, position_scale, device, dtype).unbind(0)
+    return cos, sin
+
+
+def _angles(
+    length: int,
+    head_dim: int,
+    base: float,
+    position_scale: float,
+    device: torch.device | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """``[2, length, head_dim]``: cosines and sines."""
     work = torch.float64 if dtype == torch.float64 else torch.float32
     half = torch.arange(0, head_dim, 2, device=device, dtype=work)
     inverse_frequency = 1.0 / (base ** (half / head_dim))
     positions = torch.arange(length, device=device, dtype=work) / position_scale
     angles = torch.outer(positions, inverse_frequency)
     angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    return torch.stack((angles.cos(), angles.sin())).to(dtype)
+
+
+_table = kept(_angles)
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, dim: int = -1) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model.config import ScaleFloor, Scaling
+from lagllama_adapters.model.constants import constant
 
 __all__ = ["location_and_scale"]
 
@@ -65,14 +66,11 @@ def _median_and_iqr(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor
     last = (count - 1).clamp_min(0)
     median = ordered.gather(1, last // 2)
 
-    def quantile(level: float) -> Tensor:
-        position = level * last.to(values.dtype)
-        below = position.floor().long()
-        low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
-        return torch.lerp(low, high, position - below.to(values.dtype))
-
-    iqr = quantile(0.75) - quantile(0.25)
-    return median, iqr
+    position = constant((0.25, 0.75), values.dtype, values.device) * last.to(values.dtype)
+    below = position.floor().long()
+    low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
+    lower, upper = torch.lerp(low, high, position - below.to(values.dtype)).split(1, dim=1)
+    return median, upper - lower
 
 
 def _mean_and_std(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -88,6 +88,8 @@ def shape_features(
         for distance in (loc - low, high - loc)
     ]
     mean = (x.abs() * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    changes, both_known = (torch.nn.functional.pad(part, (1, 0)) for part in (step, known))
+    tails = _tails(torch.stack((x, changes), dim=1), torch.stack((mask, both_known), dim=1))
     return torch.cat(
         (
             roughness.clamp_min(_LEAST).log() / 4,
@@ -95,22 +97,22 @@ def shape_features(
             *shares,
             *distances,
             mean,
-            *_tails(x, mask),
-            *_tails(step, known),
+            tails.flatten(1),
         ),
         dim=1,
     )
 
 
-def _tails(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _tails(x: Tensor, mask: Tensor) -> Tensor:
+    """``[..., 2]`` of ``[..., time]``: logs of the ratios of means of rising powers."""
     weight = mask.to(x.dtype)
-    n = weight.sum(1, keepdim=True).clamp_min(1)
-    x = (x - (x * weight).sum(1, keepdim=True) / n) * weight
+    n = weight.sum(-1, keepdim=True).clamp_min(1)
+    x = (x - (x * weight).sum(-1, keepdim=True) / n) * weight
     square = x.square()
-    first = (x.abs().sum(1, keepdim=True) / n).clamp_min(_LEAST)
-    second = (square.sum(1, keepdim=True) / n).sqrt().clamp_min(_LEAST)
-    fourth = (square.square().sum(1, keepdim=True) / n).sqrt().sqrt().clamp_min(_LEAST)
-    return (first / second).log(), (second / fourth).log()
+    first = (x.abs().sum(-1, keepdim=True) / n).clamp_min(_LEAST)
+    second = (square.sum(-1, keepdim=True) / n).sqrt().clamp_min(_LEAST)
+    fourth = (square.square().sum(-1, keepdim=True) / n).sqrt().sqrt().clamp_min(_LEAST)
+    return torch.cat((first / second, second / fourth), dim=-1).log()
 
 
 def seasonal_features(
