@@ -85,7 +85,7 @@ def test_version_2_gets_the_fields_that_describe_it():
 
 @pytest.mark.parametrize("reshaped", [False, True])
 def test_version_3_weighs_records_by_no_state(reshaped):
-    config = PRESETS["tiny"].replace(doubt_by_state=False)
+    config = PRESETS["tiny"].replace(doubt_by_state=False, context_stride=1, dense_context=1)
     if reshaped:
         head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
         config = config.replace(head=head)

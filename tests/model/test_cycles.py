@@ -153,14 +153,28 @@ def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str,
     return result
 
 
-def _slow_records(x: list[float | None], t: int, p: int, since: int = -1) -> torch.Tensor:
-    """Absolute errors of all kinds one period ahead, at the times at which all are known."""
+def _slow_records(
+    x: list[float | None], t: int, p: int, lead: int, since: int = -1
+) -> torch.Tensor:
+    """Absolute errors of all kinds at the times at which there are two cycles to compare.
+
+    Cycles are those up to one period before, moves those known ``lead`` steps before.
+    """
     errors = []
     for i in range(max(p, since + 1), t + 1):
         if x[i] is None or all(j < 0 or x[j] is None for j in (i - p, i - 2 * p)):
             continue
-        copies = _slow_copies(x, i - p, p, p)
-        errors.append([abs(x[i] - copies[name][-1]) for name in KINDS])
+        still, moved = _slow_copies(x, i - p, p, p), _slow_copies(x, i - lead, p, lead)
+        bases = {"drift": "two", "level": "last", "level_four": "four", "step": "last"}
+        bases |= {"level_eight": "eight"}
+        found = []
+        for kind in KINDS:
+            copy = still[kind][-1]
+            if kind in bases:
+                base = bases[kind]
+                copy = still[base][-1] + moved[kind][-1] - moved[base][-1]
+            found.append(abs(x[i] - copy))
+        errors.append(found)
     return torch.tensor(errors, dtype=torch.float64)
 
 
@@ -196,14 +210,14 @@ def test_proven_is_in_proportion_to_the_likelihood_of_each_kind(period: int) -> 
     plain = [float(v) if o else None for v, o in zip(x[0], observed[0], strict=True)]
     kinds = len(KINDS)
     for row, t in enumerate((60, 99)):  # what comes after the history is no record
-        errors = _slow_records(plain, t, period)
+        errors = _slow_records(plain, t, period, min(period, 3))
         scale = errors.mean(0)
         records = (scale / scale.min()).log().clamp(max=3.0)
         torch.testing.assert_close(copies.log_records[0, row, :kinds], records)
         likelihood = (-errors / scale - scale.log()).sum(0)
         torch.testing.assert_close(likelihood, -len(errors) * (records + 1 + scale.min().log()))
         # Of so many values, known or not, "lately" reads those that have a record.
-        recent = _slow_records(plain, t, period, since=t - max(2 * period, 16))
+        recent = _slow_records(plain, t, period, min(period, 3), since=t - max(2 * period, 16))
         of_recent = -len(recent) * recent.mean(0).log()
         slow = _slow_copies(plain, (60, 119)[row], period, 6)
         values = torch.tensor([slow[kind] for kind in KINDS], dtype=torch.float64)

@@ -31,14 +31,15 @@ COPY_EXPERTS = (
 
 The last cycle, and means of the last 2, 4, 8 and 16; "smooth": the mean of four over a 72nd of
 a period on both sides, a longer one has more to average, "narrow": that of eight over a 500th;
-"drift": the mean of two moved on by the
-change from the last cycle but one to the last, per cycle; "level": the last cycle moved by how much
-the last quarter of a period stands above that of one period before, "level_four" the mean of four
-likewise above those means, "step" the last cycle by how much the last value alone does, and
-"level_eight" the mean of eight by how much the last period stands above it. For the period 1 they
-are the last value, local means, and trends. "proven" is the mean of all of these, in proportion to
-their likelihood, the fourth root of that of a Laplace distribution whose scale is their error one
-period ahead on the history; "lately" likewise by the last two periods alone, or 16 values.
+"drift": the mean of two moved on by the change from the last cycle but one to the last, per cycle;
+"level": the last cycle moved by how much the last quarter of a period stands above that of one
+period before, "level_four" the mean of four likewise above those means, "step" the last cycle by
+how much the last value alone does, and "level_eight" the mean of eight by how much the last period
+stands above it. For the period 1 they are the last value, local means, and trends.
+
+"proven" is the mean of all of these in proportion to their likelihood, the fourth root of that of a
+Laplace distribution whose scale is their error on the history; "lately" likewise by the last two
+periods alone, or 16 values.
 """
 
 
@@ -63,9 +64,10 @@ class Copies(NamedTuple):
         first period, over its mean of all phases; 0 where it is not known.
     log_records : Tensor
         ``[..., 2 * n]``: for each period logs of the mean absolute errors that the means over 1 to
-        16 cycles and the smooth one, or all kinds but "proven" and "lately", had one period ahead,
-        until the token and the end of the history, over the least of the period; 0 where none is
-        known.
+        16 cycles and the smooth one, or all kinds but "proven" and "lately", had until the token
+        and the end of the history, over the least of the period; 0 where none is known. Cycles are
+        compared one period ahead; by how much they are moved is what was known half a block
+        before, or one period.
     proven : Tensor
         ``[..., 2, 2 * n]``: shares of the others in "proven" and in "lately".
     """

@@ -11,6 +11,7 @@ __all__ = ["CycleHistory"]
 _SPREAD_CYCLES = 3  # changes from cycle to cycle whose mean is the spread of a phase
 _FLOOR = 0.02  # of the mean spread: phases that never changed
 _WORST_RECORD = 3.0  # log of an error over the least one
+_PART_OF_BLOCK = 2  # steps ahead of which moves are judged, at most a period
 _RECENT_CYCLES, _RECENT_VALUES = 2, 16  # that "lately" goes back, the larger number of values
 _EVIDENCE = 0.25  # of a value's likelihood: errors of neighbouring values are much the same
 _LEAST = 1e-3  # of the mean spread, in units of the scale: a series that never changed
@@ -82,18 +83,19 @@ class CycleHistory:
             until, before_it = tables.columns(cumulated, ends).chunk(2, dim=-1)
             means.append(tables.smoothed(until - before_it, dim=2))
         self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 7]
-        self._errors = self._cumulated_errors(index, own_records)
+        lead = period.clamp(max=max(1, block // _PART_OF_BLOCK))
+        self._errors = self._cumulated_errors(index, row - lead if own_records else None)
         change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
         pairs = self.sums[0][:, 0, 1] * before[:, 0, 1]
         self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
 
-    def _cumulated_errors(self, before: Tensor, own_records: bool) -> Tensor:
-        """``[2 * batch, 1 + time, n + 1]``: of copies one period ahead, and their number."""
+    def _cumulated_errors(self, before: Tensor, start: Tensor | None) -> Tensor:
+        """``[2 * batch, 1 + time, n + 1]``: of copies of one period before, and their number."""
         copies = tables.columns(self._copies.transpose(2, 3), before)
-        if own_records:
-            copies = torch.cat((copies, self._moved(copies, before)), dim=2)
-        else:
+        if start is None:
             copies = copies[:, :, : tables.MEANS + 1]
+        else:
+            copies = torch.cat((copies, self._moved(copies, start)), dim=2)
         now, mask = self.sums[0].split(1, dim=2)
         # All of them over the same times: where there are two of the last four cycles to compare.
         known = mask * (tables.columns(self.sums[1][:, :, 1:], before) > 0)
@@ -101,10 +103,10 @@ class CycleHistory:
         both = torch.cat((errors, known), dim=2).cumsum(-1)
         return both.flatten(0, 1).transpose(1, 2).contiguous()
 
-    def _moved(self, copies: Tensor, before: Tensor) -> Tensor:
-        """``[batch, 2, 5, 1 + time]``: copies with the moves that were known one period before."""
+    def _moved(self, copies: Tensor, start: Tensor) -> Tensor:
+        """``[batch, 2, 5, 1 + time]``: copies with the moves that were known at ``start``."""
         back = tables.steps_back(self.periods)[..., None]
-        reads = (tables.columns(self.totals, before - back[:, :, i]) for i in range(back.shape[2]))
+        reads = (tables.columns(self.totals, start - back[:, :, i]) for i in range(back.shape[2]))
         change, *moves = tables.moves(reads, dim=2)
         drift = tables.carried(change, torch.ones_like(change))
         of = [copies[:, :, k] for k in (1, 0, 2, 0, 3)]
