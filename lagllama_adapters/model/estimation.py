@@ -18,7 +18,7 @@ from lagllama_adapters.model.series_features import (
     shape_features,
 )
 
-__all__ = ["estimate_facts"]
+__all__ = ["estimate_facts", "first_observed"]
 
 _CLAMP = 3.0  # of values in asinh space, for measures that one absurd reading must not spoil
 
@@ -56,23 +56,24 @@ def estimate_facts(
     SeriesFacts
         Loc and scale in the dtype of ``values``, features in that of the network.
     """
-    inputs, recent, known = config.inputs, values[:, lead:], observed[:, lead:]
+    inputs, first = config.inputs, first_observed(observed)
+    begin = max(lead, first)
+    recent, known = values[:, begin:], observed[:, begin:]
     loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
     given = recent
     if effect is not None:
         effect = effect.of_strength((values - loc) / scale, observed, lead)
         values = values - scale * effect.shift[:, : values.shape[1]].detach().to(values)
-        recent, unit = values[:, lead:], scale
+        recent, unit = values[:, begin:], scale
         loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
         effect = effect.in_units(unit / scale)
     units = SeriesFacts(
         loc, scale, loc, inputs.imputation, inputs.input_transform, inputs.input_limit
     )
     scaled = ((values - loc) / scale).asinh()
-    features = [_shape(inputs, recent, known, loc, scale, scaled[:, lead:])]
+    features = [_shape(inputs, recent, known, loc, scale, scaled[:, begin:])]
     seasons, last, climatology = None, None, None
     if inputs.season_reach:
-        first = _first_observed(observed)
         season = None
         if season_length is not None:
             season = torch.full((len(values),), season_length, device=values.device)
@@ -102,8 +103,16 @@ def estimate_facts(
     )
 
 
-def _first_observed(observed: Tensor) -> int:
-    """Position before which there is padding alone, where it costs nothing to know."""
+def first_observed(observed: Tensor) -> int:
+    """Position before which there is padding alone, where it costs nothing to know; 0 elsewhere.
+
+    Nothing that is made of a history depends on its padding, which short series have most of.
+
+    Parameters
+    ----------
+    observed : Tensor
+        ``[batch, time]``, bool.
+    """
     # Any other device would have to be waited for, and a compiled graph would end here.
     if observed.device.type != "cpu" or torch.compiler.is_compiling():
         return 0

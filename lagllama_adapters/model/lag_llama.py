@@ -16,7 +16,7 @@ from lagllama_adapters.model.config import (
 from lagllama_adapters.model.covariates import CovariateParts, SeriesEffect, TokenCovariates
 from lagllama_adapters.model.cycles import CycleHistory, reads_own_records
 from lagllama_adapters.model.decoder import Decoder
-from lagllama_adapters.model.estimation import estimate_facts
+from lagllama_adapters.model.estimation import estimate_facts, first_observed
 from lagllama_adapters.model.facts import SeriesFacts
 from lagllama_adapters.model.heads import make_head
 from lagllama_adapters.model.heads.reshaping import ReshapingProjection
@@ -371,8 +371,11 @@ class LagLlama(nn.Module):
         block = self.config.block_length
         head = self.config.head.quantiles
         own_records = head is not None and reads_own_records(head.copy_experts)
-        periods, last = facts.seasons.periods, facts.last
-        cycles = CycleHistory(scaled, observed, periods, last, block, own_records)
+        periods, first = facts.seasons.periods, first_observed(observed)
+        cycles = CycleHistory(
+            scaled[:, first:], observed[:, first:], periods, facts.last - first, block, own_records
+        )
+        positions = (positions - first).clamp_min(-1)  # of the padding, which nobody asks for
         return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))
 
     def assemble_tokens(
