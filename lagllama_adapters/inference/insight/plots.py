@@ -123,22 +123,21 @@ def plot_attention(
     chosen = chosen if head is None else chosen[:, head : head + 1]
     picture = chosen.mean((0, 1))
     shown, steps = attention.panel[series], attention.steps(series)
-    keys = _axis_values(shown, int(steps[0]), int(steps[-1]) + 1)
-    queries = keys[-picture.shape[0] :]
+    every = np.arange(steps[0], steps[-1] + 1)
+    dates = _axis_values(shown, int(steps[0]), int(steps[-1]) + 1)
+    edges = _edges(dates[steps - steps[0]])
     figure = Figure(figsize=(6.4, 6.8), layout="constrained")
     above, axis = figure.subplots(2, 1, height_ratios=(1, 4), sharex=True)
-    inside = steps >= 0
-    above.plot(keys[inside], shown.target[steps[inside]], color=_HISTORY, linewidth=1.0)
+    inside = every >= 0
+    above.plot(dates[inside], shown.target[every[inside]], color=_HISTORY, linewidth=1.0)
     above.set_ylabel("value", fontsize=8)
     _tidy(above, shown)
-    half = (keys[1] - keys[0]) / 2 if len(keys) > 1 else 0.5
-    extent = (keys[0] - half, keys[-1] + half, queries[-1] + half, queries[0] - half)
     # The first tokens have few others to look at: their weights would leave all else pale.
     most = float(np.quantile(picture[picture > 0], _BRIGHTEST))
-    image = axis.imshow(
-        picture, extent=extent, aspect="auto", cmap=_COLOURS, vmin=0.0, vmax=most,
-        interpolation="nearest",
-    )  # fmt: skip
+    rows = edges[-picture.shape[0] - 1 :]
+    image = axis.pcolormesh(edges, rows, picture, cmap=_COLOURS, vmin=0.0, vmax=most)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(rows[-1], rows[0])  # time goes down
     which = "mean of all layers" if layer is None else f"layer {layer + 1}"
     which += ", mean of all heads" if head is None else f", head {head + 1}"
     above.set_title(f"Attention of a step to earlier ones ({which})", loc="left", fontsize=10)
@@ -182,6 +181,13 @@ def _date_axis(axis: Any) -> None:
     locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _edges(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Where the cells of ascending places begin and end: halfway between them."""
+    steps = np.diff(places) if len(places) > 1 else np.ones(1)
+    first, last = places[0] - steps[0] / 2, places[-1] + steps[-1] / 2
+    return np.concatenate(([first], (places[1:] + places[:-1]) / 2, [last]))
 
 
 def _tidy(axis: Any, series: Series) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from lagllama_adapters.data.panel import Panel
 from lagllama_adapters.inference import LagLlamaPredictor
+from lagllama_adapters.inference.insight.attention import AttentionMaps
 
 pytest.importorskip("matplotlib")
 from matplotlib.dates import num2date
@@ -50,13 +52,13 @@ def test_a_picture_can_begin_later(made):
 def test_a_map_has_the_weights_at_their_dates(made):
     maps = made["attention"]
     above, axis = plot_attention(maps).axes[:2]
-    (image,) = axis.images
-    np.testing.assert_allclose(image.get_array(), maps.weights[0].mean((0, 1)))
-    left, right, bottom, top = image.get_extent()
-    last = num2date((left + right) / 2 + (right - left) / 2 - 1)
+    (cells,) = axis.collections
+    np.testing.assert_allclose(cells.get_array(), maps.weights[0].mean((0, 1)))
+    last = num2date(axis.get_xlim()[1] - 1)
     assert (last.year, last.month) == (2024, 12)
+    bottom, top = axis.get_ylim()
     assert bottom > top  # later queries are below
-    one = plot_attention(maps, layer=1, head=2).axes[1].images[0]
+    one = plot_attention(maps, layer=1, head=2).axes[1].collections[0]
     np.testing.assert_allclose(one.get_array(), maps.weights[0, 1, 2])
     assert "all layers" in above.get_title(loc="left")
 
@@ -64,5 +66,15 @@ def test_a_map_has_the_weights_at_their_dates(made):
 def test_padding_has_no_values(made):
     above, axis = plot_attention(made["undated"]).axes[:2]
     assert list(above.lines[0].get_xdata()) == list(range(40))
-    left, right, bottom, top = axis.images[0].get_extent()
-    assert (left, right, bottom, top) == (-24.5, 39.5, 39.5, 29.5)
+    assert (*axis.get_xlim(), *axis.get_ylim()) == (-24.5, 39.5, 39.5, 29.5)
+
+
+def test_cells_of_a_context_with_gaps_lie_around_their_steps():
+    weights = np.tril(np.ones((1, 1, 1, 4, 4), np.float32))
+    panel = Panel.from_arrays([np.arange(20.0)])
+    maps = AttentionMaps(weights, np.array([10]), np.array([0, 4, 8, 9]), panel)
+    above, axis = plot_attention(maps).axes[:2]
+    corners = axis.collections[0].get_coordinates()
+    assert corners[0, :, 0].tolist() == [8, 12, 16, 18.5, 19.5]
+    assert corners[:, 0, 1].tolist() == [8, 12, 16, 18.5, 19.5]
+    assert list(above.lines[0].get_xdata()) == list(range(10, 20))  # gaps have values too
