@@ -101,8 +101,9 @@ def pretrain(
     ------
     ValueError
         If corpus or validation data cannot be used, ``out`` holds a run whose architecture,
-        windows, batch size, optimizer, seed or initial weights differ, the initial weights are of
-        another architecture, or the devices cannot share out a step.
+        windows, batch size, optimizer, seed, initial weights or trained parameters differ, the
+        initial weights are of another architecture, no parameter is to be trained, or the devices
+        cannot share out a step.
     ModuleNotFoundError
         If TensorBoard is asked for and not installed.
     FloatingPointError
@@ -123,6 +124,7 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.ckpt"
     model = _initial_model(settings)
+    _freeze(model, settings.trained)
     settings_of_the_run(out, settings_to_dict(settings))
     corpus = Corpus.read(corpus_folder)
     tasks = [] if validation_folder is None else build_tasks(validation_folder)
@@ -161,7 +163,7 @@ def pretrain(
         module.load_state_dict(averaged_weights(last))
         if tasks and module.scored_step != trainer.global_step:
             trainer.validate(module, validation, verbose=False)
-    model = module.model.cpu().eval()
+    model = module.model.cpu().requires_grad_(True).eval()
     if settings.model.block_length > 1:
         copula = estimate_block_copula(model, batches)
         calibrated = _initialise(settings.model.replace(copula=copula), settings.seed)
@@ -220,6 +222,15 @@ def _initial_model(settings: PretrainSettings) -> LagLlama:
             )
         model.load_state_dict(state)
     return model
+
+
+def _freeze(model: LagLlama, trained: tuple[str, ...]) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for part in trained:
+        if not any(part in name for name in names):
+            raise ValueError(f"trained: got {part!r}, expected a part of one of the names {names}")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not trained or any(part in name for part in trained))
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:

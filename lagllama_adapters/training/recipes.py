@@ -138,6 +138,9 @@ precision
     initial_weights : str or None
         Checkpoint to go on from, as for `load_pretrained`; its architecture must be ``model``. The
         optimizer and the schedule start anew. None: random weights, drawn with ``seed``.
+    trained : tuple of str
+        Parts of names of the parameters that are trained (``expert_gate``); others stay as they
+        were. None given: all.
 
     Raises
     ------
@@ -158,6 +161,7 @@ precision
     precision: Precision = "float32"
     compiled: bool = False
     initial_weights: str | None = None
+    trained: tuple[str, ...] = ()
 
     @property
     def tokens_per_step(self) -> int:

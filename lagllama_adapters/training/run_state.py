@@ -34,6 +34,7 @@ _FIXED = (
     "history_discount",
     "seed",
     "initial_weights",
+    "trained",
 )
 
 

@@ -490,6 +490,24 @@ def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_
                 torch.testing.assert_close(x[lag_maps + period * len(names) + i], expected)
 
 
+def test_some_parameters_are_trained_and_others_stay(corpus_folder, tmp_path, settings):
+    model = _seasonal(PRESETS["base"])
+    frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
+    settings = replace(settings, model=model)
+    start = _run(corpus_folder, tmp_path / "start", replace(settings, optimizer=frozen))
+    before = start.state_dict()
+    settings = replace(settings, trained=("expert_gate", "doubt"))
+    after = _run(corpus_folder, tmp_path / "out", settings)
+    assert all(parameter.requires_grad for parameter in after.parameters())
+    for name, x in after.state_dict().items():
+        stayed = torch.equal(x, before[name])
+        assert stayed != ("expert_gate" in name or "doubt" in name), name
+    with pytest.raises(ValueError, match=r"differing: \['trained'\]"):
+        _run(corpus_folder, tmp_path / "out", replace(settings, trained=()))
+    with pytest.raises(ValueError, match="trained: got 'gates', expected a part of one of"):
+        _run(corpus_folder, tmp_path / "other", replace(settings, trained=("gates",)))
+
+
 def test_initial_weights_of_another_architecture_are_refused_before_anything_is_written(
     corpus_folder, tmp_path, settings
 ):
