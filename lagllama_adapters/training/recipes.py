@@ -86,7 +86,7 @@ _BASE = LagLlamaConfig(
     sampling=SamplingConfig(
         path_stride=16,
         context_stride=4,
-        dense_context=16,
+        dense_context=24,
         exact_constants=True,
         path_bounds=True,
     ),
