@@ -14,7 +14,7 @@ from lagllama_adapters.model.config import (
     successor_config,
 )
 from lagllama_adapters.model.covariates import CovariateParts, SeriesEffect, TokenCovariates
-from lagllama_adapters.model.cycles import CycleHistory, reads_own_records
+from lagllama_adapters.model.cycles import CycleHistory, reads_evidence
 from lagllama_adapters.model.decoder import Decoder
 from lagllama_adapters.model.estimation import estimate_facts, first_observed
 from lagllama_adapters.model.facts import SeriesFacts
@@ -370,10 +370,10 @@ class LagLlama(nn.Module):
             return None
         block = self.config.block_length
         head = self.config.head.quantiles
-        own_records = head is not None and reads_own_records(head.copy_experts)
+        by_evidence = head is not None and reads_evidence(head.copy_experts)
         periods, first = facts.seasons.periods, first_observed(observed)
         cycles = CycleHistory(
-            scaled[:, first:], observed[:, first:], periods, facts.last - first, block, own_records
+            scaled[:, first:], observed[:, first:], periods, facts.last - first, block, by_evidence
         )
         positions = (positions - first).clamp_min(-1)  # of the padding, which nobody asks for
         return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))

@@ -15,8 +15,8 @@ _OF_EXPERTS = (f"{_HEAD}expert_gate.weight", f"{_HEAD}expert_gate.bias")
 _STARTS = {
     "narrow": ("smooth", -1.0),
     "level_eight": ("drift", -1.0),
-    "proven": ("smooth", 1.5),
-    "lately": ("smooth", 1.5),
+    "proven": ("smooth", 1.0),
+    "lately": ("smooth", 1.0),
 }
 
 

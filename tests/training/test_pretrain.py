@@ -472,8 +472,8 @@ def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_
     likes = {
         "narrow": ("smooth", -1.0),
         "level_eight": ("drift", -1.0),
-        "proven": ("smooth", 1.5),
-        "lately": ("smooth", 1.5),
+        "proven": ("smooth", 1.0),
+        "lately": ("smooth", 1.0),
     }
     for name, x in new.items():
         lag_maps = 2 if "expert_gate" in name else 0

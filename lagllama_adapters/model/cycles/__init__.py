@@ -4,7 +4,7 @@ from lagllama_adapters.model.cycles.copies import (
     COPY_EXPERTS,
     Copies,
     mix_copies,
-    reads_own_records,
+    reads_evidence,
     record_of,
 )
 from lagllama_adapters.model.cycles.history import CycleHistory
@@ -16,6 +16,6 @@ __all__ = [
     "CycleHistory",
     "CyclePaths",
     "mix_copies",
-    "reads_own_records",
+    "reads_evidence",
     "record_of",
 ]

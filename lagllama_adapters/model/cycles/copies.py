@@ -9,7 +9,7 @@ from lagllama_adapters.model.constants import kept
 from lagllama_adapters.model.cycles.tables import MEANS, SHAPES
 from lagllama_adapters.model.seasons import N_PERIODS
 
-__all__ = ["COPY_EXPERTS", "Copies", "mix_copies", "reads_own_records", "record_of"]
+__all__ = ["COPY_EXPERTS", "Copies", "mix_copies", "reads_evidence", "record_of"]
 
 COPY_EXPERTS = (
     "last",
@@ -45,7 +45,7 @@ periods alone, or 16 values.
 
 _BY_EVIDENCE = ("proven", "lately")
 _KINDS = tuple(name for name in COPY_EXPERTS if name not in _BY_EVIDENCE)
-_Part = Literal["shape", "move", "record", "own_record"]
+_Part = Literal["shape", "move", "record", "place"]
 
 
 class Copies(NamedTuple):
@@ -63,13 +63,13 @@ class Copies(NamedTuple):
         ``[..., block]``: log of the mean absolute change from cycle to cycle at each phase of the
         first period, over its mean of all phases; 0 where it is not known.
     log_records : Tensor
-        ``[..., 2 * n]``: for each period logs of the mean absolute errors that the means over 1 to
-        16 cycles and the smooth one, or all kinds but "proven" and "lately", had until the token
-        and the end of the history, over the least of the period; 0 where none is known. Cycles are
-        compared one period ahead; by how much they are moved is what was known half a block
-        before, or one period.
+        ``[..., 2 * 6]``: for each period logs of the mean absolute errors that the means over 1 to
+        16 cycles and the smooth one had one period ahead, until the token and the end of the
+        history, over the least of the period; 0 where none is known.
     proven : Tensor
-        ``[..., 2, 2 * n]``: shares of the others in "proven" and in "lately".
+        ``[..., 2, 2 * 12]``: shares of the others in "proven" and in "lately", by errors until the
+        same time. Cycles are compared one period ahead; by how much they are moved is what was
+        known half a block before, or one period.
     """
 
     shapes: Tensor
@@ -98,7 +98,7 @@ def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Ten
     """
     # Autocast would round what is copied.
     with torch.autocast(weights.device.type, enabled=False):
-        if reads_own_records(experts):
+        if reads_evidence(experts):
             weights, experts = _with_proven(copies, weights, experts), _KINDS
         on_shapes = _selection("shape", experts, weights.dtype, weights.device)
         on_moves = _selection("move", experts, weights.dtype, weights.device)
@@ -108,7 +108,7 @@ def mix_copies(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Ten
 
 def _with_proven(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> Tensor:
     """Weights of `_KINDS`, to which those of "proven" and "lately" are handed out."""
-    handed_out = weights @ _selection("own_record", experts, weights.dtype, weights.device)
+    handed_out = weights @ _selection("place", experts, weights.dtype, weights.device)
     by_period = weights.unflatten(-1, (N_PERIODS, -1))
     shares = copies.proven.to(weights).unflatten(-1, (N_PERIODS, -1))
     for i, name in enumerate(_BY_EVIDENCE):
@@ -118,13 +118,13 @@ def _with_proven(copies: Copies, weights: Tensor, experts: tuple[str, ...]) -> T
     return handed_out
 
 
-def reads_own_records(experts: tuple[str, ...]) -> bool:
-    """Whether there are some that all others' errors on the history are needed for."""
+def reads_evidence(experts: tuple[str, ...]) -> bool:
+    """Whether some are made of all others by their errors on the history."""
     return bool({*experts} & {*_BY_EVIDENCE})
 
 
 def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
-    """The record of each expert, or where it has none that of the mean that it starts from.
+    """The record of each expert, or of the mean that it starts from.
 
     Those of "proven" and "lately" are 0, as of the best.
 
@@ -141,9 +141,8 @@ def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
         ``[..., 2 * len(experts)]``, see ``log_records``.
     """
     records = copies.log_records
-    part: _Part = "record" if records.shape[-1] == N_PERIODS * (MEANS + 1) else "own_record"
     with torch.autocast(records.device.type, enabled=False):
-        return records @ _selection(part, experts, records.dtype, records.device).T
+        return records @ _selection("record", experts, records.dtype, records.device).T
 
 
 @kept
@@ -155,12 +154,12 @@ def _selection(
     shape_of = {"level": 0, "level_four": 2, "step": 0, "level_eight": 3}
     shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
     move_of = {"level": 0, "level_four": 1, "step": 2, "level_eight": 3}
-    record_of = shape_of | {"smooth": MEANS, "drift": 1, "narrow": 3}
+    record_of = shape_of | {"smooth": MEANS, "narrow": 3, "drift": 1}
     which, kinds = {
         "shape": (shape_of, SHAPES),
         "move": (move_of, len(move_of)),
         "record": (record_of, MEANS + 1),
-        "own_record": (place_of, len(place_of)),
+        "place": (place_of, len(place_of)),
     }[part]
     chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)
     for i, name in enumerate(experts):

@@ -34,8 +34,9 @@ class CycleHistory:
         phases is that of cycles up to there; what a path samples must not make it wider.
     block : int
         Steps ahead.
-    own_records : bool
-        Whether all kinds of copies have records, or the means and the smooth one alone.
+    by_evidence : bool
+        Whether ``proven`` is of all kinds of copies, or of the means and the smooth one alone, for
+        heads that do not read it.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class CycleHistory:
         periods: Tensor,
         last: Tensor,
         block: int,
-        own_records: bool = False,
+        by_evidence: bool = False,
     ) -> None:
         self.periods, self.last, self.block = periods, last, block
         mask = observed.to(scaled.dtype)
@@ -84,7 +85,7 @@ class CycleHistory:
             means.append(tables.smoothed(until - before_it, dim=2))
         self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 7]
         lead = period.clamp(max=max(1, block // _PART_OF_BLOCK))
-        self._errors = self._cumulated_errors(index, row - lead if own_records else None)
+        self._errors = self._cumulated_errors(index, row - lead if by_evidence else None)
         change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
         pairs = self.sums[0][:, 0, 1] * before[:, 0, 1]
         self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
@@ -123,10 +124,9 @@ class CycleHistory:
         errors, count = torch.stack((found, found - before)).split((found.shape[-1] - 1, 1), dim=-1)
         log = (errors / count.clamp_min(1)).clamp_min(_LEAST).log()
         log = torch.where(count > 0, log, torch.inf)
-        # Within a period only: errors one step and one season ahead do not compare.
-        relative = (log - log.amin(-1, keepdim=True)).clamp(max=_WORST_RECORD).nan_to_num(0.0)
-        proven = (relative * (-_EVIDENCE * count)).softmax(-1)
-        return relative[0].transpose(1, 2).flatten(2), proven.permute(1, 3, 0, 2, 4).flatten(3)
+        proven = (_over_the_least(log) * (-_EVIDENCE * count)).softmax(-1)
+        records = _over_the_least(log[0, ..., : tables.MEANS + 1])
+        return records.transpose(1, 2).flatten(2), proven.permute(1, 3, 0, 2, 4).flatten(3)
 
     def _spreads(self, change: Tensor) -> Tensor:
         """``[batch, 1 + time, 4]``: sum and number of the last changes near a phase, and cumulated.
@@ -196,3 +196,8 @@ class CycleHistory:
         relative = (spread / mean).clamp(_FLOOR, 1 / _FLOOR)
         known = (found[..., 1] > 0) & (period > 1)
         return torch.where(known, relative.log(), 0.0)
+
+
+def _over_the_least(log: Tensor) -> Tensor:
+    """Logs of errors over the least of a period: one step and one season ahead do not compare."""
+    return (log - log.amin(-1, keepdim=True)).clamp(max=_WORST_RECORD).nan_to_num(0.0)
