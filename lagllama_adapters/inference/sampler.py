@@ -155,7 +155,7 @@ class EncodedHistory:
             season_length=history.season_length,
             covariates=history.covariates,
             mirrored=history.mirrored,
-            chosen=None if len(prefix) == context else prefix,
+            chosen=prefix,
         )
         model.head.marginal.check(values, observed)
         self.facts, tokens = model.read(window)

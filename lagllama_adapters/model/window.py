@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -54,7 +55,7 @@ class Window:
     mirrored: bool | Tensor = False
     chosen: tuple[int, ...] | None = None
 
-    @property
+    @cached_property
     def positions(self) -> Tensor:
         """Where the tokens stand in the window: ``[tokens]``, int64."""
         time, device = self.values.shape[1], self.values.device
