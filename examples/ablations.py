@@ -55,6 +55,7 @@ _NO_COPIES = {
     "spread_references": False,
     "weigh_records": False,
     "doubt_by_state": False,
+    "independent_evidence": False,
     "climatology": False,
 }
 
@@ -74,7 +75,8 @@ VARIATIONS: dict[str, Change] = {
     "no copies of cycles": model(**_NO_COPIES),
     "no measured seasons": model(season_reach=0, **_NO_COPIES),
     "no spread references": model(spread_references=False),
-    "no records": model(weigh_records=False, doubt_by_state=False),
+    "no records": model(weigh_records=False, doubt_by_state=False, independent_evidence=False),
+    "evidence of each value alike": model(independent_evidence=False),
     "no doubt by state": model(doubt_by_state=False),
     "no climatology": model(climatology=False),
     "context 32": model(context_length=32),

@@ -57,6 +57,7 @@ def test_flops_are_those_that_torch_counts(benchmark):
         "spread_references": False,
         "weigh_records": False,
         "doubt_by_state": False,
+        "independent_evidence": False,
         "climatology": False,
     }
     for config in (PRESETS["tiny"].replace(**plain), PRESETS["published"]):

@@ -192,25 +192,27 @@ def _refuse_early(version: int, name: str, group: Mapping[str, Any], added: Conf
         )
 
 
-_ADDED_TO_QUANTILES_IN_4: Config = {"doubt_by_state": False}
-
-
 def _add_doubt(config: Config) -> Config:
     """From version 3 to 4, whose quantile heads may weigh records by the state."""
+    return _add_to_quantiles(3, config, {"doubt_by_state": False})
+
+
+def _add_to_quantiles(version: int, config: Config, added: Config) -> Config:
+    """From a version to the next, in quantile heads and those that reshape one."""
     head = config.get("head")
     if not isinstance(head, Mapping):
         return config
-    upgraded = _with_doubt(head)
+
+    def upgraded(head: Mapping[str, Any]) -> Config:
+        if head.get("family") != "quantile":
+            return dict(head)
+        _refuse_early(version, "head", head, added)
+        return {**head, **added}
+
+    own = upgraded(head)
     if isinstance(head.get("reference"), Mapping):
-        upgraded["reference"] = _with_doubt(head["reference"])
-    return {**config, "head": upgraded}
-
-
-def _with_doubt(head: Mapping[str, Any]) -> Config:
-    if head.get("family") != "quantile":
-        return dict(head)
-    _refuse_early(3, "head", head, _ADDED_TO_QUANTILES_IN_4)
-    return {**head, **_ADDED_TO_QUANTILES_IN_4}
+        own["reference"] = upgraded(head["reference"])
+    return {**config, "head": own}
 
 
 def _add_context_stride(config: Config) -> Config:
@@ -223,6 +225,11 @@ def _add_context_stride(config: Config) -> Config:
     return {**config, "sampling": {**sampling, **added}}
 
 
+def _add_independence(config: Config) -> Config:
+    """From version 5 to 6, whose experts by evidence may measure how much there is."""
+    return _add_to_quantiles(5, config, {"independent_evidence": False})
+
+
 def _same_name(name: str) -> str:
     return name
 
@@ -232,6 +239,7 @@ MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] =
     2: (_add_seasons, _same_name),
     3: (_add_doubt, _same_name),
     4: (_add_context_stride, _same_name),
+    5: (_add_independence, _same_name),
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 

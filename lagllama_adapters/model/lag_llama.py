@@ -370,10 +370,15 @@ class LagLlama(nn.Module):
             return None
         block = self.config.block_length
         head = self.config.head.quantiles
-        by_evidence = head is not None and reads_evidence(head.copy_experts)
         periods, first = facts.seasons.periods, first_observed(observed)
         cycles = CycleHistory(
-            scaled[:, first:], observed[:, first:], periods, facts.last - first, block, by_evidence
+            scaled[:, first:],
+            observed[:, first:],
+            periods,
+            facts.last - first,
+            block,
+            by_evidence=head is not None and reads_evidence(head.copy_experts),
+            independent=head is not None and head.independent_evidence,
         )
         positions = (positions - first).clamp_min(-1)  # of the padding, which nobody asks for
         return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))

@@ -4,8 +4,12 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
+from lagllama_adapters.model.config import QuantileConfig
+from lagllama_adapters.model.seasons import N_PERIODS
 
 __all__ = ["grown"]
+
+_EVIDENCE = {"proven": -0.43, "lately": 0.54}  # whose softplus is 0.5 and 1
 
 _HEAD = "head.projection."
 _DOUBT = f"{_HEAD}doubt.weight"
@@ -24,7 +28,8 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
     """Add to weights what another architecture has besides.
 
     ``doubt_by_state`` starts at zero and changes nothing. New copies of cycles start with a share
-    of what an old one of a similar kind has.
+    of what an old one of a similar kind has. With ``independent_evidence`` the odds of "proven"
+    start as the square root of how much evidence it has, those of "lately" in proportion to it.
 
     Parameters
     ----------
@@ -36,8 +41,9 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
     Returns
     -------
     tuple
-        The architecture of the weights with ``doubt_by_state`` and further ``copy_experts`` as far
-        as they are wanted, and its tensors. The weights' own where another head is wanted.
+        The architecture of the weights with ``doubt_by_state``, further ``copy_experts`` and
+        ``independent_evidence`` as far as they are wanted, and its tensors. The weights' own where
+        another head is wanted.
     """
     found, state = weights.config, dict(weights.state_dict())
     old, new = found.head.quantiles, config.head.quantiles
@@ -47,6 +53,26 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
         power = state[f"{_HEAD}record_power"]
         state[_DOUBT] = power.new_zeros(len(power), found.d_model)
         found = found.replace(doubt_by_state=True)
+    found, state = _with_copies(found, state, old, new)
+    head = found.head.quantiles
+    assert head is not None
+    if new.independent_evidence and head.weigh_records:
+        found = found.replace(independent_evidence=True)
+        known = old.copy_experts if old.independent_evidence else ()
+        for part in _OF_COPIES:
+            if part in state:
+                state[part] = state[part].clone()
+        for i, name in enumerate(head.copy_experts * N_PERIODS):
+            if name in _EVIDENCE and name not in known:
+                state[_OF_COPIES[0]][i] = _EVIDENCE[name]
+                if _DOUBT in state:
+                    state[_DOUBT][i] = 0.0
+    return found, state
+
+
+def _with_copies(
+    found: LagLlamaConfig, state: dict[str, Tensor], old: QuantileConfig, new: QuantileConfig
+) -> tuple[LagLlamaConfig, dict[str, Tensor]]:
     before = old.copy_experts
     added = {name: _STARTS.get(name) for name in new.copy_experts if name not in before}
     known = {name: start for name, start in added.items() if start and start[0] in before}

@@ -81,6 +81,7 @@ _BASE = LagLlamaConfig(
         spread_references=True,
         weigh_records=True,
         doubt_by_state=True,
+        independent_evidence=True,
         climatology=True,
     ),
     sampling=SamplingConfig(

@@ -70,6 +70,7 @@ def test_version_2_gets_the_fields_that_describe_it():
             "spread_references",
             "weigh_records",
             "doubt_by_state",
+            "independent_evidence",
             "climatology",
         ),
     }
@@ -85,14 +86,15 @@ def test_version_2_gets_the_fields_that_describe_it():
 
 @pytest.mark.parametrize("reshaped", [False, True])
 def test_version_3_weighs_records_by_no_state(reshaped):
-    config = PRESETS["tiny"].replace(doubt_by_state=False, context_stride=1, dense_context=1)
+    later = {"independent_evidence": False, "context_stride": 1, "dense_context": 1}
+    config = PRESETS["tiny"].replace(doubt_by_state=False, **later)
     if reshaped:
         head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
         config = config.replace(head=head)
     plain = config.to_dict()
     head = plain["head"]["reference"] if reshaped else plain["head"]
-    del head["doubt_by_state"], plain["sampling"]["context_stride"]
-    del plain["sampling"]["dense_context"]
+    del head["doubt_by_state"], head["independent_evidence"]
+    del plain["sampling"]["context_stride"], plain["sampling"]["dense_context"]
     kept = {"format_version": 3, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     head["doubt_by_state"] = True
@@ -101,14 +103,31 @@ def test_version_3_weighs_records_by_no_state(reshaped):
 
 
 def test_version_4_has_a_token_for_each_step_of_the_context():
-    config = PRESETS["tiny"].replace(context_stride=1, dense_context=1)
+    later = {"independent_evidence": False, "context_stride": 1, "dense_context": 1}
+    config = PRESETS["tiny"].replace(**later)
     plain = config.to_dict()
     sampling = plain["sampling"]
-    del sampling["context_stride"], sampling["dense_context"]
+    del sampling["context_stride"], sampling["dense_context"], plain["head"]["independent_evidence"]
     kept = {"format_version": 4, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     sampling["context_stride"] = 2
     with pytest.raises(ValueError, match=r"version 4: unknown keys \['context_stride'\]"):
+        upgrade_config(kept)
+
+
+@pytest.mark.parametrize("reshaped", [False, True])
+def test_version_5_counts_each_value_as_a_quarter(reshaped):
+    config = PRESETS["tiny"].replace(independent_evidence=False)
+    if reshaped:
+        head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
+        config = config.replace(head=head)
+    plain = config.to_dict()
+    head = plain["head"]["reference"] if reshaped else plain["head"]
+    del head["independent_evidence"]
+    kept = {"format_version": 5, "config": plain}
+    assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
+    head["independent_evidence"] = True
+    with pytest.raises(ValueError, match=r"version 5: unknown keys \['independent_evidence'\]"):
         upgrade_config(kept)
 
 

@@ -127,6 +127,22 @@ def test_a_mixture_is_checked(field, value):
         MIXTURE.replace(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("field", "needed"),
+    [
+        ("weigh_records", "copy_experts"),
+        ("doubt_by_state", "weigh_records"),
+        ("independent_evidence", "weigh_records"),
+    ],
+)
+def test_parts_of_a_quantile_head_need_others(field, needed):
+    expected = rf"head\.{field}: got True, expected False without {needed}"
+    with pytest.raises(ValueError, match=expected):
+        BLOCK.replace(**{field: True})
+    with pytest.raises(ValueError, match=rf"head\.{field}: got 1, expected"):
+        BLOCK.replace(**{field: 1})
+
+
 @pytest.mark.parametrize("levels", [(0.5,), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), ("a", "b"), 0.5])
 def test_quantile_levels_are_checked(levels):
     with pytest.raises(ValueError, match=r"head\.quantile_levels: got .*, expected"):

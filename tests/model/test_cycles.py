@@ -48,6 +48,7 @@ CONFIG = LagLlamaConfig(
         spread_references=True,
         weigh_records=True,
         doubt_by_state=True,
+        independent_evidence=True,
         climatology=True,
     ),
     sampling=SamplingConfig(path_stride=4, exact_constants=True, path_bounds=True),
@@ -154,9 +155,9 @@ def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str,
 
 
 def _slow_records(
-    x: list[float | None], t: int, p: int, lead: int, since: int = -1
+    x: list[float | None], t: int, p: int, lead: int, since: int = -1, signed: bool = False
 ) -> torch.Tensor:
-    """Absolute errors of all kinds at the times at which there are two cycles to compare.
+    """Absolute or signed errors of all kinds, where there are two cycles to compare.
 
     Cycles are those up to one period before, moves those known ``lead`` steps before.
     """
@@ -173,7 +174,7 @@ def _slow_records(
             if kind in bases:
                 base = bases[kind]
                 copy = still[base][-1] + moved[kind][-1] - moved[base][-1]
-            found.append(abs(x[i] - copy))
+            found.append(x[i] - copy if signed else abs(x[i] - copy))
         errors.append(found)
     return torch.tensor(errors, dtype=torch.float64)
 
@@ -199,16 +200,36 @@ def test_copies_are_their_definitions(period: int) -> None:
                 )
 
 
+def _independent(errors: torch.Tensor, since: int, until: int) -> float:
+    """How many values tell as much if neighbours are as alike as ``errors``, NaN: not known."""
+    one = errors[max(since, 0) : until + 1]
+    before = torch.cat((errors.new_full((1,), torch.nan), errors))[max(since, 0) : until + 1]
+    alike = (one * before).nansum() / one.square().nansum().clamp_min(1e-6)
+    alike = alike.clamp(0, 0.999)
+    return float((~one.isnan()).sum() * (1 - alike) / (1 + alike))
+
+
+@pytest.mark.parametrize("independent", [False, True])
 @pytest.mark.parametrize("period", [1, 7, 24])
-def test_proven_is_in_proportion_to_the_likelihood_of_each_kind(period: int) -> None:
+def test_proven_is_in_proportion_to_the_likelihood_of_each_kind(
+    period: int, independent: bool
+) -> None:
     generator = torch.Generator().manual_seed(period)
     x = torch.randn(1, 120, generator=generator, dtype=torch.float64).cumsum(1) / 4
     observed = torch.rand(1, 120, generator=generator) < 0.8
     periods, last = torch.tensor([[period, 1]]), torch.tensor([[99]])
-    history = CycleHistory(x, observed, periods, last, block=6, by_evidence=True)
+    history = CycleHistory(
+        x, observed, periods, last, block=6, by_evidence=True, independent=independent
+    )
     copies = history.ahead(torch.tensor([[60, 119]]))
     plain = [float(v) if o else None for v, o in zip(x[0], observed[0], strict=True)]
     kinds = len(KINDS)
+    # Of the mean of four cycles, at each time.
+    of_four = torch.full((120,), torch.nan, dtype=torch.float64)
+    for i in range(period, 120):
+        signed = _slow_records(plain, i, period, min(period, 3), since=i - 1, signed=True)
+        if len(signed):
+            of_four[i] = signed[0, 2]
     for row, t in enumerate((60, 99)):  # what comes after the history is no record
         errors = _slow_records(plain, t, period, min(period, 3))
         scale = errors.mean(0)
@@ -217,13 +238,20 @@ def test_proven_is_in_proportion_to_the_likelihood_of_each_kind(period: int) -> 
         torch.testing.assert_close(copies.log_records[0, row, :6], records)
         likelihood = (-errors / scale - scale.log()).sum(0)
         # Of so many values, known or not, "lately" reads those that have a record.
-        recent = _slow_records(plain, t, period, min(period, 3), since=t - max(2 * period, 16))
+        since = t - max(2 * period, 16)
+        recent = _slow_records(plain, t, period, min(period, 3), since=since)
         of_recent = -len(recent) * recent.mean(0).log()
+        counts = [len(errors) / 4, len(recent) / 4]
+        if independent:
+            counts = [_independent(of_four, 0, t), _independent(of_four, since + 1, t)]
+        much = -(torch.tensor(counts, dtype=torch.float64) / 300).log1p() * independent
+        torch.testing.assert_close(copies.log_records[0, row, 6:8], much)
         slow = _slow_copies(plain, (60, 119)[row], period, 6)
         values = torch.tensor([slow[kind] for kind in KINDS], dtype=torch.float64)
         for i, evidence in enumerate((likelihood, of_recent)):
             shares = copies.proven[0, row, i, :kinds]
-            torch.testing.assert_close(shares, (evidence / 4).softmax(0))
+            evidence = evidence * counts[i] / (len(errors), len(recent))[i]
+            torch.testing.assert_close(shares, evidence.softmax(0))
             weights = torch.zeros(1, 2, 2 * len(COPY_EXPERTS), dtype=torch.float64)
             weights[..., kinds + i] = 1.0
             found = mix_copies(copies, weights, COPY_EXPERTS)[0, row]
@@ -257,6 +285,7 @@ def test_records_are_errors_of_the_history_up_to_the_token() -> None:
     records = copies.log_records[0]
     torch.testing.assert_close(records[1], records[2])  # the history ends there
     assert records.unflatten(-1, (2, -1)).amin(-1).flatten().tolist() == [0] * 6
+    assert not records.unflatten(-1, (2, -1))[..., 6:].any()  # of evidence nothing is measured
     errors = []
     for n in (1, 2, 4, 8, 16):
         found = []

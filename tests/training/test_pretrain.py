@@ -460,6 +460,10 @@ def test_weights_from_before_doubt_by_state_go_on_with_it(corpus_folder, tmp_pat
     torch.testing.assert_close(kept, old.state_dict(), rtol=0, atol=0)
 
 
+# Powers that experts by evidence start with; their softplus is 0.5 and 1.
+EVIDENCE = {"proven": -0.43, "lately": 0.54}
+
+
 def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_path, settings):
     model = _seasonal(PRESETS["base"])
     names = model.head.copy_experts
@@ -487,7 +491,28 @@ def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_
                 place = lag_maps + period * len(few) + few.index(like)
                 shift = odds if name.endswith("gate.bias") else 0.0
                 expected = old[name][place] + shift
+                if copy in EVIDENCE and "gate" not in name:
+                    start = EVIDENCE[copy] if name.endswith("power") else 0.0
+                    expected = torch.full_like(expected, start)
                 torch.testing.assert_close(x[lag_maps + period * len(names) + i], expected)
+
+
+def test_weights_from_before_independent_evidence_go_on_with_it(corpus_folder, tmp_path, settings):
+    model = _seasonal(PRESETS["base"])
+    frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
+    before = replace(settings, model=model.replace(independent_evidence=False), optimizer=frozen)
+    old = _run(corpus_folder, tmp_path / "old", before).state_dict()
+    after = replace(before, model=model, initial_weights=str(tmp_path / "old" / "checkpoint"))
+    new = _run(corpus_folder, tmp_path / "new", after)
+    assert new.config == model.replace(copula=new.config.head.copula)
+    names = model.head.copy_experts * 2
+    for name, x in new.state_dict().items():
+        expected = old[name].clone()
+        if name.endswith(("record_power", "doubt.weight")):
+            for i, copy in enumerate(names):
+                if copy in EVIDENCE:
+                    expected[i] = EVIDENCE[copy] if name.endswith("power") else 0.0
+        torch.testing.assert_close(x, expected, rtol=0, atol=0)
 
 
 def test_some_parameters_are_trained_and_others_stay(corpus_folder, tmp_path, settings):

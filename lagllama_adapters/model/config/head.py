@@ -132,6 +132,10 @@ class QuantileConfig(BlockConfig):
     doubt_by_state : bool
         Whether how fast it falls depends on the state: records of many cycles are worth more than
         those of two.
+    independent_evidence : bool
+        Whether "proven" and "lately" of ``copy_experts`` take the values of a history as evidence
+        as far as errors are independent of their neighbours, and their odds rise with how much
+        there is, by the same powers as those of records. Otherwise each value counts a quarter.
     climatology : bool
         Whether quantiles are mixed with those of the history, by a share of the state for each
         step.
@@ -150,12 +154,13 @@ class QuantileConfig(BlockConfig):
     spread_references: bool = False
     weigh_records: bool = False
     doubt_by_state: bool = False
+    independent_evidence: bool = False
     climatology: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         seasonal = ("spread_references", "weigh_records", "climatology")
-        check_booleans(self, "gain", "doubt_by_state", *seasonal)
+        check_booleans(self, "gain", "doubt_by_state", "independent_evidence", *seasonal)
         check_choices(self, tails=Tails)
         experts = self.copy_experts
         valid = isinstance(experts, tuple | list) and set(experts) <= set(COPY_EXPERTS)
@@ -168,9 +173,9 @@ class QuantileConfig(BlockConfig):
         for name in seasonal:
             valid = bool(experts) or not getattr(self, name)
             require(valid, self.GROUP, name, getattr(self, name), "False without copy_experts")
-        valid = self.weigh_records or not self.doubt_by_state
-        expected = "False without weigh_records"
-        require(valid, self.GROUP, "doubt_by_state", self.doubt_by_state, expected)
+        for name in ("doubt_by_state", "independent_evidence"):
+            valid = self.weigh_records or not getattr(self, name)
+            require(valid, self.GROUP, name, getattr(self, name), "False without weigh_records")
         check_lists(self, float, "quantile_levels")
         levels = self.quantile_levels
         valid = len(levels) >= 2 and is_ascending(levels)

@@ -37,9 +37,10 @@ period before, "level_four" the mean of four likewise above those means, "step" 
 how much the last value alone does, and "level_eight" the mean of eight by how much the last period
 stands above it. For the period 1 they are the last value, local means, and trends.
 
-"proven" is the mean of all of these in proportion to their likelihood, the fourth root of that of a
-Laplace distribution whose scale is their error on the history; "lately" likewise by the last two
-periods alone, or 16 values.
+"proven" is the mean of all of these in proportion to their likelihood, that of a Laplace
+distribution whose scale is their error on the history; "lately" likewise by the last two periods
+alone, or 16 values. Neighbouring errors are alike: the likelihood is that of as many values as tell
+as much (`QuantileConfig.independent_evidence`), or its fourth root.
 """
 
 
@@ -63,9 +64,11 @@ class Copies(NamedTuple):
         ``[..., block]``: log of the mean absolute change from cycle to cycle at each phase of the
         first period, over its mean of all phases; 0 where it is not known.
     log_records : Tensor
-        ``[..., 2 * 6]``: for each period logs of the mean absolute errors that the means over 1 to
+        ``[..., 2 * 8]``: for each period logs of the mean absolute errors that the means over 1 to
         16 cycles and the smooth one had one period ahead, until the token and the end of the
-        history, over the least of the period; 0 where none is known.
+        history, over the least of the period; 0 where none is known. Then for "proven" and "lately"
+        minus the log of 1 and a 300th of the number of independent values that they go by; 0 where
+        it is not measured.
     proven : Tensor
         ``[..., 2, 2 * 12]``: shares of the others in "proven" and in "lately", by errors until the
         same time. Cycles are compared one period ahead; by how much they are moved is what was
@@ -126,7 +129,7 @@ def reads_evidence(experts: tuple[str, ...]) -> bool:
 def record_of(copies: Copies, experts: tuple[str, ...]) -> Tensor:
     """The record of each expert, or of the mean that it starts from.
 
-    Those of "proven" and "lately" are 0, as of the best.
+    Those of "proven" and "lately" are 0, as of the best, or less the more evidence they have.
 
     Parameters
     ----------
@@ -155,10 +158,11 @@ def _selection(
     shape_of |= {name: i for i, name in enumerate(COPY_EXPERTS[:SHAPES])}
     move_of = {"level": 0, "level_four": 1, "step": 2, "level_eight": 3}
     record_of = shape_of | {"smooth": MEANS, "narrow": 3, "drift": 1}
+    record_of |= {name: MEANS + 1 + i for i, name in enumerate(_BY_EVIDENCE)}
     which, kinds = {
         "shape": (shape_of, SHAPES),
         "move": (move_of, len(move_of)),
-        "record": (record_of, MEANS + 1),
+        "record": (record_of, MEANS + 1 + len(_BY_EVIDENCE)),
         "place": (place_of, len(place_of)),
     }[part]
     chosen = torch.zeros(N_PERIODS, len(experts), N_PERIODS, kinds)

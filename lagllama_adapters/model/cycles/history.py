@@ -13,7 +13,9 @@ _FLOOR = 0.02  # of the mean spread: phases that never changed
 _WORST_RECORD = 3.0  # log of an error over the least one
 _PART_OF_BLOCK = 2  # steps ahead of which moves are judged, at most a period
 _RECENT_CYCLES, _RECENT_VALUES = 2, 16  # that "lately" goes back, the larger number of values
-_EVIDENCE = 0.25  # of a value's likelihood: errors of neighbouring values are much the same
+_EVIDENCE = 0.25  # of a value's likelihood where it is not measured how alike neighbours are
+_MOST_ALIKE = 0.999  # neighbouring errors, of which then 2,000 tell what one tells
+_MUCH = 300.0  # independent values: the unit of how much evidence there is
 _LEAST = 1e-3  # of the mean spread, in units of the scale: a series that never changed
 
 
@@ -37,6 +39,9 @@ class CycleHistory:
     by_evidence : bool
         Whether ``proven`` is of all kinds of copies, or of the means and the smooth one alone, for
         heads that do not read it.
+    independent : bool
+        Whether values count as evidence as far as their errors are independent of each other, or
+        each as a quarter of one.
 
     Attributes
     ----------
@@ -57,8 +62,10 @@ class CycleHistory:
         last: Tensor,
         block: int,
         by_evidence: bool = False,
+        independent: bool = False,
     ) -> None:
         self.periods, self.last, self.block = periods, last, block
+        self.independent = independent
         mask = observed.to(scaled.dtype)
         both = torch.nn.functional.pad(torch.stack((scaled * mask, mask), dim=1), (1, 0))
         row = torch.arange(both.shape[2], device=periods.device)
@@ -91,7 +98,11 @@ class CycleHistory:
         self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
 
     def _cumulated_errors(self, before: Tensor, start: Tensor | None) -> Tensor:
-        """``[2 * batch, 1 + time, n + 1]``: of copies of one period before, and their number."""
+        """``[2 * batch, 1 + time, n + 1]``: of copies of one period before, and their number.
+
+        Where evidence is of independent values, two more before the number: products of
+        neighbouring errors of the mean of four cycles, and their squares.
+        """
         copies = tables.columns(self._copies.transpose(2, 3), before)
         if start is None:
             copies = copies[:, :, : tables.MEANS + 1]
@@ -100,8 +111,12 @@ class CycleHistory:
         now, mask = self.sums[0].split(1, dim=2)
         # All of them over the same times: where there are two of the last four cycles to compare.
         known = mask * (tables.columns(self.sums[1][:, :, 1:], before) > 0)
-        errors = (now - copies).abs() * known
-        both = torch.cat((errors, known), dim=2).cumsum(-1)
+        errors = (now - copies) * known
+        parts = [errors.abs()]
+        if self.independent:
+            one = errors[:, :, 2:3]
+            parts += [torch.nn.functional.pad(one[..., 1:] * one[..., :-1], (1, 0)), one.square()]
+        both = torch.cat((*parts, known), dim=2).cumsum(-1)
         return both.flatten(0, 1).transpose(1, 2).contiguous()
 
     def _moved(self, copies: Tensor, start: Tensor) -> Tensor:
@@ -121,11 +136,21 @@ class CycleHistory:
         found = tables.rows(self._errors, ends.clamp_min(0).flatten(0, 1))
         found, before = found.view(*ends.shape, -1).chunk(2, dim=2)
         # [all of the history or what is recent, batch, 2, token, n + 1]
-        errors, count = torch.stack((found, found - before)).split((found.shape[-1] - 1, 1), dim=-1)
-        log = (errors / count.clamp_min(1)).clamp_min(_LEAST).log()
+        sums = torch.stack((found, found - before))
+        count = sums[..., -1:]
+        if self.independent:
+            sums, products, squares = sums[..., :-1].split((sums.shape[-1] - 3, 1, 1), dim=-1)
+            alike = (products / squares.clamp_min(_LEAST**2)).clamp(0, _MOST_ALIKE)
+            evidence = count * (1 - alike) / (1 + alike)
+            much = -(evidence[..., 0] / _MUCH).log1p()
+        else:
+            sums, evidence = sums[..., :-1], _EVIDENCE * count
+            much = torch.zeros_like(count[..., 0])
+        log = (sums / count.clamp_min(1)).clamp_min(_LEAST).log()
         log = torch.where(count > 0, log, torch.inf)
-        proven = (_over_the_least(log) * (-_EVIDENCE * count)).softmax(-1)
-        records = _over_the_least(log[0, ..., : tables.MEANS + 1])
+        proven = (_over_the_least(log) * -evidence).softmax(-1)
+        least = _over_the_least(log[0, ..., : tables.MEANS + 1])
+        records = torch.cat((least, much.movedim(0, -1)), dim=-1)
         return records.transpose(1, 2).flatten(2), proven.permute(1, 3, 0, 2, 4).flatten(3)
 
     def _spreads(self, change: Tensor) -> Tensor:
