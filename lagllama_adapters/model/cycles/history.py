@@ -51,7 +51,7 @@ class CycleHistory:
     windows : list of Tensor
         Those of the means that are taken over windows, cumulated over time.
     totals : Tensor
-        ``[batch, 2, 9, 1 + time]``: see `tables.increments`; all but the last two cumulative.
+        ``[batch, 2, 9, 1 + time]``: see `tables.totals`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class CycleHistory:
                 earlier = tables.columns(sums, row - 2 ** (k + 1) * period)
         four_before = tables.columns(self.sums[2], index)
         steps = tables.increments(self.sums[0], before, four_before, self.sums[3])
-        self.totals = torch.cat((steps.cumsum(-1), self.sums[0]), dim=2)
+        self.totals = tables.totals(steps.cumsum(-1), self.sums[0], dim=2)
         self.windows = [self.sums[k].cumsum(-1) for k, _ in tables.WINDOWS]
         means = tables.means(self.sums, dim=2)
         for cumulated, (_, parts) in zip(self.windows, tables.WINDOWS, strict=True):
@@ -91,6 +91,12 @@ class CycleHistory:
             until, before_it = tables.columns(cumulated, ends).chunk(2, dim=-1)
             means.append(tables.smoothed(until - before_it, dim=2))
         self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 7]
+        back = tables.steps_back(periods)[..., None]
+        reads = [self.totals]  # 0 steps back
+        for i, part in enumerate(tables.READ_AT[1:], start=1):
+            reads.append(tables.columns(self.totals[:, :, part], row - back[:, :, i]))
+        moves = tables.moves(reads, dim=2)
+        self._moves = torch.stack(moves, dim=2)  # [batch, 2, 5, 1 + time]
         lead = period.clamp(max=max(1, block // _PART_OF_BLOCK))
         self._errors = self._cumulated_errors(index, row - lead if by_evidence else None)
         change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
@@ -121,9 +127,7 @@ class CycleHistory:
 
     def _moved(self, copies: Tensor, start: Tensor) -> Tensor:
         """``[batch, 2, 5, 1 + time]``: copies with the moves that were known at ``start``."""
-        back = tables.steps_back(self.periods)[..., None]
-        reads = (tables.columns(self.totals, start - back[:, :, i]) for i in range(back.shape[2]))
-        change, *moves = tables.moves(reads, dim=2)
+        change, *moves = tables.columns(self._moves, start).unbind(2)
         drift = tables.carried(change, torch.ones_like(change))
         of = [copies[:, :, k] for k in (1, 0, 2, 0, 3)]
         return torch.stack([x + move for x, move in zip(of, (drift, *moves), strict=True)], dim=2)
@@ -188,10 +192,8 @@ class CycleHistory:
         where = torch.stack((offset, *centres), dim=-2) + (token + 1)[..., None]
         found = tables.rows(self._copies.flatten(0, 1), where.clamp_min(0).flatten(0, 1))
         found = found.unflatten(0, (-1, len(self.periods[0])))  # [batch, 2, token, 3, block, 7]
-        back = tables.steps_back(self.periods)  # [batch, 2, 4]
-        there = (token + 1 - back[:, :, None]).flatten(2)
-        read = tables.columns(self.totals, there).unflatten(-1, (-1, back.shape[-1]))
-        change, *moves = tables.moves(read.unbind(-1), dim=2)
+        rows = (position + 1)[:, None].expand(-1, len(self.periods[0]), -1)
+        change, *moves = tables.columns(self._moves, rows).unbind(2)
         drift = tables.carried(change[..., None], cycle)
         n = tables.MEANS
         smooth = [found[..., 1 + i, :, n + i] for i in range(len(centres))]

@@ -51,8 +51,8 @@ class CyclePaths:
             self._windows, self.history.windows, tables.WINDOWS, strict=True
         ):
             own[rows] = self._read(own, old, last) + self._sums[k][rows].cumsum(0)
-        total = self._read(self._totals, self.history.totals, last)[:, :, :, :-2]
-        self._totals[rows] = torch.cat((total + more.cumsum(0), one), dim=3)
+        total = tables.cumulated(self._read(self._totals, self.history.totals, last), dim=3)
+        self._totals[rows] = tables.totals(total + more.cumsum(0), one, dim=3)
         self.done = rows.stop
 
     def _read(self, own: Tensor, old: Tensor, steps: Tensor) -> Tensor:
@@ -73,8 +73,9 @@ class CyclePaths:
         pairs = zip(self._sums, history.sums, strict=True)
         found = torch.stack(tables.means([self._read(*pair, at) for pair in pairs], dim=3), dim=-1)
         back = here - tables.steps_back(history.periods).permute(2, 0, 1)
-        read = self._read(self._totals, history.totals, back)
-        change, *moves = tables.moves(read.unbind(0), dim=2)  # [series, 2, path]
+        read = self._read(self._totals, history.totals, back).unbind(0)
+        reads = (x[:, :, part] for x, part in zip(read, tables.READ_AT, strict=True))
+        change, *moves = tables.moves(reads, dim=2)  # [series, 2, path]
         found = found.permute(1, 3, 0, 2, 4)  # [series, path, block, 2, mean]
         drift = tables.carried(change[..., None], cycle[:, :, None]).permute(0, 2, 3, 1)
         smooth = []

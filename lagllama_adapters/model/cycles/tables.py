@@ -57,9 +57,9 @@ def increments(
 ) -> Tensor:
     """Values, and how much they stand above others of the same phase.
 
-    Seven channels, along the dimension of the two of the arguments: values, their differences to
-    one period before, and to the mean over 4 cycles there, each with 1 or 0 for whether there is
-    one; and differences to the mean over 8 cycles that end with the value itself.
+    Seven channels, along the dimension of the two of the arguments: values, with 1 or 0 for whether
+    there is one; differences to the mean over 8 cycles that end with the value itself; differences
+    to one period before, and to the mean over 4 cycles there, each with 1 or 0.
     """
     value, mask = now.unbind(dim)
     total_eight, count_eight = eight.unbind(dim)
@@ -68,8 +68,27 @@ def increments(
     both, known = mask * earlier_mask, mask * (count > 0)
     rise, rise_four = value - earlier, value - total / count.clamp_min(1)
     above = (value - total_eight / count_eight.clamp_min(1)) * mask
-    parts = (value, mask, rise * both, both, rise_four * known, known, above)
+    parts = (value, mask, above, rise * both, both, rise_four * known, known)
     return torch.stack(parts, dim=dim)
+
+
+_OF_VALUES = 3  # of the channels of increments
+
+
+def totals(cumulated: Tensor, now: Tensor, dim: int) -> Tensor:
+    """Nine channels: cumulated `increments`, and after those of values the last value itself."""
+    of_values, of_rises = cumulated.tensor_split((_OF_VALUES,), dim=dim)
+    return torch.cat((of_values, now, of_rises), dim=dim)
+
+
+def cumulated(totals: Tensor, dim: int) -> Tensor:
+    """The channels of `totals` that are."""
+    of_values, _, of_rises = totals.tensor_split((_OF_VALUES, _OF_VALUES + 2), dim=dim)
+    return torch.cat((of_values, of_rises), dim=dim)
+
+
+READ_AT = (slice(None), slice(_OF_VALUES + 2, None), slice(_OF_VALUES + 2), slice(2))
+"""Channels of `totals` that `moves` reads at each of `steps_back`."""
 
 
 def steps_back(periods: Tensor) -> Tensor:
@@ -81,18 +100,20 @@ def steps_back(periods: Tensor) -> Tensor:
 def moves(reads: Iterable[Tensor], dim: int) -> list[Tensor]:
     """Change from cycle to cycle, and what "level", "level_four", "step" and "level_eight" add.
 
-    Of nine channels along ``dim``, read at each of `steps_back`.
+    Of the channels `READ_AT` along ``dim``, read at each of `steps_back`.
     """
     here, quarter, one, two = reads
-    part, cycle, before = here - quarter, here - one, one - two  # of the totals, since then
+    values, rises = here.tensor_split((_OF_VALUES + 2,), dim=dim)
+    cycle, part = values - one, rises - quarter  # since then
+    before = one.narrow(dim, 0, 2) - two
 
     def mean(of: Tensor, count: int, total: int) -> Tensor:
         return of.select(dim, total) / of.select(dim, count).clamp_min(1)
 
     known = (cycle.select(dim, 1) > 0) & (before.select(dim, 1) > 0)
     change = (mean(cycle, 1, 0) - mean(before, 1, 0)) * known
-    step = cycle.select(dim, -2) * here.select(dim, -1) * one.select(dim, -1)
-    return [change, mean(part, 3, 2), mean(part, 5, 4), step, mean(cycle, 1, 6)]
+    step = cycle.select(dim, -2) * values.select(dim, -1) * one.select(dim, -1)
+    return [change, mean(part, 1, 0), mean(part, 3, 2), step, mean(cycle, 1, 2)]
 
 
 def window_centres(offset: Tensor, period: Tensor, width: Tensor) -> Tensor:
