@@ -5,11 +5,10 @@ from torch import Tensor
 
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.config import QuantileConfig
+from lagllama_adapters.model.heads.seasonal_projection import POWERS_OF_EVIDENCE
 from lagllama_adapters.model.seasons import N_PERIODS
 
 __all__ = ["grown"]
-
-_EVIDENCE = {"proven": -0.43, "lately": 0.54}  # whose softplus is 0.5 and 1
 
 _HEAD = "head.projection."
 _DOUBT = f"{_HEAD}doubt.weight"
@@ -63,8 +62,8 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
             if part in state:
                 state[part] = state[part].clone()
         for i, name in enumerate(head.copy_experts * N_PERIODS):
-            if name in _EVIDENCE and name not in known:
-                state[_OF_COPIES[0]][i] = _EVIDENCE[name]
+            if name in POWERS_OF_EVIDENCE and name not in known:
+                state[_OF_COPIES[0]][i] = POWERS_OF_EVIDENCE[name]
                 if _DOUBT in state:
                     state[_DOUBT][i] = 0.0
     return found, state

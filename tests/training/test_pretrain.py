@@ -460,8 +460,17 @@ def test_weights_from_before_doubt_by_state_go_on_with_it(corpus_folder, tmp_pat
     torch.testing.assert_close(kept, old.state_dict(), rtol=0, atol=0)
 
 
-# Powers that experts by evidence start with; their softplus is 0.5 and 1.
+# Powers that experts by evidence start with.
 EVIDENCE = {"proven": -0.43, "lately": 0.54}
+
+
+def test_odds_start_with_the_root_of_the_evidence_and_in_proportion_to_it():
+    model = LagLlama(_seasonal(PRESETS["base"]))
+    names, powers = model.config.head.copy_experts, model.head.projection.record_power
+    starts = dict(zip(names * 2, torch.nn.functional.softplus(powers).tolist(), strict=True))
+    assert starts["proven"] == pytest.approx(0.5, abs=2e-3)
+    assert starts["lately"] == pytest.approx(1.0, abs=2e-3)
+    assert starts["last"] == pytest.approx(1.7, abs=2e-3)
 
 
 def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_path, settings):

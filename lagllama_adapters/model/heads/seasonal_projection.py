@@ -10,10 +10,12 @@ from lagllama_adapters.model.outlook import Ahead
 from lagllama_adapters.model.seasons import N_PERIODS
 from lagllama_adapters.model.window import Tokens
 
-__all__ = ["SeasonalProjection"]
+__all__ = ["POWERS_OF_EVIDENCE", "SeasonalProjection"]
 
 _SHARE = -1.0  # log odds of the history's own quantiles where nothing is better
 _POWER = 1.5  # its softplus is 1.7: an error a third larger has two thirds of the weight
+# Of how much evidence there is: odds of its root, and in proportion to it.
+POWERS_OF_EVIDENCE = {"proven": -0.43, "lately": 0.54}
 
 
 class SeasonalProjection(Projection):
@@ -73,7 +75,10 @@ class SeasonalProjection(Projection):
         )
         self.copy_experts = copy_experts
         self.spread_power = nn.Linear(d_model, 4) if spread_references else None
-        self.record_power = nn.Parameter(torch.full((n_copies,), _POWER)) if weigh_records else None
+        self.record_power = None
+        if weigh_records:
+            powers = [POWERS_OF_EVIDENCE.get(name, _POWER) for name in copy_experts]
+            self.record_power = nn.Parameter(torch.tensor(powers * N_PERIODS))
         self.doubt = nn.Linear(d_model, n_copies, bias=False) if doubt_by_state else None
         if self.doubt is not None:
             nn.init.zeros_(self.doubt.weight)
