@@ -217,17 +217,21 @@ def _add_to_quantiles(version: int, config: Config, added: Config) -> Config:
 
 def _add_context_stride(config: Config) -> Config:
     """From version 4 to 5, whose context may skip tokens; `copy_experts` may name further ones."""
-    added: Config = {"context_stride": 1, "dense_context": 1}
+    return _add_to_sampling(4, config, {"context_stride": 1, "dense_context": 1})
+
+
+def _add_to_sampling(version: int, config: Config, added: Config) -> Config:
     sampling = config.get("sampling")
     if not isinstance(sampling, Mapping):
         return config
-    _refuse_early(4, "sampling", sampling, added)
+    _refuse_early(version, "sampling", sampling, added)
     return {**config, "sampling": {**sampling, **added}}
 
 
 def _add_independence(config: Config) -> Config:
-    """From version 5 to 6, whose experts by evidence may measure how much there is."""
-    return _add_to_quantiles(5, config, {"independent_evidence": False})
+    """From version 5 to 6, which may measure how much evidence there is, and bound spreads."""
+    upgraded = _add_to_quantiles(5, config, {"independent_evidence": False})
+    return _add_to_sampling(5, upgraded, {"bounded_spread": False})
 
 
 def _same_name(name: str) -> str:

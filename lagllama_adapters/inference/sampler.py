@@ -299,7 +299,8 @@ def sample_paths_uncached(
         if rescale_each_step:
             facts = facts_of(values, observed)
         known = None if calendar is None else calendar[:, :steps]
-        tokens = model.tokens(Window(values, observed, known, steps), facts)
+        window = Window(values, observed, known, steps, forecast_start=history.values.shape[1])
+        tokens = model.tokens(window, facts)
         cos, sin = model.rotary(steps if rescale_each_step else length)
         tokens = tokens[:, positions]
         states = model.states(tokens, (cos[positions], sin[positions]))

@@ -91,6 +91,11 @@ def estimate_facts(
         quantiles = empirical_quantiles(recent, known, head.quantile_levels)
         quantiles = units.standardise(quantiles, quantiles.isfinite())
         climatology = units.as_inputs(quantiles).to(dtype)
+    bounds = path_bounds(given, known, loc, scale) if config.sampling.path_bounds else None
+    edges = None
+    if bounds is not None and config.sampling.bounded_spread:
+        seen = bounds if effect is None else path_bounds(recent, known, loc, scale)
+        edges = torch.cat((seen.low, seen.high), dim=1).asinh()
     return replace(
         units,
         features=torch.cat(features, dim=1).to(dtype),
@@ -98,7 +103,8 @@ def estimate_facts(
         seasons=seasons,
         last=last,
         climatology=climatology,
-        bounds=path_bounds(given, known, loc, scale) if config.sampling.path_bounds else None,
+        bounds=bounds,
+        edges=edges,
         effect=effect,
     )
 

@@ -41,6 +41,9 @@ class SeriesFacts:
         with them.
     bounds : PathBounds or None
         Envelope of paths.
+    edges : Tensor or None
+        ``[batch, 2]``: the extremes of the history in the network's space, beyond which the spread
+        of paths does not grow. None: it does.
     effect : SeriesEffect or None
         Of covariates, which the network reads the series without; None: the weights read none.
     """
@@ -56,6 +59,7 @@ class SeriesFacts:
     last: Tensor | None = None
     climatology: Tensor | None = None
     bounds: PathBounds | None = None
+    edges: Tensor | None = None
     effect: SeriesEffect | None = None
 
     @property

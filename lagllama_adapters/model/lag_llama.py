@@ -338,7 +338,8 @@ class LagLlama(nn.Module):
             if self.config.inputs.observed_indicators
             else None
         )
-        outlook = self.outlook(scaled, observed, facts, window.positions)
+        with_paths = window.forecast_start is not None
+        outlook = self.outlook(scaled, observed, facts, window.positions, with_paths)
         covariates = None
         if facts.effect is not None:
             covariates = facts.effect.of_tokens(window.positions)
@@ -348,7 +349,12 @@ class LagLlama(nn.Module):
         return self.assemble_tokens(lagged, indicators, facts, calendar, outlook, covariates)
 
     def outlook(
-        self, scaled: Tensor, observed: Tensor, facts: SeriesFacts, positions: Tensor
+        self,
+        scaled: Tensor,
+        observed: Tensor,
+        facts: SeriesFacts,
+        positions: Tensor,
+        with_paths: bool = False,
     ) -> HistoryOutlook | None:
         """What known values tell of the steps after some positions.
 
@@ -360,6 +366,8 @@ class LagLlama(nn.Module):
             Of the ``batch``.
         positions : Tensor
             ``[tokens]``, int64.
+        with_paths : bool
+            Whether some may stand after the end of the history.
 
         Returns
         -------
@@ -381,7 +389,7 @@ class LagLlama(nn.Module):
             independent=head is not None and head.independent_evidence,
         )
         positions = (positions - first).clamp_min(-1)  # of the padding, which nobody asks for
-        return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1))
+        return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1), with_paths)
 
     def assemble_tokens(
         self,

@@ -1,6 +1,6 @@
 """Naive forecasts of the steps after a token, from the values before it, without the network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -24,17 +24,23 @@ class Ahead(NamedTuple):
     climatology : Tensor or None
         ``[..., 1, levels]``: quantiles of the history, in the network's space, where the head mixes
         with them; broadcasts with the tokens.
+    edges : Tensor or None
+        ``[..., 2]``: extremes of the history in the network's space, for tokens of paths, infinite
+        for others; broadcasts with the tokens. None: the spread of paths knows none.
     """
 
     copies: Copies
     log_errors: Tensor
     climatology: Tensor | None
+    edges: Tensor | None = None
 
     def to(self, device: torch.device) -> "Ahead":
         """The same numbers on a device."""
         copies = Copies(*(part.to(device) for part in self.copies))
-        climatology = None if self.climatology is None else self.climatology.to(device)
-        return Ahead(copies, self.log_errors.to(device), climatology)
+        climatology, edges = (
+            None if part is None else part.to(device) for part in (self.climatology, self.edges)
+        )
+        return Ahead(copies, self.log_errors.to(device), climatology, edges)
 
 
 class Outlook(Protocol):
@@ -63,22 +69,33 @@ class HistoryOutlook:
         Of the series.
     positions : Tensor
         ``[batch, token]`` or ``[batch]``, int64, of the tokens in the series.
+    with_paths : bool
+        Whether some tokens may stand after the end of the histories.
     """
 
     cycles: CycleHistory
     facts: SeriesFacts
     positions: Tensor
+    with_paths: bool = False
 
     def __getitem__(self, index: object) -> "HistoryOutlook":
         """Of the tokens at an index into ``[batch, token]`` that keeps all of the batch."""
-        return HistoryOutlook(self.cycles, self.facts, self.positions[index])  # type: ignore[index]
+        return replace(self, positions=self.positions[index])  # type: ignore[index]
 
     def read(self) -> Ahead:
         """`Ahead` of the tokens."""
         if self.positions.ndim == 2:
-            return _ahead(self.cycles.ahead(self.positions), self.facts)
-        copies = self.cycles.ahead(self.positions[:, None])
-        return _ahead(Copies(*(part[:, 0] for part in copies)), self.facts)
+            copies = self.cycles.ahead(self.positions)
+        else:
+            rows = self.cycles.ahead(self.positions[:, None])
+            copies = Copies(*(part[:, 0] for part in rows))
+        ahead = _ahead(copies, self.facts, self.with_paths)
+        if ahead.edges is None:
+            return ahead
+        last = self.cycles.last.view(-1, *([1] * (self.positions.ndim - 1)))
+        is_path = (self.positions > last)[..., None]
+        none = ahead.edges.new_tensor((-torch.inf, torch.inf))
+        return ahead._replace(edges=torch.where(is_path, ahead.edges, none))
 
 
 @dataclass(frozen=True)
@@ -149,14 +166,17 @@ class PathOutlook:
 
     def read(self) -> Ahead:
         """`Ahead` of the last step."""
-        return _ahead(self.cycles.ahead(), self.facts)
+        return _ahead(self.cycles.ahead(), self.facts, with_paths=True)
 
 
-def _ahead(copies: Copies, facts: SeriesFacts) -> Ahead:
+def _ahead(copies: Copies, facts: SeriesFacts, with_paths: bool) -> Ahead:
     assert facts.seasons is not None
     lead = (len(facts.loc), *([1] * (copies.log_spread.ndim - 2)))
     log_errors = facts.seasons.log_errors.to(copies.log_spread)
     climatology = facts.climatology
     if climatology is not None:
         climatology = climatology.view(*lead, 1, -1)
-    return Ahead(copies, log_errors.view(*lead, *log_errors.shape[1:]), climatology)
+    edges = facts.edges if with_paths else None
+    if edges is not None:
+        edges = edges.to(log_errors).view(*lead, 2)
+    return Ahead(copies, log_errors.view(*lead, *log_errors.shape[1:]), climatology, edges)

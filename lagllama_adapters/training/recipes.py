@@ -90,6 +90,7 @@ _BASE = LagLlamaConfig(
         dense_context=24,
         exact_constants=True,
         path_bounds=True,
+        bounded_spread=True,
     ),
 )
 

@@ -63,7 +63,13 @@ def test_version_2_gets_the_fields_that_describe_it():
     plain = config.to_dict()
     added = {
         "inputs": ("input_limit", "season_reach", "repeat_features"),
-        "sampling": ("context_stride", "dense_context", "exact_constants", "path_bounds"),
+        "sampling": (
+            "context_stride",
+            "dense_context",
+            "exact_constants",
+            "path_bounds",
+            "bounded_spread",
+        ),
         "head": (
             "tails",
             "copy_experts",
@@ -84,9 +90,12 @@ def test_version_2_gets_the_fields_that_describe_it():
         upgrade_config(kept)
 
 
+ADDED_IN_6 = {"independent_evidence": False, "bounded_spread": False}
+
+
 @pytest.mark.parametrize("reshaped", [False, True])
 def test_version_3_weighs_records_by_no_state(reshaped):
-    later = {"independent_evidence": False, "context_stride": 1, "dense_context": 1}
+    later = {"context_stride": 1, "dense_context": 1, **ADDED_IN_6}
     config = PRESETS["tiny"].replace(doubt_by_state=False, **later)
     if reshaped:
         head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
@@ -94,7 +103,8 @@ def test_version_3_weighs_records_by_no_state(reshaped):
     plain = config.to_dict()
     head = plain["head"]["reference"] if reshaped else plain["head"]
     del head["doubt_by_state"], head["independent_evidence"]
-    del plain["sampling"]["context_stride"], plain["sampling"]["dense_context"]
+    for name in ("context_stride", "dense_context", "bounded_spread"):
+        del plain["sampling"][name]
     kept = {"format_version": 3, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     head["doubt_by_state"] = True
@@ -103,11 +113,12 @@ def test_version_3_weighs_records_by_no_state(reshaped):
 
 
 def test_version_4_has_a_token_for_each_step_of_the_context():
-    later = {"independent_evidence": False, "context_stride": 1, "dense_context": 1}
-    config = PRESETS["tiny"].replace(**later)
+    config = PRESETS["tiny"].replace(context_stride=1, dense_context=1, **ADDED_IN_6)
     plain = config.to_dict()
     sampling = plain["sampling"]
-    del sampling["context_stride"], sampling["dense_context"], plain["head"]["independent_evidence"]
+    del plain["head"]["independent_evidence"]
+    for name in ("context_stride", "dense_context", "bounded_spread"):
+        del sampling[name]
     kept = {"format_version": 4, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
     sampling["context_stride"] = 2
@@ -116,16 +127,19 @@ def test_version_4_has_a_token_for_each_step_of_the_context():
 
 
 @pytest.mark.parametrize("reshaped", [False, True])
-def test_version_5_counts_each_value_as_a_quarter(reshaped):
-    config = PRESETS["tiny"].replace(independent_evidence=False)
+def test_version_5_measures_no_evidence_and_bounds_no_spread(reshaped):
+    config = PRESETS["tiny"].replace(**ADDED_IN_6)
     if reshaped:
         head = NegativeBinomialConfig(block_length=config.block_length, reference=config.head)
         config = config.replace(head=head)
     plain = config.to_dict()
     head = plain["head"]["reference"] if reshaped else plain["head"]
-    del head["independent_evidence"]
+    del head["independent_evidence"], plain["sampling"]["bounded_spread"]
     kept = {"format_version": 5, "config": plain}
     assert LagLlamaConfig.from_dict(upgrade_config(kept)) == config
+    plain["sampling"]["bounded_spread"] = True
+    with pytest.raises(ValueError, match=r"version 5: unknown keys \['bounded_spread'\]"):
+        upgrade_config(kept)
     head["independent_evidence"] = True
     with pytest.raises(ValueError, match=r"version 5: unknown keys \['independent_evidence'\]"):
         upgrade_config(kept)

@@ -143,6 +143,12 @@ def test_parts_of_a_quantile_head_need_others(field, needed):
         BLOCK.replace(**{field: 1})
 
 
+def test_bounded_spreads_need_an_envelope():
+    expected = r"sampling\.bounded_spread: got True, expected False without path_bounds"
+    with pytest.raises(ValueError, match=expected):
+        BLOCK.replace(bounded_spread=True)
+
+
 @pytest.mark.parametrize("levels", [(0.5,), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), ("a", "b"), 0.5])
 def test_quantile_levels_are_checked(levels):
     with pytest.raises(ValueError, match=r"head\.quantile_levels: got .*, expected"):

@@ -51,7 +51,9 @@ CONFIG = LagLlamaConfig(
         independent_evidence=True,
         climatology=True,
     ),
-    sampling=SamplingConfig(path_stride=4, exact_constants=True, path_bounds=True),
+    sampling=SamplingConfig(
+        path_stride=4, exact_constants=True, path_bounds=True, bounded_spread=True
+    ),
 )
 
 
@@ -104,6 +106,49 @@ def test_paths_that_read_their_own_cycles_are_those_of_the_slow_sampler() -> Non
     torch.testing.assert_close(
         fast, sample_paths_uncached(model, history, scores), rtol=0, atol=1e-9
     )
+
+
+def test_spreads_of_paths_beyond_the_history_are_those_at_its_edges() -> None:
+    """Before the asinh of inputs, in paths alone, and in all samplers."""
+    torch.manual_seed(0)
+    config = CONFIG.replace(attention_window=None)
+    model = LagLlama(config).double().eval()
+    free = LagLlama(config.replace(bounded_spread=False)).double().eval()
+    free.load_state_dict(model.state_dict())
+    values = torch.randn(1, 174, dtype=torch.float64).cumsum(1)
+    observed = torch.ones_like(values).bool()
+    history = History(values, observed, None, 24)
+    scores = draw_scores(model.head, 0, [b"a"], 3, 24)
+    # The network has the path rise beyond the history.
+    rise = torch.full((1, 12), 2.0 + float(values.max() - values[0, -1]), dtype=torch.float64)
+    scale = model.series_facts(values, observed).scale
+    grown = torch.cat((values, values[:, -1:] + rise * scale), dim=1)
+    read = []
+    for net in (model, free):
+        facts = net.series_facts(values, observed)
+        window = Window(grown, torch.ones_like(grown).bool(), None, 36, forecast_start=174)
+        tokens = net.tokens(window, facts)
+        head = net.head.projection
+        state = torch.zeros(1, 36, config.d_model, dtype=torch.float64)
+        first = head(state, tokens)
+        head.proj.bias.data += 1.0
+        read.append((head(state, tokens) - first, facts, tokens, first))
+        head.proj.bias.data -= 1.0
+    (bounded, facts, tokens, first), (unbounded, *_) = read
+    torch.testing.assert_close(bounded[:, :24], unbounded[:, :24])  # those of the history
+    assert isinstance(model.head.projection, SeasonalProjection)
+    ahead = tokens.outlook.read()
+    location = model.head.projection._location(
+        torch.zeros(1, 36, config.d_model, dtype=torch.float64), tokens.lag_values, ahead
+    )
+    low, high = ((x - facts.loc) / facts.scale for x in (values.min(), values.max()))
+    inside = location.clamp(low.asinh().item(), high.asinh().item())
+    ratio = (inside.cosh() / location.cosh())[:, 24:, :, None]
+    assert ratio.min() < 0.8
+    torch.testing.assert_close(bounded[:, 24:], unbounded[:, 24:] * ratio)
+    # Of the first block nothing changes.
+    forecasts = [sample_paths(net, history, scores) for net in (model, free)]
+    torch.testing.assert_close(*(x[..., :12] for x in forecasts), rtol=0, atol=0)
 
 
 def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str, list[float]]:

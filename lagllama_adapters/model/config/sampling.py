@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from lagllama_adapters.model.config.checks import check_booleans, check_choices, check_integers
+from lagllama_adapters.model.config.checks import (
+    check_booleans,
+    check_choices,
+    check_integers,
+    require,
+)
 
 __all__ = ["SamplingConfig"]
 
@@ -35,6 +40,10 @@ class SamplingConfig:
     path_bounds : bool
         Whether paths stay within an envelope around the extremes of the history, which widens with
         the root of the horizon, and never cross an extreme on which the history often rests.
+    bounded_spread : bool
+        Whether the spread of a step of a path stays, in units before the asinh of inputs, what it
+        is at the extremes of the history where the path is beyond them. Otherwise it grows with the
+        distance, and paths of hundreds of steps run away. Needs ``path_bounds``.
 
     Raises
     ------
@@ -50,11 +59,15 @@ class SamplingConfig:
     dense_context: int = 1
     exact_constants: bool = False
     path_bounds: bool = False
+    bounded_spread: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self, rescaling=Rescaling)
         check_integers(self, 1, "path_stride", "context_stride", "dense_context")
-        check_booleans(self, "exact_constants", "path_bounds")
+        check_booleans(self, "exact_constants", "path_bounds", "bounded_spread")
+        valid = self.path_bounds or not self.bounded_spread
+        expected = "False without path_bounds"
+        require(valid, self.GROUP, "bounded_spread", self.bounded_spread, expected)
 
     def context_positions(self, context_length: int) -> tuple[int, ...]:
         """Steps of a context that have a token, from 0, ascending; the last one always does.

@@ -92,6 +92,8 @@ class SeasonalProjection(Projection):
         location = self._location(state, tokens.lag_values, ahead)
         offsets: Tensor = self.proj(state).unflatten(-1, (self.block_length, -1)).to(location)
         factor = self._log_factor(state, ahead).exp().to(location)
+        if ahead.edges is not None:
+            factor = factor * _as_at_edges(location, ahead.edges.to(location))
         if ahead.climatology is None:
             return torch.addcmul(location[..., None], offsets, factor[..., None])
         share = self._share(state, ahead).to(location)
@@ -166,3 +168,11 @@ class SeasonalProjection(Projection):
             logit - F.softplus(self.climatology_power) * advantage + 2 * calm
         ).sigmoid()
         return share
+
+
+def _as_at_edges(location: Tensor, edges: Tensor) -> Tensor:
+    """What makes the spread of locations beyond edges that of the edges, before the asinh."""
+    low, high = edges.split(1, dim=-1)
+    inside, size = location.maximum(low).minimum(high).abs(), location.abs()
+    # A ratio of two cosh, neither of which may be as large as a float holds.
+    return (inside - size).exp() * (1 + (-2 * inside).exp()) / (1 + (-2 * size).exp())
