@@ -10,13 +10,9 @@ from lagllama_adapters import LagLlamaPredictor
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "benchmarks" / "made_series.py"
 
-# Limits that "base" does not keep yet, and what it must not fall behind.
-NOT_YET = {
-    "step 2,000, random walk: sd (true: 44)": 118.0,
-    "season of 11: error, of the last cycle's": 0.83,
-    "season of 1,440: error, of the last cycle's": 0.83,
-    "season of 8,766: error, of the last cycle's": 0.92,
-}
+# Limits that "base" does not keep, or by so little that the rounding of a machine may cross them,
+# and what it must not fall behind.
+NOT_YET = {"season of 1,440: error, of the last cycle's": 0.82}
 
 
 def _load():

@@ -28,7 +28,7 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
 
     ``doubt_by_state`` starts at zero and changes nothing. New copies of cycles start with a share
     of what an old one of a similar kind has. With ``independent_evidence`` the odds of "proven"
-    start as the square root of how much evidence it has, those of "lately" in proportion to it.
+    start as the square root of how much evidence it has, those of "lately" almost in proportion.
 
     Parameters
     ----------

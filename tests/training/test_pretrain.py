@@ -461,15 +461,15 @@ def test_weights_from_before_doubt_by_state_go_on_with_it(corpus_folder, tmp_pat
 
 
 # Powers that experts by evidence start with.
-EVIDENCE = {"proven": -0.43, "lately": 0.54}
+EVIDENCE = {"proven": -0.43, "lately": 0.46}
 
 
-def test_odds_start_with_the_root_of_the_evidence_and_in_proportion_to_it():
+def test_odds_start_with_the_root_of_the_evidence_and_almost_in_proportion():
     model = LagLlama(_seasonal(PRESETS["base"]))
     names, powers = model.config.head.copy_experts, model.head.projection.record_power
     starts = dict(zip(names * 2, torch.nn.functional.softplus(powers).tolist(), strict=True))
     assert starts["proven"] == pytest.approx(0.5, abs=2e-3)
-    assert starts["lately"] == pytest.approx(1.0, abs=2e-3)
+    assert starts["lately"] == pytest.approx(0.95, abs=2e-3)
     assert starts["last"] == pytest.approx(1.7, abs=2e-3)
 
 
