@@ -228,7 +228,7 @@ def _add_to_sampling(version: int, config: Config, added: Config) -> Config:
     return {**config, "sampling": {**sampling, **added}}
 
 
-def _add_independence(config: Config) -> Config:
+def _add_evidence(config: Config) -> Config:
     """From version 5 to 6, which may measure how much evidence there is, and bound spreads."""
     upgraded = _add_to_quantiles(5, config, {"independent_evidence": False})
     return _add_to_sampling(5, upgraded, {"bounded_spread": False})
@@ -243,7 +243,7 @@ MIGRATIONS: dict[int, tuple[Callable[[Config], Config], Callable[[str], str]]] =
     2: (_add_seasons, _same_name),
     3: (_add_doubt, _same_name),
     4: (_add_context_stride, _same_name),
-    5: (_add_independence, _same_name),
+    5: (_add_evidence, _same_name),
 }
 """By version: what makes the next version's configuration, and its name of a tensor."""
 

@@ -338,8 +338,7 @@ class LagLlama(nn.Module):
             if self.config.inputs.observed_indicators
             else None
         )
-        with_paths = window.forecast_start is not None
-        outlook = self.outlook(scaled, observed, facts, window.positions, with_paths)
+        outlook = self.outlook(scaled, observed, facts, window.positions, window.forecast_start)
         covariates = None
         if facts.effect is not None:
             covariates = facts.effect.of_tokens(window.positions)
@@ -354,7 +353,7 @@ class LagLlama(nn.Module):
         observed: Tensor,
         facts: SeriesFacts,
         positions: Tensor,
-        with_paths: bool = False,
+        forecast_start: int | Tensor | None = None,
     ) -> HistoryOutlook | None:
         """What known values tell of the steps after some positions.
 
@@ -366,8 +365,8 @@ class LagLlama(nn.Module):
             Of the ``batch``.
         positions : Tensor
             ``[tokens]``, int64.
-        with_paths : bool
-            Whether some may stand after the end of the history.
+        forecast_start : int, Tensor or None
+            As in `Window`.
 
         Returns
         -------
@@ -389,7 +388,8 @@ class LagLlama(nn.Module):
             independent=head is not None and head.independent_evidence,
         )
         positions = (positions - first).clamp_min(-1)  # of the padding, which nobody asks for
-        return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1), with_paths)
+        start = None if forecast_start is None else forecast_start - first
+        return HistoryOutlook(cycles, facts, positions.expand(len(scaled), -1), start)
 
     def assemble_tokens(
         self,

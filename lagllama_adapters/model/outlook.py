@@ -69,14 +69,14 @@ class HistoryOutlook:
         Of the series.
     positions : Tensor
         ``[batch, token]`` or ``[batch]``, int64, of the tokens in the series.
-    with_paths : bool
-        Whether some tokens may stand after the end of the histories.
+    forecast_start : int, Tensor or None
+        Position, or ``[batch]``, from which on tokens are of paths. None: none is.
     """
 
     cycles: CycleHistory
     facts: SeriesFacts
     positions: Tensor
-    with_paths: bool = False
+    forecast_start: int | Tensor | None = None
 
     def __getitem__(self, index: object) -> "HistoryOutlook":
         """Of the tokens at an index into ``[batch, token]`` that keeps all of the batch."""
@@ -89,11 +89,13 @@ class HistoryOutlook:
         else:
             rows = self.cycles.ahead(self.positions[:, None])
             copies = Copies(*(part[:, 0] for part in rows))
-        ahead = _ahead(copies, self.facts, self.with_paths)
-        if ahead.edges is None:
+        start = self.forecast_start
+        ahead = _ahead(copies, self.facts, with_paths=start is not None)
+        if ahead.edges is None or start is None:
             return ahead
-        last = self.cycles.last.view(-1, *([1] * (self.positions.ndim - 1)))
-        is_path = (self.positions > last)[..., None]
+        if isinstance(start, Tensor):
+            start = start.view(-1, *([1] * (self.positions.ndim - 1)))
+        is_path = (self.positions >= start)[..., None]
         none = ahead.edges.new_tensor((-torch.inf, torch.inf))
         return ahead._replace(edges=torch.where(is_path, ahead.edges, none))
 

@@ -1,5 +1,7 @@
 """Weights of an older architecture as a start for one that has more copies of cycles."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,7 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
     ``doubt_by_state`` starts at zero and changes nothing. New copies of cycles start with a share
     of what an old one of a similar kind has. With ``independent_evidence`` the odds of "proven"
     start as the square root of how much evidence it has, those of "lately" almost in proportion.
+    How paths are sampled is no weight.
 
     Parameters
     ----------
@@ -40,11 +43,13 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
     Returns
     -------
     tuple
-        The architecture of the weights with ``doubt_by_state``, further ``copy_experts`` and
-        ``independent_evidence`` as far as they are wanted, and its tensors. The weights' own where
-        another head is wanted.
+        The architecture of the weights with ``sampling``, ``doubt_by_state``, further
+        ``copy_experts`` and ``independent_evidence`` as far as they are wanted, and its tensors.
+        The weights' own where another head is wanted.
     """
     found, state = weights.config, dict(weights.state_dict())
+    if found.block_length == config.block_length:
+        found = replace(found, sampling=config.sampling)
     old, new = found.head.quantiles, config.head.quantiles
     if old is None or new is None or type(found.head) is not type(config.head):
         return found, state

@@ -216,9 +216,9 @@ def _initial_model(settings: PretrainSettings) -> LagLlama:
         if found != expected:
             raise ValueError(
                 f"initial_weights {settings.initial_weights!r}: got another architecture than "
-                "`model`; expected the same, apart from the copula, `doubt_by_state`, "
-                "`independent_evidence` and further `copy_experts`. Choose the recipe that made "
-                "them, or write their configuration (config.json) into `model`"
+                "`model`; expected the same, apart from the copula, `sampling`, "
+                "`doubt_by_state`, `independent_evidence` and further `copy_experts`. Choose the "
+                "recipe that made them, or write their configuration (config.json) into `model`"
             )
         model.load_state_dict(state)
     return model

@@ -151,6 +151,24 @@ def test_spreads_of_paths_beyond_the_history_are_those_at_its_edges() -> None:
     torch.testing.assert_close(*(x[..., :12] for x in forecasts), rtol=0, atol=0)
 
 
+def test_a_history_that_ends_in_missing_values_is_no_path() -> None:
+    torch.manual_seed(0)
+    model = LagLlama(CONFIG).double().eval()
+    # Copies that follow the trend are beyond the history.
+    gate = model.head.projection.expert_gate
+    gate.weight.data.zero_()
+    names = COPY_EXPERTS * 2
+    gate.bias.data[CONFIG.head.lag_experts :] = torch.tensor([20.0 * (x == "drift") for x in names])
+    values = torch.arange(174) / 5 + torch.randn(2, 174, dtype=torch.float64)
+    observed = torch.ones(2, 174).bool()
+    observed[0, 172:] = False
+    history = History(values.where(observed, 0.0), observed, None, 24, season_length=10)
+    scores = draw_scores(model.head, 0, [b"a", b"b"], 5, 40)
+    fast = sample_paths(model, history, scores)
+    slow = sample_paths_uncached(model, history, scores)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-9)
+
+
 def _slow_copies(x: list[float | None], t: int, p: int, block: int) -> dict[str, list[float]]:
     """`COPY_EXPERTS` by their definitions."""
 

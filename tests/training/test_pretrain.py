@@ -509,7 +509,8 @@ def test_weights_with_fewer_copies_of_cycles_go_on_with_more(corpus_folder, tmp_
 def test_weights_from_before_independent_evidence_go_on_with_it(corpus_folder, tmp_path, settings):
     model = _seasonal(PRESETS["base"])
     frozen = replace(settings.optimizer, steps=1, learning_rate=0.0)
-    before = replace(settings, model=model.replace(independent_evidence=False), optimizer=frozen)
+    early = model.replace(independent_evidence=False, bounded_spread=False)
+    before = replace(settings, model=early, optimizer=frozen)
     old = _run(corpus_folder, tmp_path / "old", before).state_dict()
     after = replace(before, model=model, initial_weights=str(tmp_path / "old" / "checkpoint"))
     new = _run(corpus_folder, tmp_path / "new", after)
