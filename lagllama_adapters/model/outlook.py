@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from lagllama_adapters.model.constants import constant
 from lagllama_adapters.model.cycles import Copies, CycleHistory, CyclePaths
 from lagllama_adapters.model.facts import SeriesFacts
 
@@ -96,7 +97,7 @@ class HistoryOutlook:
         if isinstance(start, Tensor):
             start = start.view(-1, *([1] * (self.positions.ndim - 1)))
         is_path = (self.positions >= start)[..., None]
-        none = ahead.edges.new_tensor((-torch.inf, torch.inf))
+        none = constant((-torch.inf, torch.inf), ahead.edges.dtype, ahead.edges.device)
         return ahead._replace(edges=torch.where(is_path, ahead.edges, none))
 
 
