@@ -13,8 +13,8 @@ from lagllama_adapters.model.seasons import N_PERIODS
 __all__ = ["grown"]
 
 _HEAD = "head.projection."
-_DOUBT = f"{_HEAD}doubt.weight"
-_OF_COPIES = (f"{_HEAD}record_power", _DOUBT)
+_POWER, _DOUBT = f"{_HEAD}record_power", f"{_HEAD}doubt.weight"
+_OF_COPIES = (_POWER, _DOUBT)
 _OF_EXPERTS = (f"{_HEAD}expert_gate.weight", f"{_HEAD}expert_gate.bias")
 # Whose place in the mixture a copy starts with, and its log odds against it.
 _STARTS = {
@@ -54,7 +54,7 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
     if old is None or new is None or type(found.head) is not type(config.head):
         return found, state
     if new.doubt_by_state and not old.doubt_by_state and old.weigh_records:
-        power = state[f"{_HEAD}record_power"]
+        power = state[_POWER]
         state[_DOUBT] = power.new_zeros(len(power), found.d_model)
         found = found.replace(doubt_by_state=True)
     found, state = _with_copies(found, state, old, new)
@@ -68,7 +68,7 @@ def grown(weights: LagLlama, config: LagLlamaConfig) -> tuple[LagLlamaConfig, di
                 state[part] = state[part].clone()
         for i, name in enumerate(head.copy_experts * N_PERIODS):
             if name in POWERS_OF_EVIDENCE and name not in known:
-                state[_OF_COPIES[0]][i] = POWERS_OF_EVIDENCE[name]
+                state[_POWER][i] = POWERS_OF_EVIDENCE[name]
                 if _DOUBT in state:
                     state[_DOUBT][i] = 0.0
     return found, state

@@ -109,38 +109,34 @@ def test_paths_that_read_their_own_cycles_are_those_of_the_slow_sampler() -> Non
 
 
 def test_spreads_of_paths_beyond_the_history_are_those_at_its_edges() -> None:
-    """Before the asinh of inputs, in paths alone, and in all samplers."""
+    """Before the asinh of inputs, and in paths alone."""
     torch.manual_seed(0)
-    config = CONFIG.replace(attention_window=None)
-    model = LagLlama(config).double().eval()
-    free = LagLlama(config.replace(bounded_spread=False)).double().eval()
+    model = LagLlama(CONFIG).double().eval()
+    free = LagLlama(CONFIG.replace(bounded_spread=False)).double().eval()
     free.load_state_dict(model.state_dict())
     values = torch.randn(1, 174, dtype=torch.float64).cumsum(1)
     observed = torch.ones_like(values).bool()
     history = History(values, observed, None, 24)
     scores = draw_scores(model.head, 0, [b"a"], 3, 24)
-    # The network has the path rise beyond the history.
-    rise = torch.full((1, 12), 2.0 + float(values.max() - values[0, -1]), dtype=torch.float64)
-    scale = model.series_facts(values, observed).scale
-    grown = torch.cat((values, values[:, -1:] + rise * scale), dim=1)
-    read = []
-    for net in (model, free):
-        facts = net.series_facts(values, observed)
-        window = Window(grown, torch.ones_like(grown).bool(), None, 36, forecast_start=174)
-        tokens = net.tokens(window, facts)
+    # A path that has risen beyond the history.
+    facts = model.series_facts(values, observed)
+    rise = 2.0 + float(values.max() - values[0, -1])
+    risen = values[:, -1:] + rise * facts.scale.expand(1, 12)
+    grown = torch.cat((values, risen), dim=1)
+    window = Window(grown, torch.ones_like(grown).bool(), None, 36, forecast_start=174)
+    state = torch.zeros(1, 36, CONFIG.d_model, dtype=torch.float64)
+    spreads = []
+    for net in (free, model):
+        tokens = net.tokens(window, net.series_facts(values, observed))
         head = net.head.projection
-        state = torch.zeros(1, 36, config.d_model, dtype=torch.float64)
-        first = head(state, tokens)
+        before = head(state, tokens)
         head.proj.bias.data += 1.0
-        read.append((head(state, tokens) - first, facts, tokens, first))
+        spreads.append(head(state, tokens) - before)
         head.proj.bias.data -= 1.0
-    (bounded, facts, tokens, first), (unbounded, *_) = read
+    unbounded, bounded = spreads
     torch.testing.assert_close(bounded[:, :24], unbounded[:, :24])  # those of the history
-    assert isinstance(model.head.projection, SeasonalProjection)
-    ahead = tokens.outlook.read()
-    location = model.head.projection._location(
-        torch.zeros(1, 36, config.d_model, dtype=torch.float64), tokens.lag_values, ahead
-    )
+    assert isinstance(head, SeasonalProjection)
+    location = head._location(state, tokens.lag_values, tokens.outlook.read())
     low, high = ((x - facts.loc) / facts.scale for x in (values.min(), values.max()))
     inside = location.clamp(low.asinh().item(), high.asinh().item())
     ratio = (inside.cosh() / location.cosh())[:, 24:, :, None]

@@ -51,7 +51,8 @@ class CycleHistory:
     windows : list of Tensor
         Those of the means that are taken over windows, cumulated over time.
     totals : Tensor
-        ``[batch, 2, 9, 1 + time]``: see `tables.totals`.
+        ``[batch, 2, 9, 1 + time]``: the value and whether it was observed, and the cumulated
+        `tables.increments`.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class CycleHistory:
                 earlier = tables.columns(sums, row - 2 ** (k + 1) * period)
         four_before = tables.columns(self.sums[2], index)
         steps = tables.increments(self.sums[0], before, four_before, self.sums[3])
-        self.totals = tables.totals(steps.cumsum(-1), self.sums[0], dim=2)
+        self.totals = torch.cat((self.sums[0], steps.cumsum(-1)), dim=2)
         self.windows = [self.sums[k].cumsum(-1) for k, _ in tables.WINDOWS]
         means = tables.means(self.sums, dim=2)
         for cumulated, (_, parts) in zip(self.windows, tables.WINDOWS, strict=True):

@@ -51,8 +51,8 @@ class CyclePaths:
             self._windows, self.history.windows, tables.WINDOWS, strict=True
         ):
             own[rows] = self._read(own, old, last) + self._sums[k][rows].cumsum(0)
-        total = tables.cumulated(self._read(self._totals, self.history.totals, last), dim=3)
-        self._totals[rows] = tables.totals(total + more.cumsum(0), one, dim=3)
+        total = self._read(self._totals, self.history.totals, last)[:, :, :, 2:]
+        self._totals[rows] = torch.cat((one, total + more.cumsum(0)), dim=3)
         self.done = rows.stop
 
     def _read(self, own: Tensor, old: Tensor, steps: Tensor) -> Tensor:

@@ -72,23 +72,8 @@ def increments(
     return torch.stack(parts, dim=dim)
 
 
-_OF_VALUES = 3  # of the channels of increments
-
-
-def totals(cumulated: Tensor, now: Tensor, dim: int) -> Tensor:
-    """Nine channels: cumulated `increments`, and after those of values the last value itself."""
-    of_values, of_rises = cumulated.tensor_split((_OF_VALUES,), dim=dim)
-    return torch.cat((of_values, now, of_rises), dim=dim)
-
-
-def cumulated(totals: Tensor, dim: int) -> Tensor:
-    """The channels of `totals` that are."""
-    of_values, _, of_rises = totals.tensor_split((_OF_VALUES, _OF_VALUES + 2), dim=dim)
-    return torch.cat((of_values, of_rises), dim=dim)
-
-
-READ_AT = (slice(None), slice(_OF_VALUES + 2, None), slice(_OF_VALUES + 2), slice(2))
-"""Channels of `totals` that `moves` reads at each of `steps_back`."""
+READ_AT = (slice(None), slice(5, None), slice(5), slice(2, 4))
+"""Channels of `CycleHistory.totals` that `moves` reads at each of `steps_back`."""
 
 
 def steps_back(periods: Tensor) -> Tensor:
@@ -103,17 +88,17 @@ def moves(reads: Iterable[Tensor], dim: int) -> list[Tensor]:
     Of the channels `READ_AT` along ``dim``, read at each of `steps_back`.
     """
     here, quarter, one, two = reads
-    values, rises = here.tensor_split((_OF_VALUES + 2,), dim=dim)
+    values, rises = here.tensor_split((5,), dim=dim)
     cycle, part = values - one, rises - quarter  # since then
-    before = one.narrow(dim, 0, 2) - two
+    before = one.narrow(dim, 2, 2) - two
 
     def mean(of: Tensor, count: int, total: int) -> Tensor:
         return of.select(dim, total) / of.select(dim, count).clamp_min(1)
 
-    known = (cycle.select(dim, 1) > 0) & (before.select(dim, 1) > 0)
-    change = (mean(cycle, 1, 0) - mean(before, 1, 0)) * known
-    step = cycle.select(dim, -2) * values.select(dim, -1) * one.select(dim, -1)
-    return [change, mean(part, 1, 0), mean(part, 3, 2), step, mean(cycle, 1, 2)]
+    known = (cycle.select(dim, 3) > 0) & (before.select(dim, 1) > 0)
+    change = (mean(cycle, 3, 2) - mean(before, 1, 0)) * known
+    step = cycle.select(dim, 0) * values.select(dim, 1) * one.select(dim, 1)
+    return [change, mean(part, 1, 0), mean(part, 3, 2), step, mean(cycle, 3, 4)]
 
 
 def window_centres(offset: Tensor, period: Tensor, width: Tensor) -> Tensor:
