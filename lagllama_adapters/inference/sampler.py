@@ -170,9 +170,11 @@ class EncodedHistory:
         positions = [context + step for step in steps]
         self._rotary = cos[positions], sin[positions]
         self._known = values.shape[1]
-        self.cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
+        self._cache = None  # of keys and values that nothing after the first block would read
+        if steps:
+            self._cache = KVCache(config.decoder.n_layer, len(steps), scratch or Scratch())
         rotary = cos[list(prefix)], sin[list(prefix)]
-        self.first_raw = model.prefill(tokens, rotary, self.cache)
+        self.first_raw = model.prefill(tokens, rotary, self._cache)
         self._shared_tokens, self._cycles = None, None
         if steps:  # beyond one block
             ahead = None if calendar is None else calendar[:, positions]
@@ -209,7 +211,7 @@ class EncodedHistory:
         marginal = model.head.marginal
         series, paths, horizon = scores.shape
         scores = scores.to(device=self.facts.loc.device, dtype=_sample_dtype(model))
-        cache = self.cache.without_suffix()
+        cache = None if self._cache is None else self._cache.without_suffix()
         sampled = scores.new_empty(horizon, series, paths)  # in the network's space
         inputs = torch.empty_like(sampled) if horizon > block else sampled  # as tokens hold them
         outlook = None
@@ -224,6 +226,7 @@ class EncodedHistory:
             sampled[start:stop] = drawn.permute(2, 0, 1)
             if stop < horizon:
                 assert self._shared_tokens is not None
+                assert cache is not None
                 own = self._read_back[start // block]
                 rows = slice(done, done + len(own))
                 rotary = self._rotary[0][rows], self._rotary[1][rows]

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["PathBounds", "is_constant", "path_bounds"]
+from lagllama_adapters.model.order_statistics import OrderStatistics
+
+__all__ = ["PathBounds", "extremes_in_units", "is_constant", "path_bounds"]
 
 _LEAST_SHARE = 0.3  # of values on an extreme that bounds the paths
 _LEAST_VISITS = 5  # to it, apart from each other
@@ -71,13 +73,17 @@ class PathBounds(NamedTuple):
         return scaled.maximum(low).minimum(high)
 
 
-def path_bounds(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) -> PathBounds:
+def path_bounds(
+    values: Tensor, observed: Tensor, order: OrderStatistics, loc: Tensor, scale: Tensor
+) -> PathBounds:
     """Envelope of forecasts of histories.
 
     Parameters
     ----------
     values, observed : Tensor
         ``[batch, time]``; True where a value was observed.
+    order : OrderStatistics
+        Of the same values.
     loc, scale : Tensor
         ``[batch, 1]``.
 
@@ -86,48 +92,41 @@ def path_bounds(values: Tensor, observed: Tensor, loc: Tensor, scale: Tensor) ->
     PathBounds
         Without limits for rows without observations.
     """
-    count = observed.sum(1, keepdim=True)
-    low = values.masked_fill(~observed, torch.inf).amin(1, keepdim=True)
-    high = values.masked_fill(~observed, -torch.inf).amax(1, keepdim=True)
-    spread = (high - low) / scale
-    none = count == 0
+    count, extremes, none = order.count, order.extremes(), order.count == 0
+    spread = extremes[:, 1:] - extremes[:, :1]
 
-    there = (values[:, None] == torch.stack((low, high), dim=1)) & observed[:, None]
+    there = (values[:, None] == extremes[..., None]) & observed[:, None]
     visits = (there[..., 1:] & ~there[..., :-1]).sum(-1)
-    often = there.sum(-1) >= _LEAST_SHARE * count
-    rests_low, rests_high = (often & (visits >= _LEAST_VISITS)).split(1, dim=1)
+    rests = (there.sum(-1) >= _LEAST_SHARE * count) & (visits >= _LEAST_VISITS)
     unbounded = torch.finfo(values.dtype).max ** 0.25
-    return PathBounds(
-        ((low - loc) / scale).masked_fill(none, 0.0),
-        ((high - loc) / scale).masked_fill(none, 0.0),
-        spread.masked_fill(rests_low, 0.0).masked_fill(none, unbounded),
-        spread.masked_fill(rests_high, 0.0).masked_fill(none, unbounded),
-        count.to(values.dtype),
-        _growth(values, observed, high - low),
-    )
+    room = (spread / scale).masked_fill(none, unbounded).expand(-1, 2).masked_fill(rests, 0.0)
+    below, above = room.split(1, dim=1)
+    low, high = extremes_in_units(order, loc, scale).split(1, dim=1)
+    growth = _growth(values, observed, count, spread)
+    return PathBounds(low, high, below, above, count.to(values.dtype), growth)
 
 
-def _growth(values: Tensor, observed: Tensor, spread: Tensor) -> Tensor:
+def extremes_in_units(order: OrderStatistics, loc: Tensor, scale: Tensor) -> Tensor:
+    """``[batch, 2]``: extremes in scaled units, before any transform; 0 where none is observed."""
+    return ((order.extremes() - loc) / scale).masked_fill(order.count == 0, 0.0)
+
+
+def _growth(values: Tensor, observed: Tensor, count: Tensor, spread: Tensor) -> Tensor:
     """``[batch, 1]``, see `PathBounds`.
 
     A stationary series has been almost as far as it ever goes within a quarter of its history.
     """
-    place, count = observed.cumsum(1), observed.sum(1, keepdim=True)
-    part = (_PARTS * (place - 1) // count.clamp_min(1)).clamp(0, _PARTS - 1)
-    none = values.new_full((len(values), _PARTS), -torch.inf)
-    high, low = (
-        none.scatter_reduce(1, part, x.masked_fill(~observed, -torch.inf), "amax")
-        for x in (values, -values)
-    )
-    share = (high + low).mean(1, keepdim=True) / spread
-    few = count < _LEAST_VALUES
+    part = (_PARTS * (observed.cumsum(1) - 1) // count.clamp_min(1)).clamp(0, _PARTS - 1)
+    both = torch.stack((values, -values), dim=1).masked_fill(~observed[:, None], -torch.inf)
+    none = values.new_full((len(values), 2, _PARTS), -torch.inf)
+    farthest = none.scatter_reduce(2, part[:, None].expand_as(both), both, "amax")
+    share = farthest.sum(1).mean(1, keepdim=True) / spread
     least, most = _SHARES
     growth = ((most - share) / (most - least)).clamp(0, 1).square()
-    return growth.masked_fill(few | ~share.isfinite(), 1.0)
+    return growth.masked_fill((count < _LEAST_VALUES) | ~share.isfinite(), 1.0)
 
 
-def is_constant(values: Tensor, observed: Tensor) -> Tensor:
+def is_constant(order: OrderStatistics) -> Tensor:
     """Whether two or more values of a row were observed, all equal: ``[batch, 1]``, bool."""
-    low = values.masked_fill(~observed, torch.inf).amin(1, keepdim=True)
-    high = values.masked_fill(~observed, -torch.inf).amax(1, keepdim=True)
-    return (low == high) & (observed.sum(1, keepdim=True) >= 2)
+    extremes, twice = order.extremes(), order.count >= 2
+    return twice & (extremes[:, :1] == extremes[:, 1:])

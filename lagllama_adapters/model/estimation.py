@@ -5,11 +5,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.bounds import is_constant, path_bounds
-from lagllama_adapters.model.climatology import empirical_quantiles
+from lagllama_adapters.model.bounds import extremes_in_units, is_constant, path_bounds
 from lagllama_adapters.model.config import InputConfig, LagLlamaConfig
 from lagllama_adapters.model.covariates import SeriesEffect
 from lagllama_adapters.model.facts import SeriesFacts
+from lagllama_adapters.model.order_statistics import OrderStatistics
 from lagllama_adapters.model.scaler import location_and_scale
 from lagllama_adapters.model.seasons import measure_seasons, without_absurd
 from lagllama_adapters.model.series_features import (
@@ -59,13 +59,15 @@ def estimate_facts(
     inputs, first = config.inputs, first_observed(observed)
     begin = max(lead, first)
     recent, known = values[:, begin:], observed[:, begin:]
-    loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
-    given = recent
+    order = OrderStatistics.of(recent, known)
+    loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor, order)
+    given, given_order = recent, order
     if effect is not None:
         effect = effect.of_strength((values - loc) / scale, observed, lead)
         values = values - scale * effect.shift[:, : values.shape[1]].detach().to(values)
         recent, unit = values[:, begin:], scale
-        loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor)
+        order = OrderStatistics.of(recent, known)
+        loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor, order)
         effect = effect.in_units(unit / scale)
     units = SeriesFacts(
         loc, scale, loc, inputs.imputation, inputs.input_transform, inputs.input_limit
@@ -88,18 +90,18 @@ def estimate_facts(
         last = observed.shape[1] - 1 - observed.flip(1).to(torch.int8).argmax(1, keepdim=True)
     head = config.head.quantiles
     if head is not None and head.climatology:
-        quantiles = empirical_quantiles(recent, known, head.quantile_levels)
+        quantiles = order.quantiles(head.quantile_levels)
         quantiles = units.standardise(quantiles, quantiles.isfinite())
         climatology = units.as_inputs(quantiles).to(dtype)
-    bounds = path_bounds(given, known, loc, scale) if config.sampling.path_bounds else None
-    edges = None
-    if bounds is not None and config.sampling.bounded_spread:
-        seen = bounds if effect is None else path_bounds(recent, known, loc, scale)
-        edges = torch.cat((seen.low, seen.high), dim=1).asinh()
+    sampling = config.sampling
+    edges = extremes_in_units(order, loc, scale).asinh() if sampling.bounded_spread else None
+    bounds = None
+    if sampling.path_bounds:
+        bounds = path_bounds(given, known, given_order, loc, scale)
     return replace(
         units,
         features=torch.cat(features, dim=1).to(dtype),
-        constant=is_constant(given, known) if config.sampling.exact_constants else None,
+        constant=is_constant(given_order) if sampling.exact_constants else None,
         seasons=seasons,
         last=last,
         climatology=climatology,

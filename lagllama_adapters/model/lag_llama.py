@@ -476,7 +476,9 @@ class LagLlama(nn.Module):
         """Raw head output at every token; see `states` and `raw_output`."""
         return self.raw_output(self.states(tokens, rotary), tokens)
 
-    def prefill(self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache) -> Tensor:
+    def prefill(
+        self, tokens: Tokens, rotary: tuple[Tensor, Tensor], cache: KVCache | None
+    ) -> Tensor:
         """Encode the context once, keep its keys and values, return the last token's raw output.
 
         Parameters
@@ -485,8 +487,8 @@ class LagLlama(nn.Module):
             ``[series, tokens, ...]``.
         rotary : tuple of Tensor
             Rows of the rotary table at the tokens' positions.
-        cache : KVCache
-            Receives the prefix.
+        cache : KVCache or None
+            Receives the prefix. None: no further token is decoded.
 
         Returns
         -------

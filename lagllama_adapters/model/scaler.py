@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lagllama_adapters.model.config import ScaleFloor, Scaling
-from lagllama_adapters.model.constants import constant
+from lagllama_adapters.model.order_statistics import OrderStatistics
 
 __all__ = ["location_and_scale"]
 
@@ -17,6 +17,7 @@ def location_and_scale(
     observed: Tensor,
     scaling: Scaling = "robust",
     scale_floor: ScaleFloor = "epsilon",
+    order: OrderStatistics | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Estimate loc and scale of each row.
 
@@ -48,7 +49,8 @@ def location_and_scale(
         zeros = torch.zeros_like(values[:, :1])
         return zeros, torch.ones_like(zeros)
     if scaling == "robust":
-        loc, scale = _median_and_iqr(values, mask, count)
+        order = OrderStatistics.of(values, mask) if order is None else order
+        loc, scale = _median_and_iqr(order)
     elif scaling == "mean":
         loc = torch.zeros_like(values[:, :1])
         scale = values.abs().sum(dim=1, keepdim=True) / count.clamp_min(1)
@@ -59,18 +61,10 @@ def location_and_scale(
     return loc, _published_floor(scale, scaling, values, count)
 
 
-def _median_and_iqr(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    # One sort with the missing last gives all order statistics, on every device and row by row.
-    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values
-    ordered = ordered.masked_fill(ordered == torch.inf, 0.0)
-    last = (count - 1).clamp_min(0)
-    median = ordered.gather(1, last // 2)
-
-    position = constant((0.25, 0.75), values.dtype, values.device) * last.to(values.dtype)
-    below = position.floor().long()
-    low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
-    lower, upper = torch.lerp(low, high, position - below.to(values.dtype)).split(1, dim=1)
-    return median, upper - lower
+def _median_and_iqr(order: OrderStatistics) -> tuple[Tensor, Tensor]:
+    none = order.count == 0
+    lower, upper = order.quantiles((0.25, 0.75)).split(1, dim=1)
+    return order.median().masked_fill(none, 0.0), (upper - lower).masked_fill(none, 0.0)
 
 
 def _mean_and_std(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

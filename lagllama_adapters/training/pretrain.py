@@ -17,6 +17,7 @@ from lagllama_adapters.data.synthetic import synthetic_corpus
 from lagllama_adapters.evaluation import TaskScore, build_tasks
 from lagllama_adapters.model import LagLlama, LagLlamaConfig
 from lagllama_adapters.model.devices import has_fast_bfloat16
+from lagllama_adapters.training.adaptation import Full, Patterns
 from lagllama_adapters.training.copula_calibration import estimate_block_copula
 from lagllama_adapters.training.growth import grown
 from lagllama_adapters.training.loop import make_trainer
@@ -225,12 +226,10 @@ def _initial_model(settings: PretrainSettings) -> LagLlama:
 
 
 def _freeze(model: LagLlama, trained: tuple[str, ...]) -> None:
-    names = [name for name, _ in model.named_parameters()]
-    for part in trained:
-        if not any(part in name for name in names):
-            raise ValueError(f"trained: got {part!r}, expected a part of one of the names {names}")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not trained or any(part in name for part in trained))
+    try:
+        (Patterns(trained) if trained else Full()).prepare(model)
+    except ValueError as error:
+        raise ValueError(f"trained: {error}") from error
 
 
 def _initialise(config: LagLlamaConfig, seed: int) -> LagLlama:

@@ -141,8 +141,8 @@ precision
         Checkpoint to go on from, as for `load_pretrained`; its architecture must be ``model``. The
         optimizer and the schedule start anew. None: random weights, drawn with ``seed``.
     trained : tuple of str
-        Parts of names of the parameters that are trained (``expert_gate``); others stay as they
-        were. None given: all.
+        Shell patterns of the names of the parameters that are trained (``*expert_gate*``), as
+        for fine-tuning; others stay as they were. None given: all.
 
     Raises
     ------

@@ -152,7 +152,7 @@ def test_a_shared_prefix_equals_a_repeated_one(model, history):
     _assert_same(shared, alone.view(shared.shape))
 
 
-def test_the_prefix_is_never_copied(model, history, monkeypatch):
+def test_the_prefix_is_kept_for_further_blocks_alone_and_never_copied(model, history, monkeypatch):
     from lagllama_adapters.model.kv_cache import KVCache
 
     caches = []
@@ -165,6 +165,9 @@ def test_the_prefix_is_never_copied(model, history, monkeypatch):
     monkeypatch.setattr(KVCache, "without_suffix", spy)
     with torch.inference_mode():
         sample_paths(model, history, _scores(model))
+    if model.head.block_length >= HORIZON:
+        assert not caches
+        return
     (mine, theirs), *_ = caches
     for a, b in zip(mine.layers, theirs.layers, strict=True):
         assert a.prefix_key.data_ptr() == b.prefix_key.data_ptr()

@@ -1,0 +1,65 @@
+"""Order statistics of histories, which one sort gives, on every device and row by row."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from lagllama_adapters.model.constants import constant
+
+__all__ = ["OrderStatistics"]
+
+
+@dataclass(frozen=True)
+class OrderStatistics:
+    """The observed values of each row in ascending order, whatever their time.
+
+    Attributes
+    ----------
+    ascending : Tensor
+        ``[batch, time]``: the observed ones, then inf.
+    count : Tensor
+        ``[batch, 1]``, int64: how many were observed.
+    """
+
+    ascending: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, observed: Tensor) -> Self:
+        """Those of ``values`` ``[batch, time]`` where ``observed``, bool, is True."""
+        ascending = values.masked_fill(~observed, torch.inf).sort(dim=1).values
+        return cls(ascending, observed.sum(1, keepdim=True))
+
+    def median(self) -> Tensor:
+        """``[batch, 1]``: the lower of two in the middle; inf in rows without observations."""
+        return self.ascending.gather(1, self._last() // 2)
+
+    def quantiles(self, levels: tuple[float, ...]) -> Tensor:
+        """Quantiles, linear between order statistics.
+
+        Parameters
+        ----------
+        levels : tuple of float
+            In (0, 1).
+
+        Returns
+        -------
+        Tensor
+            ``[batch, n_levels]``; inf in rows without observations.
+        """
+        last, x = self._last(), self.ascending
+        position = constant(levels, x.dtype, x.device) * last.to(x.dtype)
+        below = position.floor().long()
+        low, high = x.gather(1, below), x.gather(1, torch.minimum(below + 1, last))
+        return torch.where(low < torch.inf, torch.lerp(low, high, position - below), low)
+
+    def extremes(self) -> Tensor:
+        """``[batch, 2]``: the least and the largest; zeros in rows without observations."""
+        last = self._last()
+        found = self.ascending.gather(1, torch.cat((torch.zeros_like(last), last), dim=1))
+        return found.masked_fill(self.count == 0, 0.0)
+
+    def _last(self) -> Tensor:
+        return (self.count - 1).clamp_min(0)
