@@ -45,6 +45,7 @@ from lagllama_adapters.darts.likelihood import (
     head_likelihood,
 )
 from lagllama_adapters.darts.one_step import one_step_forecasts
+from lagllama_adapters.darts.pickling import pickle_enumerations_by_value
 from lagllama_adapters.darts.pool import by_position, fit_pool
 from lagllama_adapters.darts.timeseries import check_training_dataset, missing_forecasts
 from lagllama_adapters.inference.arguments import positive_integer
@@ -682,3 +683,4 @@ add_safe_globals(
         StudentTMixtureLikelihood,
     ]
 )
+pickle_enumerations_by_value()

@@ -38,7 +38,12 @@ from darts.utils.likelihood_models.torch import (
 from darts.utils.serialization import add_safe_globals
 from darts.utils.serialization.base import UnpicklingError
 from darts.utils.utils import n_steps_between
-from pytorch_lightning.callbacks import EarlyStopping, StochasticWeightAveraging, WeightAveraging
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    StochasticWeightAveraging,
+    WeightAveraging,
+    early_stopping,
+)
 
 __all__ = [
     "PRIVATE",
@@ -69,6 +74,7 @@ __all__ = [
     "UnpicklingError",
     "WeightAveraging",
     "add_safe_globals",
+    "early_stopping",
     "n_steps_between",
     "pl",
 ]

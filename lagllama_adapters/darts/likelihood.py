@@ -1,6 +1,5 @@
 """Darts' likelihoods for the heads of Lag-Llama."""
 
-import copyreg
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from torch.nn.functional import softplus
 
 from lagllama_adapters.darts.host import (
     GaussianLikelihood,
-    LikelihoodType,
     NegativeBinomialLikelihood,
     QuantileRegression,
     TorchLikelihood,
@@ -29,15 +27,6 @@ from lagllama_adapters.model.distributions import StudentTMixture
 __all__ = ["StudentTLikelihood", "StudentTMixtureLikelihood", "head_likelihood", "in_host_words"]
 
 Parameters = npt.NDArray[np.floating[Any]]
-
-
-def _by_value(member: Any) -> tuple[type[Any], tuple[str]]:
-    return LikelihoodType, (member.value,)
-
-
-# As all releases of Python do but 3.11.0 to 3.11.3 (Debian 12 has one of them): these pickle the
-# members of an enumeration by `getattr`, which Darts' restricted reader refuses.
-copyreg.pickle(LikelihoodType, _by_value)
 
 
 class StudentTLikelihood(TorchLikelihood):  # type: ignore[misc]

@@ -1,11 +1,8 @@
-import pickle
-
 import numpy as np
 import pytest
 import torch
 from darts import TimeSeries
 from darts.models import NLinearModel
-from darts.utils.likelihood_models.base import LikelihoodType
 from darts.utils.likelihood_models.torch import (
     GaussianLikelihood,
     NegativeBinomialLikelihood,
@@ -126,14 +123,3 @@ def test_a_negative_binomial_has_the_moments_in_the_words_of_darts():
     np.testing.assert_allclose(theirs.variance, mean + dispersion * mean**2)
     others = {"loc": mean, "scale": dispersion}
     assert in_host_words(others) is others
-
-
-def test_likelihoods_are_pickled_by_value_where_python_asks_for_getattr(monkeypatch):
-    """As Python 3.11.0 to 3.11.3 pickle members of enumerations; Darts' reader takes no getattr."""
-    monkeypatch.setattr(
-        LikelihoodType, "__reduce_ex__", lambda self, _: (getattr, (LikelihoodType, self.name))
-    )
-    likelihood = QuantileRegression([0.1, 0.5, 0.9])
-    content = pickle.dumps(likelihood)
-    assert b"getattr" not in content
-    assert pickle.loads(content) == likelihood
