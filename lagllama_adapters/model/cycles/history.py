@@ -91,7 +91,7 @@ class CycleHistory:
             ends = torch.cat(((row + width).clamp(max=len(row) - 1), row - width - 1), dim=-1)
             until, before_it = tables.columns(cumulated, ends).chunk(2, dim=-1)
             means.append(tables.smoothed(until - before_it, dim=2))
-        self._copies = torch.stack(means, dim=-1)  # [batch, 2, 1 + time, 7]
+        self._copies = torch.stack(means, dim=2)  # [batch, 2, 7, 1 + time]
         back = tables.steps_back(periods)[..., None]
         reads = [self.totals]  # 0 steps back
         for i, part in enumerate(tables.READ_AT[1:], start=1):
@@ -99,79 +99,76 @@ class CycleHistory:
         moves = tables.moves(reads, dim=2)
         self._moves = torch.stack(moves, dim=2)  # [batch, 2, 5, 1 + time]
         lead = period.clamp(max=max(1, block // _PART_OF_BLOCK))
-        self._errors = self._cumulated_errors(index, row - lead if by_evidence else None)
-        change = (self.sums[0][:, 0, 0] - before[:, 0, 0]).abs()
-        pairs = self.sums[0][:, 0, 1] * before[:, 0, 1]
-        self._spread = self._spreads(torch.stack((change * pairs, pairs), dim=1))
+        self._errors, self._evidence = self._judged(index, row - lead if by_evidence else None)
+        change = (self.sums[0][:, :1, :1] - before[:, :1, :1]).abs()
+        pairs = self.sums[0][:, :1, 1:] * before[:, :1, 1:]
+        self._near, self._changes = self._spreads(torch.cat((change * pairs, pairs), dim=2), row)
 
-    def _cumulated_errors(self, before: Tensor, start: Tensor | None) -> Tensor:
-        """``[2 * batch, 1 + time, n + 1]``: of copies of one period before, and their number.
+    def _judged(self, before: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Errors of copies of one period before, and how many there are, cumulated over time.
 
-        Where evidence is of independent values, two more before the number: products of
-        neighbouring errors of the mean of four cycles, and their squares.
+        ``[batch, 2, n, 1 + time]`` and ``[batch, 2, 1, 1 + time]``; where evidence is of
+        independent values, products of neighbouring errors of the mean of four cycles and their
+        squares come before the number.
         """
-        copies = tables.columns(self._copies.transpose(2, 3), before)
         if start is None:
-            copies = copies[:, :, : tables.MEANS + 1]
+            copies = tables.columns(self._copies[:, :, : tables.MEANS + 1], before)
         else:
-            copies = torch.cat((copies, self._moved(copies, start)), dim=2)
+            copies = tables.columns(self._copies, before)
+            copies = torch.cat((copies, *self._moved(copies, start)), dim=2)
         now, mask = self.sums[0].split(1, dim=2)
         # All of them over the same times: where there are two of the last four cycles to compare.
         known = mask * (tables.columns(self.sums[1][:, :, 1:], before) > 0)
-        errors = (now - copies) * known
-        parts = [errors.abs()]
+        errors, evidence = (now - copies) * known, known
         if self.independent:
             one = errors[:, :, 2:3]
-            parts += [torch.nn.functional.pad(one[..., 1:] * one[..., :-1], (1, 0)), one.square()]
-        both = torch.cat((*parts, known), dim=2).cumsum(-1)
-        return both.flatten(0, 1).transpose(1, 2).contiguous()
+            neighbours = torch.nn.functional.pad(one[..., 1:] * one[..., :-1], (1, 0))
+            evidence = torch.cat((neighbours, one.square(), known), dim=2)
+        return errors.abs().cumsum(-1), evidence.cumsum(-1)
 
-    def _moved(self, copies: Tensor, start: Tensor) -> Tensor:
-        """``[batch, 2, 5, 1 + time]``: copies with the moves that were known at ``start``."""
-        change, *moves = tables.columns(self._moves, start).unbind(2)
+    def _moved(self, copies: Tensor, start: Tensor) -> list[Tensor]:
+        """``[batch, 2, 1, 1 + time]`` each: copies with the moves that were known at ``start``."""
+        change, *moves = tables.columns(self._moves, start).split(1, dim=2)
         drift = tables.carried(change, torch.ones_like(change))
-        of = [copies[:, :, k] for k in (1, 0, 2, 0, 3)]
-        return torch.stack([x + move for x, move in zip(of, (drift, *moves), strict=True)], dim=2)
+        of = (copies[:, :, k : k + 1] for k in (1, 0, 2, 0, 3))
+        return [x + move for x, move in zip(of, (drift, *moves), strict=True)]
 
     def records(self, position: Tensor) -> tuple[Tensor, Tensor]:
         """``log_records`` and ``proven``, see `Copies`, of ``[batch, token]``."""
         until = torch.minimum(position, self.last)[:, None] + 1
         recent = (_RECENT_CYCLES * self.periods).clamp_min(_RECENT_VALUES)[..., None]
         ends = torch.cat((until.expand(-1, len(self.periods[0]), -1), until - recent), dim=-1)
-        found = tables.rows(self._errors, ends.clamp_min(0).flatten(0, 1))
-        found, before = found.view(*ends.shape, -1).chunk(2, dim=2)
-        # [all of the history or what is recent, batch, 2, token, n + 1]
-        sums = torch.stack((found, found - before))
-        count = sums[..., -1:]
+        # [all of the history or what is recent, batch, 2, n, token]
+        sums, evidence = (_until(table, ends) for table in (self._errors, self._evidence))
+        count = evidence[..., -1:, :]
         if self.independent:
-            sums, products, squares = sums[..., :-1].split((sums.shape[-1] - 3, 1, 1), dim=-1)
+            products, squares = evidence[..., :1, :], evidence[..., 1:2, :]
             alike = (products / squares.clamp_min(_LEAST**2)).clamp(0, _MOST_ALIKE)
             evidence = count * (1 - alike) / (1 + alike)
-            much = -(evidence[..., 0] / _MUCH).log1p()
+            much = -(evidence / _MUCH).log1p()
         else:
-            sums, evidence = sums[..., :-1], _EVIDENCE * count
-            much = torch.zeros_like(count[..., 0])
+            evidence = _EVIDENCE * count
+            much = torch.zeros_like(count)
         log = (sums / count.clamp_min(1)).clamp_min(_LEAST).log()
         log = torch.where(count > 0, log, torch.inf)
-        proven = (_over_the_least(log) * -evidence).softmax(-1)
-        least = _over_the_least(log[0, ..., : tables.MEANS + 1])
-        records = torch.cat((least, much.movedim(0, -1)), dim=-1)
-        return records.transpose(1, 2).flatten(2), proven.permute(1, 3, 0, 2, 4).flatten(3)
+        proven = (_over_the_least(log) * -evidence).softmax(-2)
+        least = _over_the_least(log[0, :, :, : tables.MEANS + 1])
+        records = torch.cat((least, *much), dim=2)
+        return records.permute(0, 3, 1, 2).flatten(2), proven.permute(1, 4, 0, 2, 3).flatten(3)
 
-    def _spreads(self, change: Tensor) -> Tensor:
-        """``[batch, 1 + time, 4]``: sum and number of the last changes near a phase, and cumulated.
+    def _spreads(self, change: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum and number of the last changes near a phase, and cumulated over time.
 
-        ``change`` is ``[batch, 2, 1 + time]``, absolute changes to one period before and whether
-        there is one.
+        ``[batch, 1, 2, 1 + time]`` each, as ``change``: absolute changes to one period before and
+        whether there is one.
         """
-        total, index = change, torch.arange(change.shape[2], device=change.device)
+        total, period = change, self.periods[:, :1, None]
         for k in range(1, _SPREAD_CYCLES):
-            there = (index - k * self.periods[:, :1]).clamp_min(0)[:, None].expand_as(change)
-            total = total + change.gather(2, there)
+            total = total + tables.columns(change, row - k * period)
         # Few cycles tell little of one phase: of three neighbouring ones.
         near = total + torch.nn.functional.pad(total[..., :-1], (1, 0))
         near = near + torch.nn.functional.pad(total[..., 1:], (0, 1))
-        return torch.cat((near, total.cumsum(2)), dim=1).transpose(1, 2).contiguous()
+        return near, total.cumsum(-1)
 
     def ahead(self, position: Tensor) -> Copies:
         """Copies for tokens.
@@ -191,14 +188,14 @@ class CycleHistory:
         period = self.periods[..., None, None]
         centres = [tables.window_centres(offset, period, period // n) for _, n in tables.WINDOWS]
         where = torch.stack((offset, *centres), dim=-2) + (token + 1)[..., None]
-        found = tables.rows(self._copies.flatten(0, 1), where.clamp_min(0).flatten(0, 1))
-        found = found.unflatten(0, (-1, len(self.periods[0])))  # [batch, 2, token, 3, block, 7]
+        found = tables.columns(self._copies, where.flatten(2))
+        found = found.unflatten(-1, where.shape[2:])  # [batch, 2, 7, token, 3, block]
         rows = (position + 1)[:, None].expand(-1, len(self.periods[0]), -1)
         change, *moves = tables.columns(self._moves, rows).unbind(2)
         drift = tables.carried(change[..., None], cycle)
         n = tables.MEANS
-        smooth = [found[..., 1 + i, :, n + i] for i in range(len(centres))]
-        shapes = tables.shapes(found[..., 0, :, :n], smooth, drift)
+        smooth = [found[:, :, n + i, :, 1 + i] for i in range(len(centres))]
+        shapes = tables.shapes(found[:, :, :n, :, 0].movedim(2, -1), smooth, drift)
         return Copies(
             shapes.permute(0, 2, 3, 1, 4).flatten(3),
             torch.stack(moves, dim=-1).transpose(1, 2).flatten(2),
@@ -214,18 +211,28 @@ class CycleHistory:
         phase = ahead - period * (-(-(ahead - until) // period))
         # The neighbours of the last value are those of the cycle before.
         phase = phase - period * (phase == until)
-        found = tables.rows(self._spread[..., :2].contiguous(), (phase + 1).clamp_min(0))
-        spread = found[..., 0] / found[..., 1].clamp_min(1)
+        found = tables.columns(self._near, (phase + 1).flatten(1)[:, None])
+        total, number = found[:, 0].unflatten(-1, phase.shape[1:]).unbind(1)
+        spread = total / number.clamp_min(1)
         # The mean over all phases of the same cycles.
-        ends = torch.cat((until + 1, (until + 1 - period).clamp_min(0)), dim=-1)
-        sums = tables.rows(self._spread, ends)[..., 2:]
-        cycles = sums[..., 0, :] - sums[..., 1, :]
-        mean = (cycles[..., :1] / cycles[..., 1:].clamp_min(1)).clamp_min(_LEAST)
+        ends = torch.cat((until + 1, until + 1 - period), dim=1)
+        after, before = tables.columns(self._changes, ends.mT).chunk(2, dim=-1)
+        total, of = (after - before)[:, 0].unbind(1)
+        mean = (total / of.clamp_min(1)).clamp_min(_LEAST)[..., None]
         relative = (spread / mean).clamp(_FLOOR, 1 / _FLOOR)
-        known = (found[..., 1] > 0) & (period > 1)
+        known = (number > 0) & (period > 1)
         return torch.where(known, relative.log(), 0.0)
+
+
+def _until(cumulated: Tensor, ends: Tensor) -> Tensor:
+    """``[2, batch, 2, n, token]``: what was cumulated until each first end, and since the second.
+
+    ``ends`` is ``[batch, 2, 2 * token]``, the first ones of all tokens before the second ones.
+    """
+    found, before = tables.columns(cumulated, ends).chunk(2, dim=-1)
+    return torch.stack((found, found - before))
 
 
 def _over_the_least(log: Tensor) -> Tensor:
     """Logs of errors over the least of a period: one step and one season ahead do not compare."""
-    return (log - log.amin(-1, keepdim=True)).clamp(max=_WORST_RECORD).nan_to_num(0.0)
+    return (log - log.amin(-2, keepdim=True)).clamp(max=_WORST_RECORD).nan_to_num(0.0)

@@ -17,15 +17,8 @@ SHAPES = MEANS + len(WINDOWS) + 1
 _FARTHEST = 6.0  # that a trend may carry a copy, in asinh space
 
 
-def rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of ``[batch, time, n]`` at ``[batch, ...]``: ``[batch, ..., n]``."""
-    first = torch.arange(len(table), device=table.device) * table.shape[1]
-    flat = (index + first.view(-1, *([1] * (index.ndim - 1)))).flatten()
-    return table.flatten(0, 1).index_select(0, flat).view(*index.shape, table.shape[-1])
-
-
 def columns(table: Tensor, index: Tensor) -> Tensor:
-    """Columns of ``[batch, 2, n, time]`` at ``[batch, 2, k]``: ``[batch, 2, n, k]``.
+    """Columns of ``[batch, m, n, time]`` at ``[batch, m, k]``: ``[batch, m, n, k]``.
 
     Negative ones are column 0, the time before the series.
     """
