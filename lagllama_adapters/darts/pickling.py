@@ -1,7 +1,7 @@
 """How members of the host's enumerations are pickled, which saved models hold."""
 
 import copyreg
-from enum import Enum
+from collections.abc import Callable
 from typing import Any
 
 from lagllama_adapters.darts.host import LikelihoodType, early_stopping
@@ -20,5 +20,5 @@ def pickle_enumerations_by_value() -> None:
         copyreg.pickle(early_stopping.EarlyStoppingReason, _by_value)
 
 
-def _by_value(member: Any) -> tuple[type[Enum], tuple[Any]]:
+def _by_value(member: Any) -> tuple[Callable[..., Any], tuple[Any]]:
     return type(member), (member.value,)

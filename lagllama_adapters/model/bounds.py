@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lagllama_adapters.model.order_statistics import OrderStatistics
 
-__all__ = ["PathBounds", "extremes_in_units", "is_constant", "path_bounds"]
+__all__ = ["PathBounds", "is_constant", "path_bounds"]
 
 _LEAST_SHARE = 0.3  # of values on an extreme that bounds the paths
 _LEAST_VISITS = 5  # to it, apart from each other
@@ -92,7 +92,7 @@ def path_bounds(
     PathBounds
         Without limits for rows without observations.
     """
-    count, extremes, none = order.count, order.extremes(), order.count == 0
+    count, extremes, none = order.count, order.extremes, order.count == 0
     spread = extremes[:, 1:] - extremes[:, :1]
 
     there = (values[:, None] == extremes[..., None]) & observed[:, None]
@@ -101,14 +101,9 @@ def path_bounds(
     unbounded = torch.finfo(values.dtype).max ** 0.25
     room = (spread / scale).masked_fill(none, unbounded).expand(-1, 2).masked_fill(rests, 0.0)
     below, above = room.split(1, dim=1)
-    low, high = extremes_in_units(order, loc, scale).split(1, dim=1)
+    low, high = ((extremes - loc) / scale).split(1, dim=1)
     growth = _growth(values, observed, count, spread)
     return PathBounds(low, high, below, above, count.to(values.dtype), growth)
-
-
-def extremes_in_units(order: OrderStatistics, loc: Tensor, scale: Tensor) -> Tensor:
-    """``[batch, 2]``: extremes in scaled units, before any transform; 0 where none is observed."""
-    return ((order.extremes() - loc) / scale).masked_fill(order.count == 0, 0.0)
 
 
 def _growth(values: Tensor, observed: Tensor, count: Tensor, spread: Tensor) -> Tensor:
@@ -128,5 +123,5 @@ def _growth(values: Tensor, observed: Tensor, count: Tensor, spread: Tensor) -> 
 
 def is_constant(order: OrderStatistics) -> Tensor:
     """Whether two or more values of a row were observed, all equal: ``[batch, 1]``, bool."""
-    extremes, twice = order.extremes(), order.count >= 2
+    extremes, twice = order.extremes, order.count >= 2
     return twice & (extremes[:, :1] == extremes[:, 1:])

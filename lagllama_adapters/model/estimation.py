@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lagllama_adapters.model.bounds import extremes_in_units, is_constant, path_bounds
+from lagllama_adapters.model.bounds import is_constant, path_bounds
 from lagllama_adapters.model.config import InputConfig, LagLlamaConfig
 from lagllama_adapters.model.covariates import SeriesEffect
 from lagllama_adapters.model.facts import SeriesFacts
@@ -94,7 +94,7 @@ def estimate_facts(
         quantiles = units.standardise(quantiles, quantiles.isfinite())
         climatology = units.as_inputs(quantiles).to(dtype)
     sampling = config.sampling
-    edges = extremes_in_units(order, loc, scale).asinh() if sampling.bounded_spread else None
+    edges = ((order.extremes - loc) / scale).asinh() if sampling.bounded_spread else None
     bounds = None
     if sampling.path_bounds:
         bounds = path_bounds(given, known, given_order, loc, scale)

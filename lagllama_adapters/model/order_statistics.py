@@ -1,6 +1,7 @@
 """Order statistics of histories, which one sort gives, on every device and row by row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -32,9 +33,16 @@ class OrderStatistics:
         ascending = values.masked_fill(~observed, torch.inf).sort(dim=1).values
         return cls(ascending, observed.sum(1, keepdim=True))
 
+    @cached_property
+    def extremes(self) -> Tensor:
+        """``[batch, 2]``: the least and the largest; zeros in rows without observations."""
+        ends = torch.cat((torch.zeros_like(self._last), self._last), dim=1)
+        return self.ascending.gather(1, ends).masked_fill(self.count == 0, 0.0)
+
+    @cached_property
     def median(self) -> Tensor:
         """``[batch, 1]``: the lower of two in the middle; inf in rows without observations."""
-        return self.ascending.gather(1, self._last() // 2)
+        return self.ascending.gather(1, self._last // 2)
 
     def quantiles(self, levels: tuple[float, ...]) -> Tensor:
         """Quantiles, linear between order statistics.
@@ -49,17 +57,12 @@ class OrderStatistics:
         Tensor
             ``[batch, n_levels]``; inf in rows without observations.
         """
-        last, x = self._last(), self.ascending
+        last, x = self._last, self.ascending
         position = constant(levels, x.dtype, x.device) * last.to(x.dtype)
         below = position.floor().long()
         low, high = x.gather(1, below), x.gather(1, torch.minimum(below + 1, last))
         return torch.where(low < torch.inf, torch.lerp(low, high, position - below), low)
 
-    def extremes(self) -> Tensor:
-        """``[batch, 2]``: the least and the largest; zeros in rows without observations."""
-        last = self._last()
-        found = self.ascending.gather(1, torch.cat((torch.zeros_like(last), last), dim=1))
-        return found.masked_fill(self.count == 0, 0.0)
-
+    @cached_property
     def _last(self) -> Tensor:
         return (self.count - 1).clamp_min(0)

@@ -64,7 +64,7 @@ def location_and_scale(
 def _median_and_iqr(order: OrderStatistics) -> tuple[Tensor, Tensor]:
     none = order.count == 0
     lower, upper = order.quantiles((0.25, 0.75)).split(1, dim=1)
-    return order.median().masked_fill(none, 0.0), (upper - lower).masked_fill(none, 0.0)
+    return order.median.masked_fill(none, 0.0), (upper - lower).masked_fill(none, 0.0)
 
 
 def _mean_and_std(values: Tensor, mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ def test_quantiles_of_observed_values_are_those_of_numpy():
         np.testing.assert_allclose(got[row], expected, rtol=1e-12)
         known = np.sort(values[row][observed[row]])
         assert order.count[row] == len(known)
-        assert order.extremes()[row].tolist() == [known[0], known[-1]]
-        assert order.median()[row] == known[(len(known) - 1) // 2]
+        assert order.extremes[row].tolist() == [known[0], known[-1]]
+        assert order.median[row] == known[(len(known) - 1) // 2]
 
 
 def test_one_value_is_every_quantile_and_none_is_infinite():
@@ -24,4 +24,4 @@ def test_one_value_is_every_quantile_and_none_is_infinite():
     observed = torch.tensor([[False, True], [False, False]])
     order = OrderStatistics.of(values, observed)
     assert order.quantiles((0.1, 0.9)).tolist() == [[7.0, 7.0], [torch.inf, torch.inf]]
-    assert order.extremes().tolist() == [[7.0, 7.0], [0.0, 0.0]]
+    assert order.extremes.tolist() == [[7.0, 7.0], [0.0, 0.0]]
