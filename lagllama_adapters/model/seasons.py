@@ -105,7 +105,7 @@ def measure_seasons(
     barrier = log_d.masked_fill(~known, -torch.inf).cummax(1).values
     depth = torch.where(known, log_d - barrier, torch.zeros_like(log_d))
     span = _span(observed)
-    cost = _cost(log_d, depth, pairs, span)
+    cost = _cost(log_d, depth, pairs, span, lag)
     variance = x.square().sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
     log_variance = variance.clamp_min(_LEAST).log()
     first = _cheapest(cost, pairs, None)
@@ -130,7 +130,7 @@ def measure_seasons(
     # Others in the batch may be longer: what is known of a history must not depend on them.
     farthest = (span // 2 + 1).clamp_min(2 * block + 1)
     pairs = torch.where(lag <= farthest, pairs, 0.0)
-    errors = torch.cat((_log_errors(log_d, pairs, first, block), any_value), dim=1)
+    errors = torch.cat((_log_errors(log_d, pairs, lag, first, block), any_value), dim=1)
     return Seasons(periods, features, errors, _at(log_d, pairs, distances))
 
 
@@ -187,9 +187,8 @@ def _span(observed: Tensor) -> Tensor:
     return observed.shape[1] - observed.to(torch.int8).argmax(1, keepdim=True)
 
 
-def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, span: Tensor) -> Tensor:
+def _cost(log_d: Tensor, depth: Tensor, pairs: Tensor, span: Tensor, lag: Tensor) -> Tensor:
     """``[batch, distance]``: by which periods are ranked, inf for what is none."""
-    lag = torch.arange(log_d.shape[1], device=log_d.device)
     is_low = torch.zeros_like(log_d, dtype=torch.bool)
     is_low[:, 1:-1] = (log_d[:, 1:-1] < log_d[:, :-2]) & (log_d[:, 1:-1] <= log_d[:, 2:])
     enough = (lag >= 2) & (2 * lag <= span) & (pairs >= _LEAST_PAIRS) & (2 * pairs >= lag)
@@ -211,15 +210,14 @@ def _cheapest(cost: Tensor, pairs: Tensor, longer: Tensor | None) -> Tensor:
     least, best = cost.min(1, keepdim=True)
     parts = constant(_PARTS, torch.long, cost.device)
     near = constant(_NEAR, torch.long, cost.device)
-    where = ((best / parts).round().long()[..., None] + near).clamp(0, cost.shape[1] - 1)
-    found = cost.gather(1, where.flatten(1)).view(where.shape)
-    of_part, which = found.min(2)
+    where = (best / parts).round().long()[..., None] + near
+    where = where.clamp(0, cost.shape[1] - 1).flatten(1)
+    of_part, which = cost.gather(1, where).unflatten(1, (_MOST_PARTS, -1)).min(2)
     margin = _NEARLY + _NEARLY_PAIRS * pairs.gather(1, best).clamp_min(1).rsqrt()
     # The largest number of parts comes first; one part, the best itself, is never refused.
     part = (of_part <= least + margin).to(torch.int8).argmax(1, keepdim=True)
-    place = which.gather(1, part)[..., None]
-    period = where.gather(1, part[..., None].expand(-1, -1, where.shape[2])).gather(2, place)
-    return torch.where(least < torch.inf, period[..., 0], 1)
+    place = part * len(_NEAR) + which.gather(1, part)
+    return torch.where(least < torch.inf, where.gather(1, place), 1)
 
 
 def _divisor_near(period: Tensor, longer: Tensor) -> Tensor:
@@ -239,8 +237,7 @@ def _at(log_d: Tensor, pairs: Tensor, distances: tuple[int, ...]) -> Tensor:
     return found
 
 
-def _log_errors(log_d: Tensor, pairs: Tensor, period: Tensor, block: int) -> Tensor:
-    lag = torch.arange(log_d.shape[1], device=log_d.device)
+def _log_errors(log_d: Tensor, pairs: Tensor, lag: Tensor, period: Tensor, block: int) -> Tensor:
     # Where too few pairs are left, the error of the longest distance that has enough.
     valid = ((pairs >= _LEAST_PAIRS) & (lag >= 1)) * lag
     source = valid.cummax(1).values
