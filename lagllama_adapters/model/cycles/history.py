@@ -119,12 +119,13 @@ class CycleHistory:
         now, mask = self.sums[0].split(1, dim=2)
         # All of them over the same times: where there are two of the last four cycles to compare.
         known = mask * (tables.columns(self.sums[1][:, :, 1:], before) > 0)
-        errors, evidence = (now - copies) * known, known
+        # In place: long histories have megabytes here, which cost as much to allocate as to fill.
+        errors, evidence = (now - copies).mul_(known), known
         if self.independent:
-            one = errors[:, :, 2:3]
+            one = errors[:, :, 2:3].clone()
             neighbours = torch.nn.functional.pad(one[..., 1:] * one[..., :-1], (1, 0))
             evidence = torch.cat((neighbours, one.square(), known), dim=2)
-        return errors.abs().cumsum(-1), evidence.cumsum(-1)
+        return errors.abs_().cumsum_(-1), evidence.cumsum(-1)
 
     def _moved(self, copies: Tensor, start: Tensor) -> list[Tensor]:
         """``[batch, 2, 1, 1 + time]`` each: copies with the moves that were known at ``start``."""
