@@ -271,7 +271,8 @@ RECIPES: dict[str, PretrainSettings] = {
 }
 """Whole settings by name.
 
-"gpu", and then "continued", made "base" of the package, "tiny" its "tiny". "base" trains the
+"gpu", and then "continued", made "base" of the package, "tiny" its "tiny", which then went on
+with windows of "continued" (docs/explanation/experiments.md). "base" trains the
 architecture of the first from random weights on a CPU, in small batches; "continued" goes on from
 the weights in the package, at a fifth of the rate of "gpu". "published" follows arXiv 2310.08278
 and the pretraining script beside it: Adam at a constant rate, 128 batches an epoch for up to 1000

@@ -66,7 +66,7 @@ def test_a_map_has_the_weights_at_their_dates(made):
 def test_padding_has_no_values(made):
     above, axis = plot_attention(made["undated"]).axes[:2]
     assert list(above.lines[0].get_xdata()) == list(range(40))
-    assert (*axis.get_xlim(), *axis.get_ylim()) == (-24.5, 39.5, 39.5, 29.5)
+    assert (*axis.get_xlim(), *axis.get_ylim()) == (-26.0, 39.5, 39.5, 29.5)
 
 
 def test_cells_of_a_context_with_gaps_lie_around_their_steps():
