@@ -73,17 +73,13 @@ class PathBounds(NamedTuple):
         return scaled.maximum(low).minimum(high)
 
 
-def path_bounds(
-    values: Tensor, observed: Tensor, order: OrderStatistics, loc: Tensor, scale: Tensor
-) -> PathBounds:
+def path_bounds(order: OrderStatistics, loc: Tensor, scale: Tensor) -> PathBounds:
     """Envelope of forecasts of histories.
 
     Parameters
     ----------
-    values, observed : Tensor
-        ``[batch, time]``; True where a value was observed.
     order : OrderStatistics
-        Of the same values.
+        Of the histories.
     loc, scale : Tensor
         ``[batch, 1]``.
 
@@ -92,6 +88,7 @@ def path_bounds(
     PathBounds
         Without limits for rows without observations.
     """
+    values, observed = order.values, order.observed
     count, extremes, none = order.count, order.extremes, order.count == 0
     spread = extremes[:, 1:] - extremes[:, :1]
 

@@ -59,14 +59,14 @@ def estimate_facts(
     inputs, first = config.inputs, first_observed(observed)
     begin = max(lead, first)
     recent, known = values[:, begin:], observed[:, begin:]
-    order = OrderStatistics.of(recent, known)
+    order = OrderStatistics(recent, known)
     loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor, order)
-    given, given_order = recent, order
+    given = order
     if effect is not None:
         effect = effect.of_strength((values - loc) / scale, observed, lead)
         values = values - scale * effect.shift[:, : values.shape[1]].detach().to(values)
         recent, unit = values[:, begin:], scale
-        order = OrderStatistics.of(recent, known)
+        order = OrderStatistics(recent, known)
         loc, scale = location_and_scale(recent, known, inputs.scaling, inputs.scale_floor, order)
         effect = effect.in_units(unit / scale)
     units = SeriesFacts(
@@ -97,11 +97,11 @@ def estimate_facts(
     edges = ((order.extremes - loc) / scale).asinh() if sampling.bounded_spread else None
     bounds = None
     if sampling.path_bounds:
-        bounds = path_bounds(given, known, given_order, loc, scale)
+        bounds = path_bounds(given, loc, scale)
     return replace(
         units,
         features=torch.cat(features, dim=1).to(dtype),
-        constant=is_constant(given_order) if sampling.exact_constants else None,
+        constant=is_constant(given) if sampling.exact_constants else None,
         seasons=seasons,
         last=last,
         climatology=climatology,

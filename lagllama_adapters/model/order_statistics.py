@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -14,24 +13,26 @@ __all__ = ["OrderStatistics"]
 
 @dataclass(frozen=True)
 class OrderStatistics:
-    """The observed values of each row in ascending order, whatever their time.
+    """The observed values of each row in ascending order; sorted when they are first asked for.
 
     Attributes
     ----------
-    ascending : Tensor
-        ``[batch, time]``: the observed ones, then inf.
-    count : Tensor
-        ``[batch, 1]``, int64: how many were observed.
+    values, observed : Tensor
+        ``[batch, time]``; bool, True where a value was observed.
     """
 
-    ascending: Tensor
-    count: Tensor
+    values: Tensor
+    observed: Tensor
 
-    @classmethod
-    def of(cls, values: Tensor, observed: Tensor) -> Self:
-        """Those of ``values`` ``[batch, time]`` where ``observed``, bool, is True."""
-        ascending = values.masked_fill(~observed, torch.inf).sort(dim=1).values
-        return cls(ascending, observed.sum(1, keepdim=True))
+    @cached_property
+    def count(self) -> Tensor:
+        """``[batch, 1]``, int64: how many were observed."""
+        return self.observed.sum(1, keepdim=True)
+
+    @cached_property
+    def ascending(self) -> Tensor:
+        """``[batch, time]``: the observed ones, then inf."""
+        return self.values.masked_fill(~self.observed, torch.inf).sort(dim=1).values
 
     @cached_property
     def extremes(self) -> Tensor:

@@ -35,6 +35,8 @@ def location_and_scale(
         See `LagLlamaConfig`. ``"epsilon"`` reproduces the scalers of the published model
         (GluonTS 0.14: ``MeanScaler``, ``StdScaler``; Lag-Llama: ``RobustScaler``), where the mean
         scaler gives a row without observations the average scale of its batch.
+    order : OrderStatistics, optional
+        Of these values, where a caller has them.
 
     Returns
     -------
@@ -44,12 +46,12 @@ def location_and_scale(
     """
     mask = observed.bool()
     values = torch.where(mask, values, torch.zeros_like(values))
-    count = mask.sum(dim=1, keepdim=True)
+    order = OrderStatistics(values, mask) if order is None else order
+    count = order.count
     if scaling == "none":
         zeros = torch.zeros_like(values[:, :1])
         return zeros, torch.ones_like(zeros)
     if scaling == "robust":
-        order = OrderStatistics.of(values, mask) if order is None else order
         loc, scale = _median_and_iqr(order)
     elif scaling == "mean":
         loc = torch.zeros_like(values[:, :1])

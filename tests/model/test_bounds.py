@@ -8,7 +8,7 @@ def _bounds(x: torch.Tensor):
     observed = ~x.isnan()
     loc, scale = torch.zeros(len(x), 1).double(), torch.ones(len(x), 1).double()
     known = x.nan_to_num()
-    return path_bounds(known, observed, OrderStatistics.of(known, observed), loc, scale)
+    return path_bounds(OrderStatistics(known, observed), loc, scale)
 
 
 def test_envelope_widens_with_the_root_of_the_horizon() -> None:
@@ -52,8 +52,8 @@ def test_the_envelope_depends_on_observed_values_alone() -> None:
     torch.testing.assert_close(_room(with_gaps, 100), _room(x, 100))
     observed = torch.zeros(1, 50).bool()
     zeros = torch.zeros(1, 50)
-    order = OrderStatistics.of(zeros, observed)
-    nothing = path_bounds(zeros, observed, order, torch.zeros(1, 1), torch.ones(1, 1))
+    order = OrderStatistics(zeros, observed)
+    nothing = path_bounds(order, torch.zeros(1, 1), torch.ones(1, 1))
     samples = torch.tensor([[-3.0, 7.0]])
     torch.testing.assert_close(nothing.clamp(samples, 1, asinh=True), samples)
 
@@ -69,4 +69,4 @@ def test_history_that_rests_on_zero_stays_on_its_side() -> None:
 def test_constant_means_two_equal_values() -> None:
     x = torch.tensor([[3.0, 3.0, 9.0], [3.0, 9.0, 9.0], [3.0, 4.0, 9.0]])
     observed = torch.tensor([[True, True, False], [True, False, False], [True, True, False]])
-    assert is_constant(OrderStatistics.of(x, observed))[:, 0].tolist() == [True, False, False]
+    assert is_constant(OrderStatistics(x, observed))[:, 0].tolist() == [True, False, False]

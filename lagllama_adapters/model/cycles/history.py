@@ -217,8 +217,8 @@ class CycleHistory:
         spread = total / number.clamp_min(1)
         # The mean over all phases of the same cycles.
         ends = torch.cat((until + 1, until + 1 - period), dim=1)
-        after, before = tables.columns(self._changes, ends.mT).chunk(2, dim=-1)
-        total, of = (after - before)[:, 0].unbind(1)
+        _, cycles = _until(self._changes, ends.mT)
+        total, of = cycles[:, 0].unbind(1)
         mean = (total / of.clamp_min(1)).clamp_min(_LEAST)[..., None]
         relative = (spread / mean).clamp(_FLOOR, 1 / _FLOOR)
         known = (number > 0) & (period > 1)
@@ -226,9 +226,9 @@ class CycleHistory:
 
 
 def _until(cumulated: Tensor, ends: Tensor) -> Tensor:
-    """``[2, batch, 2, n, token]``: what was cumulated until each first end, and since the second.
+    """``[2, batch, m, n, token]``: what was cumulated until each first end, and since the second.
 
-    ``ends`` is ``[batch, 2, 2 * token]``, the first ones of all tokens before the second ones.
+    ``ends`` is ``[batch, m, 2 * token]``, the first ones of all tokens before the second ones.
     """
     found, before = tables.columns(cumulated, ends).chunk(2, dim=-1)
     return torch.stack((found, found - before))
